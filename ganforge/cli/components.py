@@ -1,0 +1,94 @@
+"""`ganforge list` and `ganforge show`: the manual of every component, from its signature and docstring."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ganforge.registry import Component, Kind
+
+Plugins = Annotated[
+    list[str] | None, typer.Option("--plugin", metavar="MODULE", help="Import a module that registers components.")
+]
+
+
+def list_components(
+    kind: Annotated[str | None, typer.Argument(help="One kind only, such as generator.", show_default=False)] = None,
+    plugin: Plugins = None,
+) -> None:
+    """List components by kind; those of other packages' entry points are named without being imported."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ganforge.registry import load_plugins, register
+
+    load_plugins(plugin or [])
+    kinds = [register.kind(kind)] if kind else list(register.kinds().values())
+    console = Console()
+    for shelf in kinds:
+        table = Table(title=shelf.plural, title_justify="left", show_header=False, box=None, padding=(0, 2))
+        loaded = {component.name: component for component in shelf.loaded()}
+        for name in shelf.names():
+            if name in loaded:
+                table.add_row(f"[bold]{name}", loaded[name].summary)
+            else:
+                point = shelf.entry_points(name)[0]
+                table.add_row(f"[bold]{name}", f"entry point {point.value}")
+        console.print(table, end="\n\n")
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a component.", show_default=False)],
+    kind: Annotated[str | None, typer.Option(help="Its kind, if several have the name.")] = None,
+    plugin: Plugins = None,
+) -> None:
+    """Show a component: what it is, its options with types and defaults, and where it comes from."""
+    from rich.console import Console
+
+    from ganforge.errors import RegistryError
+    from ganforge.options import did_you_mean
+    from ganforge.registry import load_plugins, register
+
+    load_plugins(plugin or [])
+    shelves = [register.kind(kind)] if kind else list(register.kinds().values())
+    found = [shelf for shelf in shelves if name in shelf.names()]
+    if not found:
+        names = {other for shelf in shelves for other in shelf.names()}
+        raise RegistryError(f"no component is called '{name}'{did_you_mean(name, names)}; see `ganforge list`")
+    console = Console()
+    for shelf in found:
+        _print(console, shelf, shelf.get(name))
+
+
+def _print(console: "Console", shelf: "Kind", component: "Component") -> None:
+    import inspect
+
+    from docstring_parser import parse
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ganforge.options import type_name
+
+    parsed = parse(inspect.getdoc(component.factory) or "")
+    console.print(f"[bold]{shelf.name} {component.name}[/]: {escape(parsed.short_description or '')}")
+    if parsed.long_description:
+        console.print(f"\n{escape(parsed.long_description)}", highlight=False)
+    table = Table(title="options", title_justify="left")
+    for column in ("option", "type", "default", "what it does"):
+        table.add_column(column)
+    for option, field in component.options.model_fields.items():
+        default = "[bold]required" if field.is_required() else escape(_toml(field.default))
+        annotation = field.rebuild_annotation()
+        table.add_row(option, escape(type_name(annotation)), default, escape(component.option_docs.get(option, "")))
+    console.print(table if component.options.model_fields else "no options")
+    console.print(
+        f"from {component.package}, {component.origin}\n     {component.file}\n", highlight=False, soft_wrap=True
+    )
+
+
+def _toml(value: object) -> str:
+    import json
+
+    return "" if value is None else json.dumps(value)

@@ -1,0 +1,188 @@
+"""`ganforge data`: pack, inspect, verify, index, export."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(name="data", no_args_is_help=True, help="Pack pictures into shards and look after them.")
+
+CACHE = Path("~/.cache/ganforge")
+CacheDir = Annotated[Path, typer.Option("--cache-dir", help="Folder for fetched shards and indexes.")]
+
+
+class Crop(StrEnum):
+    """How other proportions are met."""
+
+    center = "center"
+    celeba = "celeba"
+    none = "none"
+
+
+class Codec(StrEnum):
+    """How samples are stored."""
+
+    auto = "auto"
+    raw = "raw"
+    png = "png"
+    jpeg = "jpeg"
+    keep = "keep"
+
+
+@app.command()
+def pack(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A folder, zip, tar, npy or npz; digits; torchvision:CIFAR10?root=data&split=train; hf:owner/name; "
+            "urls of shards."
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(help="New folder for the shards.")],
+    size: Annotated[str, typer.Option(help="64, or 64x48 for height x width; by default the first picture's.")] = "",
+    crop: Annotated[Crop, typer.Option(help="Centred square, aligned CelebA's usual square, or squeeze.")] = Crop.center,
+    codec: Annotated[Codec, typer.Option(help="auto: raw up to 64 pixels; above, untouched or PNG.")] = Codec.auto,
+    shard_size: Annotated[str, typer.Option(help="Size of a shard, such as 128MB.")] = "128MB",
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")] = 0,
+    channels: Annotated[int, typer.Option(help="1 grey, 3 RGB, 0 as the pictures are.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="Only the first so many pictures.")] = 0,
+    max_bad: Annotated[str, typer.Option(help="Unusable pictures to leave out: a number, or a share.")] = "1%",
+    labels: Annotated[bool, typer.Option(help="Take over class labels.")] = True,
+    cache_dir: CacheDir = CACHE,
+) -> None:
+    """Pack pictures into WebDataset shards that train fast."""
+    from ganforge.data.pack import REPORT_NAME, pack
+    from ganforge.data.plan import PackOptions, parse_bytes, parse_size
+    from ganforge.data.sources.open import open_source
+    from ganforge.errors import DataError
+
+    if channels not in (0, 1, 3):
+        raise DataError(f"--channels {channels}: give 1 for grey, 3 for RGB, or 0 to take what comes")
+    wanted = parse_size(size)
+    found = open_source(source, size=max(wanted or (0,)), cache_dir=cache_dir.expanduser(), labels=labels)
+    options = PackOptions(
+        size=wanted,
+        crop=crop.value,
+        codec=codec.value,
+        shard_bytes=parse_bytes(shard_size),
+        workers=workers,
+        channels=channels,
+        limit=limit,
+        max_bad=max_bad,
+    )
+    with _progress("packing", "pictures") as progress:
+        manifest = pack(found, out, options, progress)
+    left_out = len(found) if not limit else min(limit, len(found))
+    left_out -= manifest.count
+    typer.echo(
+        f"{out}: {manifest.count:,} samples, {manifest.spec}, codec {manifest.codec}, {len(manifest.shards)} shards, "
+        f"{sum(shard.bytes for shard in manifest.shards) / 1e6:.1f} MB"
+    )
+    if left_out:
+        typer.echo(f"{left_out} pictures were left out; {out / REPORT_NAME} says why")
+
+
+@app.command()
+def inspect(
+    path: Annotated[str, typer.Argument(help="Packed folder, tar, or urls of shards.")],
+    sheet: Annotated[Path | None, typer.Option(help="Where to write the contact sheet.")] = None,
+    num: Annotated[int, typer.Option(min=1, help="Pictures on it.")] = 64,
+    cache_dir: CacheDir = CACHE,
+) -> None:
+    """Say what lies in a dataset, and draw a contact sheet of it."""
+    import numpy as np
+
+    from ganforge.data.contactsheet import contact_sheet, pick
+    from ganforge.data.shards import open_shards
+
+    dataset = open_shards(path, cache_dir.expanduser())
+    manifest = dataset.manifest
+    stored = sum(shard.bytes for shard in manifest.shards)
+    lines = [
+        ("samples", f"{manifest.count:,}"),
+        ("spec", str(manifest.spec)),
+        ("codec", manifest.codec),
+        ("shards", f"{len(manifest.shards)}, {stored / 1e6:.1f} MB; {dataset.decoded_bytes / 1e6:.1f} MB decoded"),
+        ("digest", manifest.digest[:16]),
+    ]
+    if dataset.labels is not None:
+        counts = np.bincount(dataset.labels, minlength=manifest.spec.num_classes)
+        shown = [f"{name} ({count:,})" for name, count in zip(manifest.classes, counts, strict=True)]
+        lines.append(("classes", ", ".join(shown[:20]) + (", ..." if len(shown) > 20 else "")))
+    for name, value in lines:
+        typer.echo(f"{name:8} {value}")
+    ids = pick(dataset.labels, len(dataset), num)
+    rows = np.empty((len(ids), *dataset.row_shape), np.uint8)
+    problems = dataset.read(ids, rows)
+    for row, problem in problems.items():
+        typer.echo(f"warning: {problem}", err=True)
+        rows[row] = 0
+    target = sheet or Path(f"{Path(path.rstrip('/')).name or 'dataset'}-sheet.png")
+    columns = min(manifest.spec.num_classes or 8, 16) if len(ids) > 8 else len(ids)
+    contact_sheet(rows, columns).save(target)
+    typer.echo(f"{'sheet':8} {target}")
+
+
+@app.command()
+def verify(path: Annotated[str, typer.Argument(help="Packed folder, tar, or urls.")], cache_dir: CacheDir = CACHE) -> None:
+    """Hash every shard and decode every sample."""
+    from ganforge.data.shards import open_shards
+    from ganforge.data.verify import verify
+    from ganforge.errors import DataError
+
+    with _progress("verifying", "shards") as progress:
+        report = verify(open_shards(path, cache_dir.expanduser()), progress)
+    for problem in report.problems[:50]:
+        typer.echo(problem, err=True)
+    if report.problems:
+        raise DataError(f"{path}: {len(report.problems)} problems in {report.samples:,} samples of {report.shards} shards")
+    typer.echo(f"{path}: {report.samples:,} samples in {report.shards} shards are as the manifest says")
+
+
+@app.command()
+def index(path: Annotated[Path, typer.Argument(help="A tar, or a folder of tars.")]) -> None:
+    """Write an `.idx` file beside each tar, in the form of DALI's wds2idx."""
+    from ganforge.data.tarindex import format_idx, scan_tar
+    from ganforge.errors import DataError
+    from ganforge.files import write_text
+
+    tars = sorted(path.glob("*.tar")) if path.is_dir() else [path]
+    if not tars:
+        raise DataError(f"{path}: holds no tar files")
+    for tar in tars:
+        if not tar.exists():
+            raise DataError(f"{tar}: there is no such file")
+        samples = scan_tar(tar)
+        write_text(tar.with_suffix(".idx"), format_idx(samples))
+        typer.echo(f"{tar.with_suffix('.idx')}: {len(samples):,} samples")
+
+
+@app.command()
+def export(
+    path: Annotated[str, typer.Argument(help="Packed folder, tar, or urls of shards.")],
+    out: Annotated[Path, typer.Argument(help="New folder for the pictures.")],
+    limit: Annotated[int, typer.Option(min=0, help="Only the first so many.")] = 0,
+    cache_dir: CacheDir = CACHE,
+) -> None:
+    """Turn shards back into a folder of pictures, class by class."""
+    from ganforge.data.export import export
+    from ganforge.data.shards import open_shards
+
+    with _progress("exporting", "pictures") as progress:
+        count = export(open_shards(path, cache_dir.expanduser()), out, limit, progress)
+    typer.echo(f"{out}: {count:,} pictures")
+
+
+@contextmanager
+def _progress(verb: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr that shows counts, speed and time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(verb), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(verb, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,53 @@
+"""The command line. Arguments and printing only; what a command does is imported when it runs."""
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from ganforge import __version__
+from ganforge.cli import components, recipes, sampling, training
+from ganforge.cli.data import app as data_app
+from ganforge.errors import GanforgeError
+
+app = typer.Typer(
+    name="ganforge",
+    help="Train GANs from one TOML recipe: on a laptop, on one GPU, on a cluster.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(training.train)
+app.command("sample")(sampling.sample)
+app.command("list")(components.list_components)
+app.command("show")(components.show)
+app.add_typer(recipes.app, name="recipe")
+app.add_typer(data_app, name="data")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ganforge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options of every command; `main` reads --verbose when an error ends the program."""
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake is one or two lines on stderr and exit code 2."""
+    try:
+        app()
+    except GanforgeError as error:
+        if "--verbose" in sys.argv:
+            raise
+        typer.echo(f"ganforge: {error}", err=True)
+        sys.exit(2)
+    raise AssertionError("typer leaves by SystemExit")

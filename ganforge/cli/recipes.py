@@ -1,0 +1,46 @@
+"""`ganforge recipe check` and `ganforge recipe resolve`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Override a key, as in --set generator.width=128; may be repeated."
+    ),
+]
+
+app = typer.Typer(help="Check and resolve recipes.", no_args_is_help=True)
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Recipe files.", show_default=False)], overrides: Overrides = None
+) -> None:
+    """Say every problem of each file; exit code 2 if there is any."""
+    from ganforge.errors import GanforgeError
+    from ganforge.recipe import load
+
+    failed = False
+    for file in files:
+        try:
+            load(file, overrides or [])
+        except GanforgeError as error:
+            failed = True
+            typer.echo(str(error), err=True)
+        else:
+            typer.echo(f"{file}: fine")
+    if failed:
+        raise typer.Exit(2)
+
+
+@app.command()
+def resolve(
+    file: Annotated[Path, typer.Argument(help="Recipe file.", show_default=False)], overrides: Overrides = None
+) -> None:
+    """Print the recipe as TOML with every default filled in."""
+    from ganforge.recipe import dump, load
+
+    typer.echo(dump(load(file, overrides or [])), nl=False)

@@ -1,0 +1,1 @@
+"""Datasets, packing, order and readers."""

@@ -1,0 +1,107 @@
+"""What readers need of a dataset: its samples by number, and what they look like."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ganforge.spec import DataSpec
+
+
+class Unreadable(Exception):
+    """One sample cannot be read; readers replace it and count it.
+
+    Args:
+        key: shard and key of the sample.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, key: str, reason: str) -> None:
+        self.key = key
+        self.reason = reason
+        super().__init__(f"{key}: {reason}")
+
+
+class Dataset(ABC):
+    """A finite set of samples with stable numbers 0..N-1, in the order of its shards.
+
+    Attributes:
+        spec: what one sample looks like.
+        digest: hex sha256 of content and layout; the same samples have the same digest anywhere.
+        labels: int64 `(N,)`, or None.
+        codec: how samples are stored: `array` (in memory), `raw`, or the name of a picture codec.
+        shard_sizes: samples of each shard.
+    """
+
+    spec: DataSpec
+    digest: str
+    labels: np.ndarray | None = None
+    codec: str = "array"
+    shard_sizes: Sequence[int]
+
+    def __len__(self) -> int:
+        return int(sum(self.shard_sizes))
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of a stored sample: `(height, width, channels)`, or `(dimensions,)` of a point."""
+        spec = self.spec
+        return (spec.height, spec.width, spec.channels) if spec.is_image else spec.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """uint8 for pictures, float32 for points."""
+        return np.dtype(np.uint8 if self.spec.is_image else np.float32)
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Size of all samples, decoded."""
+        return len(self) * int(np.prod(self.row_shape)) * self.dtype.itemsize
+
+    @abstractmethod
+    def read(self, ids: np.ndarray, out: np.ndarray) -> dict[int, Unreadable]:
+        """Decode the samples `ids` into the rows of `out`, shape `(len(ids), *row_shape)`.
+
+        Returns:
+            what could not be read, by row of `out`.
+        """
+
+    def key(self, sample: int) -> str:
+        """Shard and key of a sample, for messages."""
+        return f"sample {sample}"
+
+    def prepare(self, cache_dir: Path, cache_limit_bytes: int) -> None:
+        """Called once by a loader before anything is read; remote datasets set up their cache here."""
+
+    def keep_ahead(self, current: Sequence[int], following: Sequence[int]) -> None:
+        """Told the shards of the current and the next window, so that remote ones are fetched in time."""
+
+    def describe_decoder(self) -> str:
+        """Which decoder reads encoded pictures, for the loader's one line; empty without one."""
+        return ""
+
+    def close(self) -> None:
+        """Let go of open files."""
+
+
+class ArrayDataset(Dataset):
+    """Samples that lie in one array in memory.
+
+    Args:
+        rows: uint8 `(N, height, width, channels)` or float32 `(N, dimensions)`.
+        spec: what a sample looks like.
+        digest: of the content.
+        labels: int64 `(N,)` or None.
+    """
+
+    def __init__(self, rows: np.ndarray, spec: DataSpec, digest: str, labels: np.ndarray | None = None) -> None:
+        self.rows = rows
+        self.spec = spec
+        self.digest = digest
+        self.labels = labels
+        self.shard_sizes = (len(rows),)
+
+    def read(self, ids: np.ndarray, out: np.ndarray) -> dict[int, Unreadable]:
+        np.take(self.rows, ids, axis=0, out=out)
+        return {}

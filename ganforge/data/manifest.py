@@ -1,0 +1,144 @@
+"""`dataset.json`: what lies in a folder of shards, and proof that it is the same everywhere."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import ConfigDict, Field
+
+from ganforge.errors import DataError
+from ganforge.spec import DataSpec
+
+FILE_NAME = "dataset.json"
+LABELS_NAME = "labels.npy"
+VERSION = 1
+# Names in a manifest become paths and urls, so they must not be able to leave the folder.
+_PLAIN = r"^[A-Za-z0-9_][A-Za-z0-9_.+=-]*$"
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Table(pydantic.BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Shard(_Table):
+    """One tar file.
+
+    Args:
+        name: file name inside the dataset's folder.
+        count: samples in it.
+        bytes: size of the file.
+        sha256: of the file; empty for foreign shards that nobody hashed.
+        first: offset of the first picture's bytes in a raw shard.
+        stride: distance between pictures in a raw shard; 0 if they lie at no constant distance.
+    """
+
+    name: Annotated[str, Field(pattern=_PLAIN)]
+    count: Annotated[int, Field(ge=0)]
+    bytes: Annotated[int, Field(ge=0)]
+    sha256: _Sha256 | Literal[""] = ""
+    first: Annotated[int, Field(ge=0)] = 0
+    stride: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def index_name(self) -> str:
+        return Path(self.name).stem + ".idx"
+
+
+class Manifest(_Table):
+    """Everything that `dataset.json` says.
+
+    Args:
+        format: always `ganforge-dataset`.
+        version: of the format.
+        count: samples in all shards.
+        shape: `(channels, height, width)`.
+        classes: names of the classes.
+        codec: `raw`, `png`, `jpeg`, or `keep` for untouched pictures of any codec.
+        shards: the tar files in order.
+        labels_sha256: of `labels.npy`; empty without labels.
+        image_key: extension of the picture in a sample; empty to find it.
+        fit: how pictures of another size are fitted when read; empty if all have the size.
+        made_with: the options of `data pack`, for people.
+    """
+
+    format: Literal["ganforge-dataset"] = "ganforge-dataset"
+    version: Annotated[int, Field(ge=1)] = VERSION
+    count: Annotated[int, Field(ge=0)]
+    shape: tuple[Annotated[int, Field(ge=1)], ...]
+    classes: tuple[str, ...] = ()
+    codec: Literal["raw", "png", "jpeg", "keep"]
+    shards: tuple[Shard, ...]
+    labels_sha256: _Sha256 | Literal[""] = ""
+    image_key: str = ""
+    fit: Literal["", "center", "celeba", "none"] = ""
+    made_with: dict[str, Any] = {}
+
+    @property
+    def spec(self) -> DataSpec:
+        return DataSpec(self.shape, self.classes)
+
+    @property
+    def digest(self) -> str:
+        """sha256 over what decides the samples and their order; not over how they were packed."""
+        table = self.model_dump(mode="json", exclude={"made_with"})
+        return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+
+    def dump(self) -> str:
+        """JSON text, one shard a line."""
+        table = self.model_dump(mode="json")
+        shards = ",\n".join("    " + json.dumps(shard) for shard in table.pop("shards"))
+        head = json.dumps(table, indent=2)[:-2]
+        return f'{head},\n  "shards": [\n{shards}\n  ]\n}}\n'
+
+
+def parse_manifest(text: str | bytes, where: str) -> Manifest:
+    """Check the text of a `dataset.json`.
+
+    Args:
+        text: JSON.
+        where: file or url, for messages.
+
+    Raises:
+        DataError: it is no manifest, is of a newer version, or contradicts itself.
+    """
+    try:
+        table = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{where}: is not JSON ({error}); pack the dataset again") from error
+    if not isinstance(table, dict) or table.get("format") != "ganforge-dataset":
+        raise DataError(f"{where}: is not a ganforge dataset manifest; pack the folder with `ganforge data pack`")
+    if isinstance(table.get("version"), int) and table["version"] > VERSION:
+        raise DataError(f"{where}: has version {table['version']}, this ganforge reads {VERSION}; update ganforge")
+    try:
+        manifest = Manifest.model_validate_json(json.dumps(table))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{where}: {place}: {first['msg']}; pack the dataset again") from error
+    total = sum(shard.count for shard in manifest.shards)
+    if total != manifest.count:
+        raise DataError(f"{where}: says {manifest.count} samples, its shards add up to {total}; pack it again")
+    names = [shard.name for shard in manifest.shards]
+    if len(set(names)) != len(names):
+        raise DataError(f"{where}: lists a shard twice; pack the dataset again")
+    if len(manifest.shape) != 3:
+        raise DataError(f"{where}: shape {list(manifest.shape)} is not (channels, height, width); pack it again")
+    return manifest
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """The manifest of a packed folder.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+    """
+    path = folder / FILE_NAME
+    try:
+        return parse_manifest(path.read_bytes(), str(path))
+    except FileNotFoundError as error:
+        raise DataError(f"{folder}: holds no {FILE_NAME}; make it with `ganforge data pack SOURCE {folder}`") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""Where pictures to pack come from, each kind of source in a file."""

@@ -1,0 +1,112 @@
+"""Pictures that come as one array: `.npy`, `.npz`, and scikit-learn's digits."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ganforge.data.sources.base import Item, Source
+from ganforge.errors import DataError
+
+
+class ArraySource(Source):
+    """An array of pictures.
+
+    Args:
+        pictures: uint8 or uint16, `(N, height, width)` or `(N, height, width, channels)`; channels first is
+            turned round when it is unmistakable.
+        labels: integers `(N,)`, or None.
+        name: for messages.
+        classes: names of the classes, by default the labels' numbers.
+
+    Raises:
+        DataError: it has another shape or type.
+    """
+
+    def __init__(
+        self, pictures: np.ndarray, labels: np.ndarray | None, name: str, classes: tuple[str, ...] = ()
+    ) -> None:
+        if pictures.ndim == 4 and pictures.shape[1] in (1, 3) and pictures.shape[3] not in (1, 3, 4):
+            pictures = pictures.transpose(0, 2, 3, 1)
+        if pictures.dtype not in (np.uint8, np.uint16) or pictures.ndim not in (3, 4):
+            raise DataError(
+                f"{name}: holds {pictures.dtype} of shape {pictures.shape}; pictures must be uint8 or uint16, "
+                "(N, height, width) or (N, height, width, channels)"
+            )
+        if labels is not None:
+            labels = np.asarray(labels).reshape(-1)
+            if len(labels) != len(pictures) or not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+                raise DataError(f"{name}: labels must be {len(pictures)} integers from 0, one a picture")
+            classes = classes or tuple(str(label) for label in range(int(labels.max()) + 1))
+        self.pictures, self.labels, self.name, self.classes = pictures, labels, name, classes
+        digest = hashlib.sha256(f"{pictures.shape}{pictures.dtype}".encode())
+        digest.update(np.ascontiguousarray(pictures[:: max(1, len(pictures) // 64)]).tobytes())
+        self.fingerprint = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def item(self, index: int) -> Item:
+        label = -1 if self.labels is None else int(self.labels[index])
+        return Item(np.asarray(self.pictures[index]), label, f"{self.name}[{index}]")
+
+
+def open_arrays(path: Path) -> Source:
+    """Source of a `.npy` file, or of an `.npz` with `images` (or `x`) and perhaps `labels` (or `y`).
+
+    Raises:
+        DataError: it cannot be read, or holds no such array.
+    """
+    try:
+        loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as {path.suffix}: {error}") from error
+    if isinstance(loaded, np.ndarray):
+        labels_path = path.with_name(f"{path.stem}_labels.npy")
+        labels = np.load(labels_path, allow_pickle=False) if labels_path.exists() else None
+        return _MappedSource(path, loaded, labels)
+    with loaded:
+        names = set(loaded.files)
+        pictures = next((name for name in ("images", "x", "x_train", "data", "arr_0") if name in names), None)
+        if pictures is None:
+            raise DataError(f"{path}: holds {', '.join(sorted(names))}; name the pictures 'images', the labels 'labels'")
+        labels = next((name for name in ("labels", "y", "y_train", "arr_1") if name in names), None)
+        return ArraySource(loaded[pictures], None if labels is None else loaded[labels], path.name)
+
+
+class _MappedSource(ArraySource):
+    """An `.npy` that every worker maps for itself instead of receiving a copy."""
+
+    def __init__(self, path: Path, pictures: np.ndarray, labels: np.ndarray | None) -> None:
+        super().__init__(pictures, labels, path.name)
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return open_arrays, (self.path,)
+
+
+class DigitsSource(ArraySource):
+    """scikit-learn's 1,797 handwritten digits, 8x8 pixels of 0..16, enlarged smoothly.
+
+    Args:
+        size: height and width of the result.
+
+    Raises:
+        DataError: scikit-learn is not installed.
+    """
+
+    def __init__(self, size: int) -> None:
+        try:
+            from sklearn.datasets import load_digits
+        except ImportError as error:
+            raise DataError("digits: scikit-learn is missing; pip install 'ganforge[demo]'") from error
+        digits = load_digits()
+        pictures = np.stack([_enlarge(picture, size) for picture in digits.images])
+        super().__init__(pictures, digits.target, "digits")
+
+
+def _enlarge(picture: np.ndarray, size: int) -> np.ndarray:
+    # In floating point, so that bicubic overshoot is clipped once at the end and not rounded twice.
+    smooth = Image.fromarray(picture.astype(np.float32)).resize((size, size), Image.Resampling.BICUBIC)
+    return np.rint(np.clip(np.asarray(smooth) / 16, 0, 1) * 255).astype(np.uint8)

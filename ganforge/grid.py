@@ -1,0 +1,65 @@
+"""Samples as one picture for people: a grid of pictures, or a plot of points."""
+
+import math
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+BORDER = 2
+PLOT_SIZE = 480
+MIN_GRID_SIZE = 480
+
+
+def to_uint8(samples: Tensor) -> Tensor:
+    """Pictures in [-1, 1] to uint8 `(batch, height, width, channels)` on the CPU."""
+    scaled = samples.detach().float().add(1.0).mul(127.5).round().clamp(0, 255)
+    return scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu()
+
+
+def picture_of(samples: Tensor, reals: Tensor | None = None) -> Image.Image:
+    """A grid of pictures `(batch, channels, height, width)`, or a plot of points `(batch, dimensions)`.
+
+    Args:
+        samples: to show; of points, the first two dimensions.
+        reals: real points, drawn in grey below the others; sets the plot's limits.
+    """
+    return _grid(samples) if samples.dim() == 4 else _plot(samples, reals)
+
+
+def single(pixels: np.ndarray) -> Image.Image:
+    """One picture from uint8 `(height, width, channels)` of one, three or four channels; else its first channel."""
+    channels = pixels.shape[-1]
+    return Image.fromarray(pixels if channels in (3, 4) else np.ascontiguousarray(pixels[..., 0]))
+
+
+def _grid(samples: Tensor) -> Image.Image:
+    """As square as it gets, each pixel a whole number of pixels, so that small pictures can be seen."""
+    pixels = to_uint8(samples).numpy()
+    count, height, width, channels = pixels.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    sheet = np.zeros((rows * (height + BORDER) + BORDER, columns * (width + BORDER) + BORDER, channels), np.uint8)
+    for index, picture in enumerate(pixels):
+        top = BORDER + (index // columns) * (height + BORDER)
+        left = BORDER + (index % columns) * (width + BORDER)
+        sheet[top : top + height, left : left + width] = picture
+    grid = single(sheet)
+    scale = max(1, round(MIN_GRID_SIZE / grid.width))
+    return grid.resize((grid.width * scale, grid.height * scale), Image.Resampling.NEAREST)
+
+
+def _plot(points: Tensor, reals: Tensor | None) -> Image.Image:
+    drawn = points.detach().float().cpu()[:, :2]
+    shown = reals.float().cpu()[:, :2] if reals is not None else drawn
+    limit = 1.2 * float(shown.abs().max())
+    plot = Image.new("RGB", (PLOT_SIZE, PLOT_SIZE), "white")
+    draw = ImageDraw.Draw(plot)
+    for cloud, colour in ((reals, (200, 200, 200)), (drawn, (200, 60, 20))):
+        if cloud is None:
+            continue
+        where = (cloud.float().cpu()[:, :2] * torch.tensor([1.0, -1.0]) / limit + 1.0) * (PLOT_SIZE / 2)
+        for x, y in where.tolist():
+            draw.ellipse((x - 1.5, y - 1.5, x + 1.5, y + 1.5), fill=colour)
+    return plot

@@ -1,0 +1,220 @@
+"""DCGAN: "Unsupervised Representation Learning with Deep Convolutional GANs" (Radford, Metz, Chintala 2016)."""
+
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from ganforge.models.layers import Activation, LatentDistribution, LayerStyle, Normalisation
+from ganforge.registry import register
+from ganforge.spec import DataSpec
+
+SIZES = (16, 28, 32, 64, 128, 256)
+
+Width = Annotated[int, Field(ge=1)]
+MaxMultiple = Annotated[int, Field(ge=1)]
+KernelSize = Annotated[int, Field(ge=2, le=9)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+LeakySlope = Annotated[float, Field(ge=0, le=1)]
+InitStd = Annotated[float, Field(gt=0)]
+
+
+@register.generator("dcgan")
+class DCGANGenerator(nn.Module):
+    """Strided transposed convolutions from a latent vector to a picture (DCGAN, Radford et al. 2016, figure 1).
+
+    The latent vector becomes a map of 4x4 (7x7 for pictures of 28x28), and each block doubles the map and halves the
+    channels down to `width`; batch norm and ReLU after every layer but the last, which ends in tanh. Weights start as
+    N(0, 0.02) and batch norm's gains as N(1, 0.02) (section 4). In: latent `(batch, latent_dim)`. Out: pictures
+    `(batch, channels, size, size)` in [-1, 1], of size 16, 28, 32, 64, 128 or 256 and any number of channels. Labels
+    are taken and ignored.
+
+    By default it is the network of PyTorch's DCGAN example, 3,576,704 parameters at 64x64 RGB. The paper's has twice
+    its channels (1024 on the 4x4 map: `width = 128`), kernels of 5x5 (`kernel_size = 5`), a projection written as a
+    dense layer (`stem = "dense"`) and latents from U[-1, 1] (`latent_distribution = "uniform"`).
+
+    Args:
+        spec: what a sample looks like: a square picture of a supported size.
+        latent_dim: dimension of the latent vector (100 in the paper).
+        latent_distribution: what latents are drawn from: `normal` is N(0, 1), `uniform` is U[-1, 1] (the paper).
+        width: channels of the last hidden map; each map half its size has twice as many.
+        max_multiple: no map has more than `max_multiple * width` channels (8 is what 64x64 reaches; larger pictures
+            would otherwise go on doubling).
+        kernel_size: side of the kernels of the doubling layers (the paper draws 5; 4 divides by the stride of 2 and
+            leaves no checkerboard).
+        stem: how the latent becomes the first map: `conv`, a transposed convolution over 1x1, or `dense`, a linear
+            layer and a reshape. The two are the same function of the same number of weights, kept in another order.
+        norm: `batch`, `sync` (batch norm over all ranks, GPUs only when there are several), `none`, or `spectral`
+            (Miyato et al. 2018). Layers have a bias where no batch norm can follow, so with `none` and `spectral`.
+        activation: non-linearity after hidden layers (ReLU in the paper).
+        leaky_slope: slope below zero if `activation` is `leaky_relu`.
+        dropout: probability that an activation of a hidden layer is dropped while training.
+        init_std: standard deviation of the first weights. Without batch norm 0.02 lets a narrow network fade: try 0.1.
+
+    Raises:
+        ValueError: the samples are not square pictures of a supported size.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        latent_dim: Annotated[int, Field(ge=1)] = 100,
+        latent_distribution: LatentDistribution = "normal",
+        width: Width = 64,
+        max_multiple: MaxMultiple = 8,
+        kernel_size: KernelSize = 4,
+        stem: Literal["conv", "dense"] = "conv",
+        norm: Normalisation = "batch",
+        activation: Activation = "relu",
+        leaky_slope: LeakySlope = 0.2,
+        dropout: Dropout = 0.0,
+        init_std: InitStd = 0.02,
+    ) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.latent_distribution: LatentDistribution = latent_distribution
+        style = LayerStyle(norm, activation, leaky_slope, dropout, init_std)
+        smallest, widths = map_sizes(spec, width, max_multiple)
+        widest = widths[-1]
+
+        if stem == "conv":
+            layer = nn.ConvTranspose2d(latent_dim, widest, smallest, bias=style.hidden_bias)
+            first = [nn.Unflatten(1, (latent_dim, 1, 1)), style.prepared(layer)]
+        else:
+            layer = nn.Linear(latent_dim, widest * smallest**2, bias=style.hidden_bias)
+            first = [style.prepared(layer), nn.Unflatten(1, (widest, smallest, smallest))]
+        self.stem = nn.Sequential(*first, *style.following(widest))
+        self.blocks = nn.Sequential(
+            *(
+                nn.Sequential(
+                    style.prepared(doubling(wide, narrow, kernel_size, style.hidden_bias)), *style.following(narrow)
+                )
+                for wide, narrow in pairwise(reversed(widths))
+            )
+        )
+        # No batch norm on the output, or samples would be forced to one mean and deviation (section 3).
+        self.output = nn.Sequential(
+            style.prepared(doubling(widths[0], spec.channels, kernel_size, style.hidden_bias)), nn.Tanh()
+        )
+
+    def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents `(batch, latent_dim)` to pictures `(batch, channels, size, size)` in [-1, 1]."""
+        return self.output(self.blocks(self.stem(latent)))
+
+
+@register.discriminator("dcgan")
+class DCGANDiscriminator(nn.Module):
+    """Strided convolutions from a picture to one logit (DCGAN, Radford et al. 2016, section 3).
+
+    Each block halves the map and doubles the channels, from `width` down to a map of 4x4 (7x7 for pictures of 28x28),
+    which the head turns into one number; batch norm and leaky ReLU 0.2 after every layer but the first, which has no
+    batch norm. Weights start as N(0, 0.02) and batch norm's gains as N(1, 0.02). In: pictures `(batch, channels, size,
+    size)` in [-1, 1] of size 16, 28, 32, 64, 128 or 256. Out: logits `(batch,)`, without the paper's sigmoid, which
+    belongs to the loss. Labels are taken and ignored.
+
+    By default it is the network of PyTorch's DCGAN example, 2,765,568 parameters at 64x64 RGB. The paper's code has
+    kernels of 5x5 (`kernel_size = 5`). The textbooks' 28x28 discriminator is `kernel_size = 5, head = "dense", norm =
+    "none", dropout = 0.3`; on few pictures a discriminator without batch norm learns steadier (there start from
+    `init_std = 0.05`).
+
+    Args:
+        spec: what a sample looks like: a square picture of a supported size.
+        width: channels of the first hidden map; each map half its size has twice as many.
+        max_multiple: no map has more than `max_multiple * width` channels.
+        kernel_size: side of the kernels of the halving layers.
+        head: how the last map becomes a logit: `conv`, a convolution as large as the map, or `dense`, a linear layer
+            on the flattened map. The two are the same function of the same number of weights.
+        norm: `batch`, `sync` (batch norm over all ranks, GPUs only when there are several), `none`, or `spectral`
+            (Miyato et al. 2018: every layer, the head too). Layers have a bias with `none` and `spectral`.
+        activation: non-linearity after hidden layers (leaky ReLU in the paper).
+        leaky_slope: slope below zero if `activation` is `leaky_relu` (0.2 in the paper).
+        dropout: probability that an activation of a hidden layer is dropped while training (0.3 in the textbooks).
+        init_std: standard deviation of the first weights.
+
+    Raises:
+        ValueError: the samples are not square pictures of a supported size.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        width: Width = 64,
+        max_multiple: MaxMultiple = 8,
+        kernel_size: KernelSize = 4,
+        head: Literal["conv", "dense"] = "conv",
+        norm: Normalisation = "batch",
+        activation: Activation = "leaky_relu",
+        leaky_slope: LeakySlope = 0.2,
+        dropout: Dropout = 0.0,
+        init_std: InitStd = 0.02,
+    ) -> None:
+        super().__init__()
+        style = LayerStyle(norm, activation, leaky_slope, dropout, init_std)
+        smallest, widths = map_sizes(spec, width, max_multiple)
+        widest = widths[-1]
+
+        # No batch norm on the input's layer: it would hide the pictures' own mean and contrast (section 3).
+        self.input = nn.Sequential(
+            style.prepared(halving(spec.channels, widths[0], kernel_size, style.hidden_bias)),
+            *style.following(widths[0], batch_norm=False),
+        )
+        self.blocks = nn.Sequential(
+            *(
+                nn.Sequential(
+                    style.prepared(halving(narrow, wide, kernel_size, style.hidden_bias)), *style.following(wide)
+                )
+                for narrow, wide in pairwise(widths)
+            )
+        )
+        if head == "conv":
+            self.head = nn.Sequential(
+                style.prepared(nn.Conv2d(widest, 1, smallest, bias=style.hidden_bias)), nn.Flatten(0)
+            )
+        else:
+            layer = nn.Linear(widest * smallest**2, 1, bias=style.hidden_bias)
+            self.head = nn.Sequential(nn.Flatten(1), style.prepared(layer), nn.Flatten(0))
+
+    def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Pictures `(batch, channels, size, size)` in [-1, 1] to logits `(batch,)`."""
+        return self.head(self.blocks(self.input(samples)))
+
+
+def map_sizes(spec: DataSpec, width: int, max_multiple: int) -> tuple[int, list[int]]:
+    """Side of the smallest map, and the channels of all hidden maps from the largest map to the smallest.
+
+    Raises:
+        ValueError: the samples are not square pictures of a supported size.
+    """
+    if not spec.is_image:
+        raise ValueError(f"dcgan makes pictures and these samples are {spec}: use 'mlp'")
+    if spec.height != spec.width or spec.height not in SIZES:
+        *most, last = SIZES
+        sizes = f"{', '.join(map(str, most))} or {last}"
+        raise ValueError(
+            f"dcgan has square pictures of side {sizes}, these are {spec.width}x{spec.height}: "
+            "pack them again with --size"
+        )
+    smallest = 7 if spec.height == 28 else 4
+    num_maps = (spec.height // smallest).bit_length() - 1
+    return smallest, [width * min(2**index, max_multiple) for index in range(num_maps)]
+
+
+def doubling(channels_in: int, channels_out: int, kernel_size: int, bias: bool) -> nn.ConvTranspose2d:
+    """A transposed convolution that doubles the map exactly, for kernels of even and odd side."""
+    return nn.ConvTranspose2d(
+        channels_in,
+        channels_out,
+        kernel_size,
+        stride=2,
+        padding=(kernel_size - 1) // 2,
+        output_padding=kernel_size % 2,
+        bias=bias,
+    )
+
+
+def halving(channels_in: int, channels_out: int, kernel_size: int, bias: bool) -> nn.Conv2d:
+    """A convolution that halves the map exactly, for kernels of even and odd side."""
+    return nn.Conv2d(channels_in, channels_out, kernel_size, stride=2, padding=(kernel_size - 1) // 2, bias=bias)

@@ -1,0 +1,96 @@
+"""The small parts that the families of networks share: activations, normalisation, first weights."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+from torch.nn.utils import parametrizations
+
+Activation = Literal["relu", "leaky_relu", "elu", "silu", "gelu", "tanh"]
+Normalisation = Literal["batch", "sync", "none", "spectral"]
+LatentDistribution = Literal["normal", "uniform"]
+
+
+def make_activation(name: Activation, leaky_slope: float) -> nn.Module:
+    """The non-linearity of that name; `leaky_slope` matters to `leaky_relu` alone.
+
+    None of them works in place, because double backward (R1, gradient penalty) and compilation want their inputs whole.
+    """
+    match name:
+        case "relu":
+            return nn.ReLU()
+        case "leaky_relu":
+            return nn.LeakyReLU(leaky_slope)
+        case "elu":
+            return nn.ELU()
+        case "silu":
+            return nn.SiLU()
+        case "gelu":
+            return nn.GELU()
+        case "tanh":
+            return nn.Tanh()
+
+
+@dataclass(frozen=True)
+class LayerStyle:
+    """How every layer of one network is made, so that its blueprint says only what is different.
+
+    Args:
+        norm: `batch` or `sync` (over all ranks) batch norm after hidden layers, `spectral` norm (Miyato et al. 2018) on
+            the weights of all layers, or `none`.
+        activation: non-linearity of hidden layers.
+        leaky_slope: slope of `leaky_relu` below zero.
+        dropout: probability that one activation is dropped while training, in [0, 1).
+        init_std: standard deviation of the first weights around 0 and of batch norm's gains around 1, with biases 0;
+            None keeps torch's own initialisation.
+    """
+
+    norm: Normalisation
+    activation: Activation
+    leaky_slope: float
+    dropout: float = 0.0
+    init_std: float | None = None
+
+    @property
+    def has_batch_norm(self) -> bool:
+        return self.norm in ("batch", "sync")
+
+    @property
+    def hidden_bias(self) -> bool:
+        """Batch norm takes the mean away again, so that a bias before it would learn nothing."""
+        return not self.has_batch_norm
+
+    def prepared(self, layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> nn.Module:
+        """The layer with its first weights and, where asked for, the spectral norm on them."""
+        if self.init_std is not None:
+            nn.init.normal_(layer.weight, 0.0, self.init_std)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        # After the weights are final: it starts from the largest singular value that it finds.
+        return parametrizations.spectral_norm(layer) if self.norm == "spectral" else layer
+
+    def following(self, channels: int, *, pictures: bool = True, batch_norm: bool = True) -> list[nn.Module]:
+        """What comes after a hidden layer that gives `channels`: batch norm, activation, dropout, each where asked for.
+
+        Args:
+            channels: channels (or features) of the layer before.
+            pictures: whether they are `(batch, channels, height, width)` or `(batch, channels)`.
+            batch_norm: False where the network has none even when its style has.
+        """
+        layers: list[nn.Module] = []
+        if batch_norm and self.has_batch_norm:
+            layers.append(self._make_batch_norm(channels, pictures))
+        layers.append(make_activation(self.activation, self.leaky_slope))
+        if self.dropout > 0:
+            layers.append(nn.Dropout(self.dropout))
+        return layers
+
+    def _make_batch_norm(self, channels: int, pictures: bool) -> nn.Module:
+        if self.norm == "sync":
+            layer = nn.SyncBatchNorm(channels)
+        else:
+            layer = nn.BatchNorm2d(channels) if pictures else nn.BatchNorm1d(channels)
+        if self.init_std is not None:
+            nn.init.normal_(layer.weight, 1.0, self.init_std)
+            nn.init.zeros_(layer.bias)
+        return layer

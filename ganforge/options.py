@@ -1,0 +1,266 @@
+"""A component's signature is its schema.
+
+What stands after `*` in a component's signature becomes a frozen, strict pydantic model: TOML
+values are checked against the annotations, a misspelt key gets a suggestion, and the defaults are
+filled in. Nothing here knows what a component does.
+"""
+
+import difflib
+import inspect
+import json
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pydantic
+from docstring_parser import parse as parse_docstring
+from pydantic import ConfigDict, create_model
+from pydantic_core import ErrorDetails
+
+from ganforge.errors import Problem, RegistryError
+
+
+class OptionsModel(pydantic.BaseModel):
+    """Base of every table of a recipe: strict types, no unknown keys, no changes after validation."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+def signature_parts(component: Callable[..., Any], where: str) -> tuple[list[str], list[inspect.Parameter]]:
+    """Split a component's parameters at `*`: (names the framework supplies, options of the recipe).
+
+    Raises:
+        RegistryError: `*args`, `**kwargs`, or an option without annotation.
+    """
+    supplied: list[str] = []
+    options: list[inspect.Parameter] = []
+    for parameter in inspect.signature(component).parameters.values():
+        if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            raise RegistryError(f"{where}: takes {parameter}; name every option after a bare '*' instead")
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            supplied.append(parameter.name)
+        elif parameter.annotation is inspect.Parameter.empty:
+            raise RegistryError(f"{where}: option '{parameter.name}' has no annotation; a recipe cannot be checked")
+        else:
+            options.append(parameter)
+    return supplied, options
+
+
+def options_model(component: Callable[..., Any], where: str) -> type[OptionsModel]:
+    """The options of a component as a pydantic model, built from its keyword-only parameters.
+
+    Raises:
+        RegistryError: the signature cannot be a schema, or a default does not fit its annotation.
+    """
+    _, parameters = signature_parts(component, where)
+    function = component.__init__ if inspect.isclass(component) else component
+    try:
+        annotations = typing.get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise RegistryError(f"{where}: an annotation cannot be resolved ({error})") from error
+    fields: dict[str, Any] = {}
+    for parameter in parameters:
+        annotation = annotations[parameter.name]
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        if _accepts_none(annotation) and default is not None:
+            raise RegistryError(
+                f"{where}: option '{parameter.name}' may be None but has another default; "
+                "TOML has no null, so only the default can be None"
+            )
+        fields[parameter.name] = (annotation, default)
+        if default is not ...:
+            _check_default(annotation, default, f"{where}: the default of '{parameter.name}'")
+    return create_model(f"{where} options", __base__=OptionsModel, **fields)
+
+
+def _check_default(annotation: Any, default: Any, where: str) -> None:
+    try:
+        pydantic.TypeAdapter(annotation, config=ConfigDict(strict=True)).validate_python(default)
+    except pydantic.ValidationError as error:
+        raise RegistryError(f"{where} {error.errors()[0]['msg'].replace('Input should', 'should')}") from error
+
+
+def _accepts_none(annotation: Any) -> bool:
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
+    is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    return is_union and type(None) in typing.get_args(annotation)
+
+
+def validate(
+    model: type[OptionsModel], table: Mapping[str, Any], path: tuple[str, ...] = ()
+) -> tuple[OptionsModel | None, list[Problem]]:
+    """Check a TOML table against a model: the validated options, or every problem with its dotted path.
+
+    JSON is the detour that lets strict mode take a TOML list for a tuple.
+    """
+    problems = list(_unrepresentable(table, path))
+    if problems:
+        return None, problems
+    try:
+        return model.model_validate_json(json.dumps(table), strict=True), []
+    except pydantic.ValidationError as error:
+        return None, problems_of(error, path, model)
+
+
+def _unrepresentable(value: Any, path: tuple[str, ...]) -> Iterable[Problem]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _unrepresentable(item, (*path, str(key)))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unrepresentable(item, (*path, str(index)))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield Problem(dotted(path), f"{value} is not a finite number")
+    elif not isinstance(value, bool | int | float | str):
+        yield Problem(dotted(path), f"a {type(value).__name__} has no place in a recipe; write it as a string")
+
+
+def dotted(path: Iterable[str | int]) -> str:
+    """`("penalties", 0, "gamma")` as `penalties.0.gamma`."""
+    return ".".join(str(part) for part in path)
+
+
+def problems_of(
+    error: pydantic.ValidationError, path: tuple[str, ...], model: type[pydantic.BaseModel]
+) -> list[Problem]:
+    """Pydantic's findings in our words: one problem a place, with the key's path and a remedy."""
+    found: dict[str, list[ErrorDetails]] = {}
+    for detail in error.errors():
+        # A union reports each branch below the key, named like 'float' or 'constrained-str'; keep the key itself.
+        location = _keys_only(model, detail["loc"])
+        found.setdefault(dotted((*path, *location)), []).append(detail)
+    return [Problem(where, _message(details, model)) for where, details in found.items()]
+
+
+def _keys_only(model: type[pydantic.BaseModel] | None, location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """The part of a pydantic location that is keys and indices of the table."""
+    kept: list[str | int] = []
+    current: Any = model
+    for part in location:
+        if isinstance(part, int):
+            kept.append(part)
+        elif current is not None and (part in current.model_fields or not kept or not _is_branch_name(part)):
+            kept.append(part)
+            field = current.model_fields.get(part)
+            current = _model_in(field.annotation) if field is not None else None
+        else:
+            break
+    return tuple(kept)
+
+
+def _is_branch_name(part: str) -> bool:
+    return not part.isidentifier() or part in ("int", "float", "bool", "str", "none", "tuple", "list", "dict")
+
+
+def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
+    if inspect.isclass(annotation) and issubclass(annotation, pydantic.BaseModel):
+        return annotation
+    for inner in typing.get_args(annotation):
+        if (model := _model_in(inner)) is not None:
+            return model
+    return None
+
+
+def _message(details: list[ErrorDetails], model: type[pydantic.BaseModel]) -> str:
+    detail = details[0]
+    value = detail["input"]
+    match detail["type"]:
+        case "extra_forbidden":
+            return unknown_key(str(detail["loc"][-1]), _keys_at(model, detail["loc"][:-1]))
+        case "missing":
+            return "is missing; give it a value"
+        case "literal_error":
+            expected = detail.get("ctx", {}).get("expected", "")
+            return f"must be one of {_listed(expected)}, not {_show(value)}{_suggest_literal(value, expected)}"
+        case kind if kind in _TYPE_NAMES:
+            wanted = " or ".join(dict.fromkeys(_TYPE_NAMES.get(item["type"], item["msg"]) for item in details))
+            return f"must be {wanted}, not {_show(value)}"
+        case "string_pattern_mismatch":
+            return f"must match {detail.get('ctx', {}).get('pattern')}, which {_show(value)} does not"
+        case _:
+            text = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+            return f"{text[0].lower()}{text[1:]}, not {_show(value)}" if text.startswith("must be") else text
+
+
+_TYPE_NAMES = {
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "a string",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a table",
+}
+
+
+def _keys_at(model: type[pydantic.BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    current: type[pydantic.BaseModel] | None = model
+    for part in location:
+        if isinstance(part, str) and current is not None and part in current.model_fields:
+            current = _model_in(current.model_fields[part].annotation)
+    return list(current.model_fields) if current is not None else []
+
+
+def _show(value: Any) -> str:
+    kinds = {str: "the string ", bool: "", dict: "a table ", list: "the list "}
+    text = json.dumps(value, default=str)
+    return kinds.get(type(value), "") + (text if len(text) <= 60 else text[:57] + "...")
+
+
+def _listed(expected: str) -> str:
+    return expected.replace(" or ", ", ")
+
+
+def _suggest_literal(value: Any, expected: str) -> str:
+    names = [part.strip(" '") for part in _listed(expected).split(",")]
+    return did_you_mean(value, names) if isinstance(value, str) else ""
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """` (did you mean 'x'?)`, or nothing when no name is near."""
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """The sentence for a key that a table does not have."""
+    known = sorted(known)
+    hint = did_you_mean(key, known)
+    if hint:
+        return f"unknown key{hint}"
+    return f"unknown key; known here: {', '.join(known)}" if known else "unknown key; there are no options here"
+
+
+def option_docs(component: Callable[..., Any]) -> dict[str, str]:
+    """The `Args:` of a component's docstring, by option."""
+    parsed = parse_docstring(inspect.getdoc(component) or "")
+    return {param.arg_name: " ".join((param.description or "").split()) for param in parsed.params}
+
+
+def type_name(annotation: Any) -> str:
+    """An annotation as a person writes it: `float >= 0`, `"batch" | "none"`, `tuple[int, ...]`."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        inner, *extras = typing.get_args(annotation)
+        return f"{type_name(inner)}{_bounds(extras)}"
+    if typing.get_origin(annotation) is typing.Literal:
+        return " | ".join(json.dumps(choice) for choice in typing.get_args(annotation))
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return " | ".join(type_name(part) for part in typing.get_args(annotation) if part is not type(None))
+    if inspect.isclass(annotation) and not typing.get_args(annotation):
+        return annotation.__name__
+    return str(annotation).replace("typing.", "")
+
+
+def _bounds(extras: Iterable[Any]) -> str:
+    symbols = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "min_length": "length >=", "max_length": "length <="}
+    metadata = [item for extra in extras for item in getattr(extra, "metadata", [extra])]
+    texts = [
+        f" {sign} {getattr(item, key)}" for item in metadata for key, sign in symbols.items() if hasattr(item, key)
+    ]
+    return ",".join(texts)

@@ -1,0 +1,462 @@
+"""A recipe: the TOML file that says what to train, checked and filled in without making anything.
+
+Parse, resolve, build: this module does the first two. The schema of a file is put together from
+the components that it names, so one strict validation finds every problem at once. Resolving fills
+in all defaults; `load(dump(recipe)) == recipe`.
+"""
+
+import copy
+import os
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import ConfigDict, Field, create_model
+
+from ganforge.data.options import LoaderOptions
+from ganforge.errors import Problem, RecipeError, RegistryError
+from ganforge.options import OptionsModel, dotted, validate
+from ganforge.registry import Component, Kind, load_plugins, register
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class ComponentTable(OptionsModel):
+    """A table that names a component; the component's own options are added for each name."""
+
+    name: str
+
+
+class PenaltyTable(ComponentTable):
+    """A penalty: `weight` scales it, `interval` computes it every so many turns, scaled up to make good."""
+
+    weight: float = 1.0
+    interval: Positive = 1
+
+
+class DataTable(ComponentTable, LoaderOptions):
+    """Where samples come from; how they are read (`ganforge.data.options`) stands in the same table.
+
+    Args:
+        cache_dir: folder for packed and fetched data; by default `ganforge` in the user's cache folder.
+    """
+
+    cache_dir: str | None = None
+
+
+class OptimizerTable(ComponentTable):
+    """An optimizer and the course of its learning rate.
+
+    Args:
+        warmup: steps in which the learning rate rises linearly from 0.
+        decay: after that it stays (`none`), or falls to 0 at the run's last step by a line or half a cosine.
+    """
+
+    warmup: Count = 0
+    decay: Literal["none", "linear", "cosine"] = "none"
+
+
+class OptimizerTables(OptionsModel):
+    """One optimizer a player."""
+
+    generator: OptimizerTable
+    discriminator: OptimizerTable
+
+
+class TrainingTable(OptionsModel):
+    """The alternation and its arithmetic.
+
+    Args:
+        steps: alternations (one round of both players' turns).
+        batch_size: pictures in one turn over all ranks together.
+        discriminator_turns: turns of the discriminator a step.
+        generator_turns: turns of the generator a step.
+        discriminator_micro_batches: pieces in which one turn of D is computed on each rank, to save memory.
+        generator_micro_batches: the same for G.
+        precision: `no`, `bf16`, `fp16`, or `auto` for what accelerate's config says.
+        ema: half-life of the averaged generator in images; 0 for none.
+        ema_rampup: the half-life is at most this share of the images so far (Karras et al. 2020); 0 for no ramp.
+        log_every: steps between lines of the log.
+    """
+
+    steps: Positive
+    batch_size: Positive = 64
+    discriminator_turns: Positive = 1
+    generator_turns: Positive = 1
+    discriminator_micro_batches: Positive = 1
+    generator_micro_batches: Positive = 1
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    ema: Annotated[float, Field(ge=0)] = 10_000.0
+    ema_rampup: Annotated[float, Field(ge=0)] = 0.05
+    log_every: Positive = 50
+
+
+class SamplesTable(OptionsModel):
+    """Sample grids: every so many steps, always from the same latents.
+
+    Args:
+        every: steps between grids; 0 for only the one at the end.
+        num: pictures in a grid.
+    """
+
+    every: Count = 500
+    num: Positive = 64
+
+
+class CheckpointTable(OptionsModel):
+    """Checkpoints for resuming.
+
+    Args:
+        every: steps between checkpoints; there is always one at the end.
+        keep_last: how many of the newest stay.
+        keep_every: checkpoints at multiples of this step stay for good; 0 for none.
+    """
+
+    every: Positive = 1000
+    keep_last: Positive = 2
+    keep_every: Count = 0
+
+
+class EvaluationTable(OptionsModel):
+    """Metrics in training.
+
+    Args:
+        metrics: the metrics to compute, names or tables.
+        extractor: what turns pictures into features, for the metrics that need them.
+        every: steps between evaluations; 0 for only the one at the end.
+        at_end: evaluate once more after the last step.
+        num_fakes: generated samples an evaluation looks at.
+        num_reals: real samples it compares with; 0 for all.
+        best: the figure that decides which generator is the best, by default the first metric's first.
+    """
+
+    metrics: tuple[ComponentTable, ...] = ()
+    extractor: ComponentTable | None = None
+    every: Count = 0
+    at_end: bool = True
+    num_fakes: Positive = 2048
+    num_reals: Count = 0
+    best: str | None = None
+
+
+class WandbTable(OptionsModel):
+    """Weights & Biases: the table's presence switches it on.
+
+    Args:
+        project: project to log to.
+        run_name: display name, by default the recipe's name.
+        entity: user or team.
+        group: group of runs.
+        tags: tags of the run.
+        mode: `online`, `offline` (sync later with `wandb sync`) or `disabled`.
+    """
+
+    project: str = "ganforge"
+    run_name: str | None = None
+    entity: str | None = None
+    group: str | None = None
+    tags: tuple[str, ...] = ()
+    mode: Literal["online", "offline", "disabled"] = "online"
+
+
+class TensorboardTable(OptionsModel):
+    """TensorBoard event files in the run folder: the table's presence switches them on."""
+
+
+class TrackingTable(OptionsModel):
+    """Where figures go beside `metrics.jsonl`, which is always written."""
+
+    wandb: WandbTable | None = None
+    tensorboard: TensorboardTable | None = None
+
+
+class Recipe(OptionsModel):
+    """Everything a run is made of. Component tables carry the options of the component they name."""
+
+    name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    seed: Count = 0
+    plugins: tuple[str, ...] = ()
+    output: str = "runs"
+    data: DataTable
+    generator: ComponentTable
+    discriminator: ComponentTable
+    objective: ComponentTable
+    penalties: tuple[PenaltyTable, ...] = ()
+    augment: tuple[ComponentTable, ...] = ()
+    optimizer: OptimizerTables
+    training: TrainingTable
+    samples: SamplesTable = SamplesTable()
+    checkpoint: CheckpointTable = CheckpointTable()
+    evaluation: EvaluationTable = EvaluationTable()
+    tracking: TrackingTable = TrackingTable()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recipe) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]  # compared by content, never a key
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return Path(self.output) / self.name
+
+    @property
+    def loader(self) -> LoaderOptions:
+        """The loader's options of the `[data]` table."""
+        return LoaderOptions(**{name: getattr(self.data, name) for name in LoaderOptions.model_fields})
+
+    @property
+    def cache_dir(self) -> Path:
+        """Folder for packed and fetched data."""
+        if self.data.cache_dir is not None:
+            return Path(self.data.cache_dir).expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "ganforge"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain tables, every default filled in; what is None is left out, as TOML has no null."""
+        return _name_first(self.model_dump(mode="json", exclude_none=True))
+
+
+def _name_first(value: Any) -> Any:
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: key != "name")
+        return {key: _name_first(value[key]) for key in keys}
+    return [_name_first(item) for item in value] if isinstance(value, list) else value
+
+
+PLACES: tuple[tuple[tuple[str, ...], Kind, type[ComponentTable], bool], ...] = (
+    (("data",), register.dataset, DataTable, False),
+    (("generator",), register.generator, ComponentTable, False),
+    (("discriminator",), register.discriminator, ComponentTable, False),
+    (("objective",), register.objective, ComponentTable, False),
+    (("penalties",), register.penalty, PenaltyTable, True),
+    (("augment",), register.augment, ComponentTable, True),
+    (("optimizer", "generator"), register.optimizer, OptimizerTable, False),
+    (("optimizer", "discriminator"), register.optimizer, OptimizerTable, False),
+    (("evaluation", "metrics"), register.metric, ComponentTable, True),
+    (("evaluation", "extractor"), register.extractor, ComponentTable, False),
+)
+"""Where components stand in a recipe: path, kind, the framework's own keys, and whether it is a list."""
+
+FALLBACKS: dict[str, Any] = {
+    "objective": {"name": "bce"},
+    "optimizer": {"generator": {"name": "adam"}, "discriminator": {"name": "adam"}},
+}
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file, apply `--set` overrides, and resolve it.
+
+    Raises:
+        RecipeError: with every problem of the file.
+        PluginError: a module of `plugins` cannot be imported.
+    """
+    return resolve(override(parse(path), overrides), str(path))
+
+
+def parse(path: str | Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        RecipeError: there is no such file, or it is not TOML.
+    """
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError as error:
+        raise RecipeError(str(path), [Problem("", "there is no such file")]) from error
+    except OSError as error:
+        raise RecipeError(str(path), [Problem("", f"cannot be read: {error.strerror}")]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(str(path), [Problem("", f"is not TOML: {error}")]) from error
+
+
+def override(table: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """Merge `a.b=c` into the tables; a value is TOML, or a string if it is not.
+
+    Raises:
+        RecipeError: an assignment without `=`, or a path through something that is no table.
+    """
+    merged = copy.deepcopy(dict(table))
+    for assignment in assignments:
+        path, separator, text = assignment.partition("=")
+        keys = [key.strip() for key in path.split(".")]
+        if not separator or not all(keys):
+            raise RecipeError("--set", [Problem("", f"'{assignment}' is not of the form path.to.key=value")])
+        _put(merged, keys, _toml_value(text.strip()), assignment)
+    return merged
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _put(table: Any, keys: list[str], value: Any, assignment: str) -> None:
+    for depth, key in enumerate(keys):
+        is_last = depth == len(keys) - 1
+        if isinstance(table, list):
+            if not key.isdigit() or int(key) >= len(table):
+                place = dotted(keys[:depth])
+                raise RecipeError(
+                    "--set", [Problem("", f"'{assignment}': {place} is a list of {len(table)}; '{key}' is not in it")]
+                )
+            index: Any = int(key)
+        elif isinstance(table, dict):
+            index = key
+        else:
+            raise RecipeError("--set", [Problem("", f"'{assignment}': {dotted(keys[:depth])} is not a table")])
+        if is_last:
+            table[index] = value
+            return
+        if isinstance(table, dict):
+            table.setdefault(index, {})
+        if isinstance(table[index], str):  # the short form of a component, `objective = "bce"`
+            table[index] = {"name": table[index]}
+        table = table[index]
+
+
+def resolve(table: Mapping[str, Any], source: str = "recipe") -> Recipe:
+    """Check the tables, fill in every default, and return the recipe. Makes no module.
+
+    Raises:
+        RecipeError: with every problem found.
+        PluginError: a module of `plugins` cannot be imported.
+    """
+    table = _with_fallbacks(table)
+    plugins = table.get("plugins", ())
+    if isinstance(plugins, list) and all(isinstance(module, str) for module in plugins):
+        load_plugins(plugins)
+    schema, problems = _schema_for(table)
+    recipe, more = validate(schema, table)
+    problems = [*problems, *(problem for problem in more if problem.path not in {known.path for known in problems})]
+    if recipe is not None and not problems:
+        assert isinstance(recipe, Recipe)
+        problems = list(_contradictions(recipe))
+    if problems:
+        raise RecipeError(source, problems)
+    assert isinstance(recipe, Recipe)
+    return recipe
+
+
+def dump(recipe: Recipe) -> str:
+    """The resolved recipe as TOML."""
+    return tomli_w.dumps(recipe.to_dict(), multiline_strings=False)
+
+
+def component_of(kind: Kind, table: ComponentTable) -> Component:
+    """The registered component that a resolved table names."""
+    return kind.get(table.name)
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted keys whose values differ between two resolved recipes' tables: (old, new), None where absent."""
+    before, after = dict(_flat(old)), dict(_flat(new))
+    keys = [*before, *(key for key in after if key not in before)]
+    return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
+
+
+def _flat(table: Any, path: tuple[str, ...] = ()) -> Iterable[tuple[str, Any]]:
+    if isinstance(table, Mapping):
+        for key, value in table.items():
+            yield from _flat(value, (*path, key))
+    elif isinstance(table, list) and table and isinstance(table[0], Mapping):
+        for index, value in enumerate(table):
+            yield from _flat(value, (*path, str(index)))
+    else:
+        yield dotted(path), table
+
+
+def _with_fallbacks(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Fallbacks for absent tables, and the short form `objective = "bce"` written out."""
+    full = copy.deepcopy(dict(table))
+    for key, fallback in FALLBACKS.items():
+        if key not in full:
+            full[key] = copy.deepcopy(fallback)
+        elif key == "optimizer" and isinstance(full[key], dict):
+            full[key] = {**copy.deepcopy(fallback), **full[key]}
+    for path, _, _, is_list in PLACES:
+        *parents, last = path
+        parent: Any = full
+        for key in parents:
+            parent = parent.get(key) if isinstance(parent, dict) else None
+        if not isinstance(parent, dict) or last not in parent:
+            continue
+        if is_list and isinstance(parent[last], list):
+            parent[last] = [{"name": item} if isinstance(item, str) else item for item in parent[last]]
+        elif isinstance(parent[last], str):
+            parent[last] = {"name": parent[last]}
+    return full
+
+
+def _schema_for(table: Mapping[str, Any]) -> tuple[type[Recipe], list[Problem]]:
+    """`Recipe` with each component's own options in place, and what is wrong with the names."""
+    problems: list[Problem] = []
+    fields: dict[str, dict[str, Any]] = {"": {}}
+    for path, kind, base, is_list in PLACES:
+        value: Any = table
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is None:
+            continue
+        if is_list:
+            items = value if isinstance(value, list) else []
+            models = [_table_model(kind, base, item, (*path, str(i)), problems) for i, item in enumerate(items)]
+            annotation: Any = tuple[tuple(models)] if models else tuple[()]
+            field = (annotation, ())
+        else:
+            field = (_table_model(kind, base, value, path, problems), ...)
+        *parents, last = path
+        fields.setdefault(parents[0] if parents else "", {})[last] = field
+    top = fields.pop("")
+    for parent, inner in fields.items():
+        base_model = {"optimizer": OptimizerTables, "evaluation": EvaluationTable}[parent]
+        model = create_model(base_model.__name__, __base__=base_model, **inner)
+        top[parent] = (model, ...) if parent in table else (model, model())
+    return create_model("Recipe", __base__=Recipe, **top), problems
+
+
+def _table_model(
+    kind: Kind, base: type[ComponentTable], value: Any, path: tuple[str, ...], problems: list[Problem]
+) -> type[ComponentTable]:
+    """The framework's keys and the component's options as one model; any keys if the name is unknown."""
+    name = value.get("name") if isinstance(value, Mapping) else None
+    if isinstance(name, str):
+        try:
+            component = kind.get(name)
+        except RegistryError as error:
+            problems.append(Problem(dotted((*path, "name")), str(error)))
+        else:
+            return create_model(f"{kind.name} {name}", __base__=(base, component.options))
+    elif isinstance(value, Mapping):
+        detail = "is missing" if name is None else "must be a string"
+        problems.append(Problem(dotted((*path, "name")), f"{detail}; {kind.plural}: {', '.join(kind.names())}"))
+    else:
+        problems.append(Problem(dotted(path), f"must be a table with a 'name', or the name of a {kind.name}"))
+    return _Anything
+
+
+class _Anything(ComponentTable):
+    """Stands for a component whose name is unknown, so that its options raise no further noise."""
+
+    model_config = ConfigDict(extra="allow")
+    name: Any = None
+
+
+def _contradictions(recipe: Recipe) -> Iterable[Problem]:
+    """What no single key can know."""
+    training = recipe.training
+    for player in ("discriminator", "generator"):
+        pieces = getattr(training, f"{player}_micro_batches")
+        if training.batch_size % pieces:
+            yield Problem(
+                f"training.{player}_micro_batches",
+                f"{pieces} pieces do not divide the batch of {training.batch_size}; use a divisor",
+            )
+    if recipe.evaluation.best is not None and not recipe.evaluation.metrics:
+        yield Problem("evaluation.best", "names a figure, but evaluation.metrics is empty; list a metric")

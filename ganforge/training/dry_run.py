@@ -1,0 +1,113 @@
+"""`train --dry-run`: build everything, say what would happen, take no step and write nothing."""
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from ganforge.recipe import Recipe
+from ganforge.training.run import Run
+
+
+def describe_run(recipe: Recipe, console: Console) -> None:
+    """Networks with shapes and parameter counts, batch arithmetic, cadence, files. Every rank builds, one prints."""
+    run = Run.build(recipe)
+    try:
+        if run.accelerator.is_main_process:
+            for renderable in (_networks(run), _arithmetic(run), _files(run)):
+                console.print(renderable)
+        run.accelerator.wait_for_everyone()
+    finally:
+        run.loader.close()
+
+
+def _networks(run: Run) -> Table:
+    table = Table(title="networks", title_justify="left", show_footer=True)
+    table.add_column("layer")
+    table.add_column("output shape")
+    table.add_column("parameters", justify="right")
+    latent, fake_labels = run.draw("dry run", 0, range(2))
+    with torch.no_grad():
+        generator, discriminator = run.networks.generator, run.networks.discriminator
+        for role, network, inputs in (
+            (f"generator {run.recipe.generator.name}", generator, (latent, fake_labels)),
+            (
+                f"discriminator {run.recipe.discriminator.name}",
+                discriminator,
+                (generator(latent, fake_labels), fake_labels),
+            ),
+        ):
+            total = sum(parameter.numel() for parameter in network.parameters())
+            table.add_row(f"[bold]{role}", "", f"[bold]{total:,}")
+            for name, shape, count in _layers(network, inputs):
+                table.add_row(f"  {name}", " x ".join(map(str, shape)), f"{count:,}" if count else "")
+            table.add_section()
+    return table
+
+
+def _layers(network: nn.Module, inputs: tuple[object, ...]) -> list[tuple[str, tuple[int, ...], int]]:
+    """Leaf modules in the order of a forward pass: name, output shape without the batch, own parameters."""
+    rows: list[tuple[str, tuple[int, ...], int]] = []
+
+    def watch(name: str, module: nn.Module) -> torch.utils.hooks.RemovableHandle:
+        count = sum(parameter.numel() for parameter in module.parameters())
+
+        def note(module: nn.Module, args: object, output: object) -> None:
+            if isinstance(output, torch.Tensor):
+                rows.append((f"{name} {type(module).__name__}", tuple(output.shape[1:]), count))
+
+        return module.register_forward_hook(note)
+
+    leaves = [(name, module) for name, module in network.named_modules() if not list(module.children())]
+    handles = [watch(name, module) for name, module in leaves]
+    was_training = network.training
+    try:
+        network.eval()(*inputs)
+    finally:
+        network.train(was_training)
+        for handle in handles:
+            handle.remove()
+    return rows
+
+
+def _arithmetic(run: Run) -> Table:
+    recipe, training = run.recipe, run.recipe.training
+    ranks = run.accelerator.num_processes
+    table = Table(title="arithmetic", title_justify="left", show_header=False)
+    table.add_row("data", f"{len(run.dataset):,} samples of {run.dataset.spec}")
+    table.add_row("reader", run.loader.describe())
+    table.add_row("device", f"{ranks} x {run.accelerator.device.type}, precision {run.accelerator.mixed_precision}")
+    table.add_row("batch", f"{training.batch_size} = {ranks} ranks x {training.batch_size // ranks}")
+    for player in (run.discriminator, run.generator):
+        size = training.batch_size // ranks // player.micro_batches
+        reals = "reals and fakes" if player.sees_real(0) else "fakes"
+        turns = f"{player.turns_per_step} turns of {player.micro_batches} x {size} {reals} a rank"
+        table.add_row(f"a step of {player.role}", f"{turns}; {_terms(player.role, run)}")
+    images = training.steps * training.batch_size
+    table.add_row(
+        "length", f"{training.steps:,} steps, {images:,} images, {images / len(run.dataset):,.1f} x the dataset"
+    )
+    table.add_row(
+        "every",
+        f"log {training.log_every}, samples {recipe.samples.every}, evaluation {recipe.evaluation.every}, "
+        f"checkpoint {recipe.checkpoint.every} steps (0: at the end only)",
+    )
+    return table
+
+
+def _terms(role: str, run: Run) -> str:
+    player = run.discriminator if role == "discriminator" else run.generator
+    return " + ".join([run.recipe.objective.name, *(penalty.name for penalty in player.penalties)])
+
+
+def _files(run: Run) -> Table:
+    table = Table(title=f"would be written to {run.folder}", title_justify="left", show_header=False)
+    trackers = [name for name in ("wandb", "tensorboard") if getattr(run.recipe.tracking, name) is not None]
+    table.add_row("recipe.resolved.toml", "the recipe, every default filled in")
+    table.add_row("metrics.jsonl", "figures" + (f"; also to {', '.join(trackers)}" if trackers else ""))
+    table.add_row("samples/step-*.png", f"{run.recipe.samples.num} samples, always from the same latents")
+    table.add_row("checkpoints/step-*/", f"the newest {run.recipe.checkpoint.keep_last}, for resuming")
+    table.add_row("generator.last.safetensors", "averaged generator with its config")
+    if run.evaluator is not None:
+        table.add_row("generator.best.safetensors", f"the best by {next(iter(run.evaluator.better()))}")
+    return table

@@ -1,0 +1,69 @@
+"""Latents and labels of generated samples, keyed by where they stand and not by who computes them.
+
+The latent of a sample is a pure function of (seed, stream, turn, index in the global batch), so
+neither the number of ranks nor a resume changes it. Philox (Salmon et al. 2011) is counter-based:
+any slice of a batch costs only that slice.
+"""
+
+import zlib
+
+import numpy as np
+import torch
+from torch import Tensor
+
+WORDS = 4  # 64-bit words a Philox counter step gives
+
+
+def latents(
+    seed: int,
+    stream: str,
+    turn: int,
+    indices: range,
+    dim: int,
+    distribution: str = "normal",
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Latent vectors `(len(indices), dim)`, float32.
+
+    Args:
+        seed: the run's seed.
+        stream: what they are for; streams are independent ("generator", "discriminator", "samples", ...).
+        turn: number of the turn, or 0 where there is one set.
+        indices: consecutive indices in the global batch.
+        dim: dimension of a latent.
+        distribution: "normal" N(0, 1) by Box-Muller, or "uniform" on [-1, 1).
+        device: where they are wanted.
+    """
+    even = dim + dim % 2
+    uniform = _uniform(seed, stream, turn, indices, even)
+    if distribution == "uniform":
+        values = 2.0 * uniform[:, :dim] - 1.0
+    elif distribution == "normal":
+        radius = np.sqrt(-2.0 * np.log1p(-uniform[:, : even // 2]))
+        angle = (2.0 * np.pi) * uniform[:, even // 2 :]
+        values = np.concatenate((radius * np.cos(angle), radius * np.sin(angle)), axis=1)[:, :dim]
+    else:
+        raise ValueError(f"latent_distribution is 'normal' or 'uniform', not '{distribution}'")
+    return torch.from_numpy(values.astype(np.float32)).to(device, non_blocking=True)
+
+
+def labels(
+    seed: int, stream: str, turn: int, indices: range, num_classes: int, device: torch.device | str = "cpu"
+) -> Tensor | None:
+    """Class labels `(len(indices),)`, int64, uniform over the classes; None when there are no classes."""
+    if num_classes == 0:
+        return None
+    uniform = _uniform(seed, f"{stream}/labels", turn, indices, 1)[:, 0]
+    return torch.from_numpy((uniform * num_classes).astype(np.int64)).to(device, non_blocking=True)
+
+
+def _uniform(seed: int, stream: str, turn: int, indices: range, dim: int) -> np.ndarray:
+    """Float64 in [0, 1), `(len(indices), dim)`: row i depends on (seed, stream, turn, indices[i]) alone."""
+    assert indices.step == 1
+    steps_a_row = -(-dim // WORDS)
+    generator = np.random.Philox(
+        key=np.array([seed, zlib.crc32(stream.encode())], dtype=np.uint64),
+        counter=np.array([indices.start * steps_a_row, turn, 0, 0], dtype=np.uint64),
+    )
+    raw = generator.random_raw(len(indices) * steps_a_row * WORDS).reshape(len(indices), -1)[:, :dim]
+    return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53

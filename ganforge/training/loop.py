@@ -1,0 +1,145 @@
+"""The training loop: two players take turns; once in a while something is logged, shown, measured or saved."""
+
+import math
+import time
+from collections.abc import Mapping
+
+from ganforge.errors import DivergenceError
+from ganforge.grid import picture_of
+from ganforge.metrics.samples import real_samples
+from ganforge.training.progress import ProgressDisplay
+from ganforge.training.run import Best, Run
+from ganforge.training.signals import StopRequest
+from ganforge.training.tracking import Tracking
+
+
+def due(step: int, every: int) -> bool:
+    """Whether something that happens every so many steps happens after this one; 0 means never."""
+    return every > 0 and step % every == 0
+
+
+def train(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> int:
+    """Step until the recipe's end, or until asked to stop.
+
+    Args:
+        run: built, and restored if it was begun before.
+        tracking: on the main process; None on the others.
+        display: what a person sees.
+
+    Returns:
+        0 at the end, or the exit code with which the process should leave: 85 to be started again, 130 after Ctrl-C.
+
+    Raises:
+        DivergenceError: a loss is no longer finite; the last checkpoint stays as it is.
+    """
+    recipe = run.recipe
+    discriminator, generator = run.discriminator, run.generator
+    stop = StopRequest(run.accelerator)
+    watch = _Stopwatch(run)
+    if run.step == 0:
+        show_samples(run, tracking)
+    with stop.listening():
+        while run.step < recipe.training.steps:
+            for moving, resting in ((discriminator, generator), (generator, discriminator)):
+                with resting.frozen():
+                    for turn_number in range(moving.turns_per_step):
+                        for piece, turn in enumerate(run.turns(moving, turn_number)):
+                            with moving.micro_batch(piece):
+                                loss, terms = moving.loss(turn)
+                                moving.backward(loss)
+                            run.meters.add(moving.role, terms)
+                        moving.update(run.step)
+            run.step += 1
+            run.averaged.update(run.networks.generator, images=run.images, batch=recipe.training.batch_size)
+            display.advance(run.images)
+
+            is_last = run.step == recipe.training.steps
+            if due(run.step, recipe.training.log_every) or is_last:
+                log_figures(run, tracking, display, watch)
+            if due(run.step, recipe.samples.every) or is_last:
+                show_samples(run, tracking)
+            if due(run.step, recipe.evaluation.every) or (is_last and recipe.evaluation.at_end):
+                evaluate(run, tracking, display)
+            if due(run.step, recipe.checkpoint.every) or is_last:
+                run.save_checkpoint()
+            exit_code = 0 if is_last else stop.agreed(run.step)
+            if exit_code:
+                run.save_checkpoint()
+                return exit_code
+    return 0
+
+
+class _Stopwatch:
+    """Images a second and the share of waiting for data, from one log line to the next."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._mark = (time.perf_counter(), run.images, run.loader.wait_seconds)
+
+    def lap(self) -> dict[str, float]:
+        before, images, waited = self._mark
+        self._mark = (time.perf_counter(), self._run.images, self._run.loader.wait_seconds)
+        seconds = max(self._mark[0] - before, 1e-9)
+        return {
+            "images_per_second": (self._mark[1] - images) / seconds,
+            "data/wait_share": (self._mark[2] - waited) / seconds,
+        }
+
+
+def log_figures(run: Run, tracking: Tracking | None, display: ProgressDisplay, watch: _Stopwatch) -> None:
+    """Reduce the meters over all ranks, once; the only place where the host waits for the device."""
+    figures = run.meters.reduce(run.accelerator)
+    _require_finite(run, figures)
+    if tracking is not None:
+        tracking.figures(run.step, {"images": run.images, **figures, **watch.lap()})
+    display.figures(run.step, run.images, figures)
+
+
+def _require_finite(run: Run, figures: Mapping[str, float]) -> None:
+    for name, value in figures.items():
+        if not math.isfinite(value):
+            player, _, term = name.partition("/")
+            raise DivergenceError(
+                f"step {run.step}: the {player}'s {term} is {value}; the last checkpoint is intact. "
+                f"A smaller optimizer.{player}.lr or a penalty such as r1 often helps"
+            )
+
+
+def show_samples(run: Run, tracking: Tracking | None) -> None:
+    """A grid of the averaged generator, always from the same latents."""
+    run.share_running_statistics()
+    if tracking is None:
+        return
+    samples = run.sample("samples", range(run.recipe.samples.num))
+    reals = None
+    if not run.dataset.spec.is_image:
+        import numpy as np
+
+        reals = real_samples(run.dataset, np.arange(min(len(run.dataset), 1000)))
+    picture = picture_of(samples, reals)
+    path = run.folder / "samples" / f"step-{run.step:08d}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path)
+    tracking.picture(run.step, "samples", picture)
+
+
+def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> None:
+    """Metrics of the averaged generator; keeps it if it is the best so far."""
+    if run.evaluator is None:
+        return
+    run.share_running_statistics()
+    figures = run.evaluator(lambda indices: run.sample("evaluation", indices))
+    run.figures = figures
+    better = run.evaluator.better()
+    name = run.recipe.evaluation.best or next(iter(better))
+    sign = 1 if better[name] == "higher" else -1
+    is_best = run.best is None or sign * figures[name] > sign * run.best.value
+    if is_best:
+        run.best = Best(name, figures[name], run.step)
+    if tracking is not None:
+        tracking.figures(run.step, {f"evaluation/{key}": value for key, value in figures.items()})
+        if is_best:
+            run.save_generator("best", figures)
+            tracking.summary({f"best/{name}": figures[name], "best/step": run.step})
+    shown = "  ".join(f"{key} {value:.4g}" for key, value in figures.items() if key != "seconds")
+    display.say(f"step {run.step:,}  {shown}{'  (best so far)' if is_best else ''}")

@@ -1,0 +1,80 @@
+"""What a person sees while a run trains: a live bar on a terminal, plain lines in a log file."""
+
+import time
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f} images/s" if speed else "- images/s")
+
+
+class ProgressDisplay:
+    """Images, images/s, time left, both losses and D's accuracies.
+
+    Args:
+        console: where to; None on ranks that say nothing.
+        start: images done before this process.
+        total: images at the end of the run.
+    """
+
+    def __init__(self, console: Console | None, *, start: int, total: int) -> None:
+        self._console = console
+        self._total = total
+        self._begin = (time.monotonic(), start)
+        self._bar: Progress | None = None
+        if console is not None and console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.completed:,.0f}/{task.total:,.0f} images"),
+                BarColumn(bar_width=20),
+                _Rate(),
+                TimeRemainingColumn(compact=True),
+                TextColumn("{task.fields[figures]}"),
+                console=console,
+                speed_estimate_period=30,
+            )
+            self._task = self._bar.add_task("train", total=total, completed=start, figures="")
+            self._bar.start()
+
+    def advance(self, images: int) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, completed=images)
+
+    def figures(self, step: int, images: int, figures: Mapping[str, float]) -> None:
+        """Newly reduced figures, at a log step."""
+        text = _line(figures)
+        if self._bar is not None:
+            self._bar.update(self._task, figures=text)
+        elif self._console is not None:
+            seconds = time.monotonic() - self._begin[0]
+            rate = (images - self._begin[1]) / seconds if seconds > 0 else 0.0
+            left = (self._total - images) / rate if rate > 0 else float("nan")
+            self._console.print(
+                f"step {step:,}  {images:,}/{self._total:,} images  {rate:,.0f} images/s  {left:,.0f} s left  {text}",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        if self._console is not None:
+            self._console.print(text, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _line(figures: Mapping[str, float]) -> str:
+    parts = [
+        ("loss D", "discriminator/loss", "{:.3f}"),
+        ("G", "generator/loss", "{:.3f}"),
+        ("D right on real", "discriminator/accuracy_real", "{:.0%}"),
+        ("fake", "discriminator/accuracy_fake", "{:.0%}"),
+    ]
+    return "  ".join(f"{name} {form.format(figures[key])}" for name, key, form in parts if key in figures)

@@ -1,0 +1,101 @@
+"""One process's part in a training session: build or restore the run, train, leave the folder in order."""
+
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from ganforge.errors import GanforgeError
+from ganforge.files import write_text
+from ganforge.recipe import Recipe, dump
+from ganforge.training.loop import train
+from ganforge.training.progress import ProgressDisplay
+from ganforge.training.resume import Resume, check_same_run, find_checkpoint
+from ganforge.training.run import Run
+from ganforge.training.tracking import Tracking
+
+
+def run_session(recipe: Recipe, *, resume: Resume, allow_changed: bool) -> int:
+    """Train a recipe in its run folder, from the start or from its newest checkpoint.
+
+    Args:
+        recipe: resolved.
+        resume: `auto` goes on if the run folder has a checkpoint, `must` fails without one, `never` fails with one.
+        allow_changed: go on even under a recipe that makes it another run.
+
+    Returns:
+        the exit code: 0 finished, 85 saved and to be started again, 130 saved after Ctrl-C.
+
+    Raises:
+        GanforgeError: whatever the user can mend.
+    """
+    checkpoint = find_checkpoint(recipe.folder, resume)
+    changes = check_same_run(recipe, checkpoint, allow_changed) if checkpoint else []
+    run = Run.build(recipe)
+    is_main = run.accelerator.is_main_process
+    console = Console() if is_main else None
+    try:
+        if is_main:
+            _prepare_folder(recipe)
+        run.accelerator.wait_for_everyone()
+        if checkpoint is not None:
+            run.load_checkpoint(checkpoint)
+        display = ProgressDisplay(console, start=run.images, total=recipe.training.steps * recipe.training.batch_size)
+        tracking = Tracking(recipe, run.step) if is_main else None
+        try:
+            for line in _opening(run, checkpoint.path if checkpoint else None, changes):
+                display.say(line)
+            exit_code = train(run, tracking, display)
+        finally:
+            display.close()
+            if tracking is not None:
+                tracking.close()
+        for line in _closing(run, exit_code):
+            display.say(line)
+        return exit_code
+    finally:
+        run.loader.close()
+
+
+def _prepare_folder(recipe: Recipe) -> None:
+    try:
+        recipe.folder.mkdir(parents=True, exist_ok=True)
+        write_text(recipe.folder / "recipe.resolved.toml", dump(recipe))
+    except OSError as error:
+        raise GanforgeError(
+            f"{recipe.folder}: cannot be written: {error.strerror}; set another with --set output=..."
+        ) from error
+
+
+def _opening(run: Run, resumed: Path | None, changes: list[str]) -> list[str]:
+    accelerator = run.accelerator
+    where = "process" if accelerator.num_processes == 1 else "processes"
+    lines = [
+        f"{run.recipe.name}: {accelerator.num_processes} {where} on {accelerator.device.type}, "
+        f"precision {accelerator.mixed_precision}, {len(run.dataset):,} samples of {run.dataset.spec}",
+        run.loader.describe(),
+    ]
+    if resumed is not None:
+        lines.append(f"resumed from {resumed} at step {run.step:,}")
+        lines.extend(f"  changed: {change}" for change in changes)
+    return lines
+
+
+def _closing(run: Run, exit_code: int) -> list[str]:
+    folder = run.folder
+    if exit_code:
+        return [f"stopped at step {run.step:,}; everything is saved in {folder}, the same command goes on"]
+    lines = []
+    if run.best is not None:
+        lines.append(f"best {run.best.name} {run.best.value:.4g} at step {run.best.step:,}")
+    lines.append(
+        f"generator: {folder / 'generator.best.safetensors' if run.best else folder / 'generator.last.safetensors'}"
+    )
+    lines.append(f"picture:   {folder / 'samples' / f'step-{run.step:08d}.png'}")
+    return lines
+
+
+def finish_processes() -> None:
+    """Leave the process group, so that no rank warns about it at exit."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

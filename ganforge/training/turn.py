@@ -1,0 +1,81 @@
+"""One move of one player: everything its losses may look at, each forward pass computed at most once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Role = Literal["discriminator", "generator"]
+Network = Callable[..., Tensor]
+
+
+@dataclass
+class Turn:
+    """What a loss sees. `real` is there only if the turn's terms said that they look at it.
+
+    Args:
+        player: whose move it is.
+        step: number of the alternation, from 0.
+        generator: maps `(latent, labels)` to samples; the wrapped network when it is the generator's move.
+        discriminator: maps `(samples, labels)` to logits `(batch,)`; the wrapped network in the discriminator's move.
+        latent: `(batch, latent_dim)`.
+        fake_labels: `(batch,)` int64, or None without classes.
+        real_samples: `(batch, *spec.shape)` in [-1, 1], or None when nothing in this turn looks at them.
+        real_labels: `(batch,)` int64, or None.
+        augment: what samples go through on their way to the discriminator.
+    """
+
+    player: Role
+    step: int
+    generator: Network
+    discriminator: Network
+    latent: Tensor
+    fake_labels: Tensor | None
+    real_samples: Tensor | None
+    real_labels: Tensor | None
+    augment: Callable[[Tensor], Tensor]
+
+    @property
+    def real(self) -> Tensor:
+        """Real samples `(batch, *spec.shape)` in [-1, 1]."""
+        assert self.real_samples is not None, (
+            f"a term of the {self.player} looks at real samples without saying so: "
+            "set generator_sees_real (objective) or sees_real (penalty)"
+        )
+        return self.real_samples
+
+    @cached_property
+    def fake(self) -> Tensor:
+        """Generated samples `(batch, *spec.shape)`; without a graph in the discriminator's turn."""
+        if self.player == "generator":
+            return self.generator(self.latent, self.fake_labels)
+        with torch.no_grad():
+            return self.generator(self.latent, self.fake_labels)
+
+    @cached_property
+    def real_logits(self) -> Tensor:
+        """Discriminator's logits on real samples, `(batch,)`."""
+        return self.discriminate(self.real, self.real_labels)
+
+    @cached_property
+    def fake_logits(self) -> Tensor:
+        """Discriminator's logits on generated samples, `(batch,)`."""
+        return self.discriminate(self.fake, self.fake_labels)
+
+    def discriminate(self, samples: Tensor, labels: Tensor | None) -> Tensor:
+        """Logits `(batch,)` of any samples. All that the discriminator sees goes through here, augmented alike."""
+        return self.discriminator(self.augment(samples), labels)
+
+    def figures(self) -> dict[str, Tensor]:
+        """Detached scalars about the forwards that this turn happened to compute."""
+        found: dict[str, Tensor] = {}
+        if self.player == "discriminator":
+            for name, sign in (("real", 1), ("fake", -1)):
+                logits = self.__dict__.get(f"{name}_logits")
+                if logits is not None:
+                    found[f"accuracy_{name}"] = (sign * logits.detach() > 0).float().mean()
+                    found[f"logits_{name}"] = logits.detach().float().mean()
+        return found

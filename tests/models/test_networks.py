@@ -1,0 +1,254 @@
+"""Every registered generator and discriminator, built-in or not, keeps the contract that training relies on."""
+
+import copy
+import itertools
+import json
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ganforge.options import validate
+from ganforge.registry import Component, register
+from ganforge.spec import DataSpec
+
+SPECS = (
+    DataSpec((2,)),
+    DataSpec((1, 28, 28)),
+    DataSpec((3, 32, 32)),
+    DataSpec((3, 32, 32), classes=("cat", "dog")),
+)
+BATCH = 6
+
+
+def build(component: Component, spec: DataSpec, seed: int = 0) -> nn.Module:
+    """Narrow where the component lets us, so that the tests are fast."""
+    small = {"width": 8} if "width" in component.options.model_fields else {}
+    torch.manual_seed(seed)
+    return component.build(component.options(**small), spec=spec)
+
+
+def supports(component: Component, spec: DataSpec) -> bool:
+    try:
+        build(component, spec)
+    except ValueError:
+        return False
+    return True
+
+
+def cases(kind: str) -> list[Any]:
+    components = list(register.kind(kind).loaded())
+    pairs = [(part, spec) for part, spec in itertools.product(components, SPECS) if supports(part, spec)]
+    return [pytest.param(part, spec, id=f"{part.name}-{spec}".replace(" ", "-")) for part, spec in pairs]
+
+
+def latents(generator: nn.Module, dtype: torch.dtype = torch.float32) -> Tensor:
+    latent_dim = generator.latent_dim
+    assert isinstance(latent_dim, int)
+    return torch.randn(BATCH, latent_dim, dtype=dtype)
+
+
+def samples(spec: DataSpec, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.rand(BATCH, *spec.shape, dtype=dtype) * 2 - 1
+
+
+def labels(spec: DataSpec) -> Tensor | None:
+    return torch.randint(spec.num_classes, (BATCH,)) if spec.classes else None
+
+
+every_generator = pytest.mark.parametrize(("component", "spec"), cases("generator"))
+every_discriminator = pytest.mark.parametrize(("component", "spec"), cases("discriminator"))
+both_kinds = pytest.mark.parametrize("component", [*register.generator.loaded(), *register.discriminator.loaded()])
+
+
+@both_kinds
+def test_a_component_that_fits_none_of_the_usual_samples_cannot_be_trusted(component: Component) -> None:
+    assert any(supports(component, spec) for spec in SPECS)
+
+
+@both_kinds
+def test_documentation_names_a_source_and_every_option(component: Component) -> None:
+    assert component.summary.endswith(".")
+    assert any(character.isdigit() for character in component.summary)
+    assert set(component.option_docs) >= set(component.options.model_fields)
+    assert all(component.option_docs[name] for name in component.options.model_fields)
+
+
+@both_kinds
+def test_options_survive_a_recipe(component: Component) -> None:
+    defaults = component.options()
+    table = json.loads(defaults.model_dump_json(exclude_none=True))
+    assert validate(component.options, table, (component.kind,)) == (defaults, [])
+
+
+@every_generator
+def test_generator_gives_samples_of_the_spec_and_gradients_to_every_weight(
+    component: Component, spec: DataSpec
+) -> None:
+    generator = build(component, spec)
+    fake = generator(latents(generator), labels(spec))
+    assert fake.shape == (BATCH, *spec.shape)
+    if spec.is_image:
+        assert fake.abs().max() <= 1
+    fake.square().sum().backward()
+    assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in generator.parameters())
+
+
+@every_generator
+def test_generator_says_what_its_latents_are(component: Component, spec: DataSpec) -> None:
+    generator = build(component, spec)
+    assert isinstance(generator.latent_dim, int)
+    assert getattr(generator, "latent_distribution", "normal") in ("normal", "uniform")
+
+
+@every_generator
+def test_generator_works_without_labels(component: Component, spec: DataSpec) -> None:
+    generator = build(component, spec)
+    assert generator(latents(generator)).shape == (BATCH, *spec.shape)
+
+
+@every_generator
+def test_different_latents_make_different_samples(component: Component, spec: DataSpec) -> None:
+    generator = build(component, spec)
+    fake = generator(latents(generator)).flatten(1)
+    distances = torch.cdist(fake, fake)
+    assert (distances + torch.eye(BATCH)).min() > 0
+
+
+@every_discriminator
+def test_discriminator_gives_one_logit_a_sample_and_gradients_to_weights_and_samples(
+    component: Component, spec: DataSpec
+) -> None:
+    discriminator = build(component, spec)
+    real = samples(spec).requires_grad_()
+    logits = discriminator(real, labels(spec))
+    assert logits.shape == (BATCH,)
+    logits.square().sum().backward()
+    assert real.grad is not None
+    assert (real.grad.flatten(1).norm(dim=1) > 0).all()
+    assert all(weight.grad is not None for weight in discriminator.parameters())
+
+
+@every_discriminator
+def test_discriminator_works_without_labels_and_with_a_batch_of_one(component: Component, spec: DataSpec) -> None:
+    discriminator = build(component, spec).eval()
+    assert discriminator(samples(spec)).shape == (BATCH,)
+    assert discriminator(samples(spec)[:1]).shape == (1,)
+
+
+@every_discriminator
+def test_logits_are_logits_and_not_probabilities(component: Component, spec: DataSpec) -> None:
+    discriminator = build(component, spec)
+    weights = [weight for weight in discriminator.parameters() if weight.ndim > 1]
+    with torch.no_grad():
+        weights[-1].mul_(1e3)
+    logits = discriminator(samples(spec))
+    assert logits.min() < 0 or logits.max() > 1
+
+
+@every_discriminator
+def test_gradient_of_a_gradient_reaches_the_weights(component: Component, spec: DataSpec) -> None:
+    discriminator = build(component, spec)
+    real = samples(spec).requires_grad_()
+    (gradient,) = torch.autograd.grad(discriminator(real, labels(spec)).sum(), real, create_graph=True)
+    gradient.square().sum().backward()
+    grads = [weight.grad for weight in discriminator.parameters()]
+    assert any(grad is not None and grad.abs().sum() > 0 for grad in grads)
+    assert all(grad.isfinite().all() for grad in grads if grad is not None)
+
+
+@every_generator
+def test_generator_computes_in_float64_when_asked_to(component: Component, spec: DataSpec) -> None:
+    generator = build(component, spec).double()
+    assert generator(latents(generator, torch.float64), labels(spec)).dtype == torch.float64
+
+
+@every_discriminator
+def test_discriminator_computes_in_float64_when_asked_to(component: Component, spec: DataSpec) -> None:
+    discriminator = build(component, spec).double()
+    assert discriminator(samples(spec, torch.float64), labels(spec)).dtype == torch.float64
+
+
+@every_generator
+def test_generator_under_bf16_autocast_is_near_float32(component: Component, spec: DataSpec) -> None:
+    generator = build(component, spec)
+    latent = latents(generator)
+    exact = generator(latent, labels(spec))
+    with torch.autocast("cpu", torch.bfloat16):
+        fake = generator(latent, labels(spec))
+    fake.float().square().sum().backward()
+    assert (fake.float() - exact).abs().mean() < 0.05 * exact.abs().mean() + 0.01
+
+
+@every_discriminator
+def test_discriminator_under_bf16_autocast_is_near_float32(component: Component, spec: DataSpec) -> None:
+    discriminator = build(component, spec)
+    real = samples(spec)
+    exact = discriminator(real, labels(spec))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = discriminator(real, labels(spec))
+    logits.float().sum().backward()
+    assert (logits.float() - exact).abs().mean() < 0.1 * exact.abs().mean() + 0.05
+
+
+@every_generator
+def test_a_saved_generator_comes_back_the_same(component: Component, spec: DataSpec) -> None:
+    first = build(component, spec)
+    first(latents(first))  # so that running statistics are not at their start
+    second = build(component, spec, seed=1)
+    second.load_state_dict(first.state_dict())
+    latent = latents(first)
+    torch.testing.assert_close(first.eval()(latent), second.eval()(latent), rtol=0, atol=0)
+
+
+@every_discriminator
+def test_a_copied_discriminator_is_the_same_and_its_own(component: Component, spec: DataSpec) -> None:
+    first = build(component, spec).eval()
+    second = copy.deepcopy(first)
+    real = samples(spec)
+    torch.testing.assert_close(first(real), second(real), rtol=0, atol=0)
+    with torch.no_grad():
+        for weight in second.parameters():
+            weight.add_(1)
+    assert not torch.equal(first(real), second(real))
+
+
+@every_generator
+def test_channels_last_changes_the_generators_speed_only(component: Component, spec: DataSpec) -> None:
+    generator = build(component, spec).double()
+    latent = latents(generator, torch.float64)
+    before = generator(latent, labels(spec))
+    after = generator.to(memory_format=torch.channels_last)(latent, labels(spec))
+    torch.testing.assert_close(before, after)
+
+
+@every_discriminator
+def test_channels_last_changes_the_discriminators_speed_only(component: Component, spec: DataSpec) -> None:
+    discriminator = build(component, spec).double()
+    real = samples(spec, torch.float64)
+    before = discriminator(real, labels(spec))
+    if spec.is_image:
+        real = real.to(memory_format=torch.channels_last)
+    after = discriminator.to(memory_format=torch.channels_last)(real, labels(spec))
+    torch.testing.assert_close(before, after)
+
+
+@pytest.mark.slow
+@every_generator
+def test_generator_is_one_graph_to_the_compiler(component: Component, spec: DataSpec) -> None:
+    generator = build(component, spec)
+    latent = latents(generator)
+    torch._dynamo.reset()
+    compiled = torch.compile(generator, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(latent, labels(spec)), generator(latent, labels(spec)))
+
+
+@pytest.mark.slow
+@every_discriminator
+def test_discriminator_is_one_graph_to_the_compiler(component: Component, spec: DataSpec) -> None:
+    discriminator = build(component, spec)
+    real = samples(spec)
+    torch._dynamo.reset()
+    compiled = torch.compile(discriminator, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(real, labels(spec)), discriminator(real, labels(spec)))
