@@ -52,7 +52,7 @@ class RecipeError(GanforgeError):
 
     Args:
         source: the file the recipe came from, or a word for it.
-        problems: all of them, in the order of the file.
+        problems: all of them.
     """
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:

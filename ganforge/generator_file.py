@@ -110,7 +110,7 @@ def find_generator(path: str | Path) -> Path:
             if (path / name).is_file():
                 return path / name
         raise CheckpointError(
-            f"{path}: has no generator.best.safetensors or generator.last.safetensors; has the run saved one?"
+            f"{path}: has no generator.*.safetensors yet; the first checkpoint writes one"
         )
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such run folder or generator file")

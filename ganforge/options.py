@@ -12,11 +12,12 @@ import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import pydantic
 from docstring_parser import parse as parse_docstring
 from pydantic import ConfigDict, create_model
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from ganforge.errors import Problem, RegistryError
@@ -34,7 +35,7 @@ def signature_parts(component: Callable[..., Any], where: str) -> tuple[list[str
     """Split a component's parameters at `*`: (names the framework supplies, options of the recipe).
 
     Raises:
-        RegistryError: `*args`, `**kwargs`, or an option without annotation.
+        RegistryError: `*args`, `**kwargs`, an option without annotation, or one with a name that no table can have.
     """
     supplied: list[str] = []
     options: list[inspect.Parameter] = []
@@ -44,7 +45,11 @@ def signature_parts(component: Callable[..., Any], where: str) -> tuple[list[str
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             supplied.append(parameter.name)
         elif parameter.annotation is inspect.Parameter.empty:
-            raise RegistryError(f"{where}: option '{parameter.name}' has no annotation; a recipe cannot be checked")
+            raise RegistryError(
+                f"{where}: option '{parameter.name}' has no annotation, so that no recipe can be checked; give it one"
+            )
+        elif parameter.name.startswith("_") or hasattr(OptionsModel, parameter.name):
+            raise RegistryError(f"{where}: '{parameter.name}' cannot be the name of an option; rename it")
         else:
             options.append(parameter)
     return supplied, options
@@ -68,20 +73,25 @@ def options_model(component: Callable[..., Any], where: str) -> type[OptionsMode
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         if _accepts_none(annotation) and default is not None:
             raise RegistryError(
-                f"{where}: option '{parameter.name}' may be None but has another default; "
-                "TOML has no null, so only the default can be None"
+                f"{where}: option '{parameter.name}' may be None, so None must be its default: "
+                "TOML has no null that a recipe could write"
             )
         fields[parameter.name] = (annotation, default)
-        if default is not ...:
-            _check_default(annotation, default, f"{where}: the default of '{parameter.name}'")
+        _check_annotation(annotation, default, f"{where}: option '{parameter.name}'")
     return create_model(f"{where} options", __base__=OptionsModel, **fields)
 
 
-def _check_default(annotation: Any, default: Any, where: str) -> None:
+def _check_annotation(annotation: Any, default: Any, where: str) -> None:
     try:
-        pydantic.TypeAdapter(annotation, config=ConfigDict(strict=True)).validate_python(default)
+        adapter = pydantic.TypeAdapter(annotation, config=ConfigDict(strict=True, allow_inf_nan=False))
+    except pydantic.PydanticUserError as error:
+        raise RegistryError(f"{where} has a type that no recipe can write: {type_name(annotation)}") from error
+    try:
+        if default is not ...:
+            adapter.validate_python(default)
     except pydantic.ValidationError as error:
-        raise RegistryError(f"{where} {error.errors()[0]['msg'].replace('Input should', 'should')}") from error
+        text = error.errors()[0]["msg"].removeprefix("Value error, ").replace("Input should", "should")
+        raise RegistryError(f"{where} has a default that does not fit, {default!r}: {text}") from error
 
 
 def _accepts_none(annotation: Any) -> bool:
@@ -98,7 +108,7 @@ def validate(
 
     JSON is the detour that lets strict mode take a TOML list for a tuple.
     """
-    problems = list(_unrepresentable(table, path))
+    problems = list(_unrepresentable(dict(table), path))
     if problems:
         return None, problems
     try:
@@ -107,11 +117,21 @@ def validate(
         return None, problems_of(error, path, model)
 
 
+def is_table(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether a value of a recipe is a table; TOML's keys are strings."""
+    return isinstance(value, dict)
+
+
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Whether a value of a recipe is a list."""
+    return isinstance(value, list)
+
+
 def _unrepresentable(value: Any, path: tuple[str, ...]) -> Iterable[Problem]:
-    if isinstance(value, Mapping):
+    if is_table(value):
         for key, item in value.items():
-            yield from _unrepresentable(item, (*path, str(key)))
-    elif isinstance(value, list):
+            yield from _unrepresentable(item, (*path, key))
+    elif is_list(value):
         for index, item in enumerate(value):
             yield from _unrepresentable(item, (*path, str(index)))
     elif isinstance(value, float) and not math.isfinite(value):
@@ -144,9 +164,9 @@ def _keys_only(model: type[pydantic.BaseModel] | None, location: tuple[str | int
     for part in location:
         if isinstance(part, int):
             kept.append(part)
-        elif current is not None and (part in current.model_fields or not kept or not _is_branch_name(part)):
+        elif (current is not None and part in current.model_fields) or not kept or not _is_branch_name(part):
             kept.append(part)
-            field = current.model_fields.get(part)
+            field = current.model_fields.get(part) if current is not None else None
             current = _model_in(field.annotation) if field is not None else None
         else:
             break
@@ -173,17 +193,27 @@ def _message(details: list[ErrorDetails], model: type[pydantic.BaseModel]) -> st
         case "extra_forbidden":
             return unknown_key(str(detail["loc"][-1]), _keys_at(model, detail["loc"][:-1]))
         case "missing":
-            return "is missing; give it a value"
+            return _missing(_field_at(model, detail["loc"]), detail["loc"])
         case "literal_error":
             expected = detail.get("ctx", {}).get("expected", "")
             return f"must be one of {_listed(expected)}, not {_show(value)}{_suggest_literal(value, expected)}"
         case kind if kind in _TYPE_NAMES:
             wanted = " or ".join(dict.fromkeys(_TYPE_NAMES.get(item["type"], item["msg"]) for item in details))
-            return f"must be {wanted}, not {_show(value)}"
+            return f"must be {wanted}, not {_show(value)}{_list_remedy(detail, model)}"
+        case "model_type":
+            field = _field_at(model, detail["loc"])
+            inner = _model_in(field.annotation) if field is not None else None
+            keys = f" with the keys {', '.join(inner.model_fields)}" if inner is not None else ""
+            return f"must be a table{keys}, not {_show(value)}"
+        case "too_long" | "too_short" | "string_too_long" | "string_too_short":
+            bound, sign = ("max_length", "at most") if detail["type"].endswith("long") else ("min_length", "at least")
+            unit = "characters" if detail["type"].startswith("string") else "values"
+            return f"must have {sign} {detail.get('ctx', {}).get(bound)} {unit}, not {len(value)}"
         case "string_pattern_mismatch":
             return f"must match {detail.get('ctx', {}).get('pattern')}, which {_show(value)} does not"
         case _:
             text = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+            text = text.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
             return f"{text[0].lower()}{text[1:]}, not {_show(value)}" if text.startswith("must be") else text
 
 
@@ -199,6 +229,36 @@ _TYPE_NAMES = {
 }
 
 
+def _missing(field: FieldInfo | None, location: tuple[str | int, ...]) -> str:
+    if field is None:  # a place in a list
+        return "is missing; the list is too short"
+    if _model_in(field.annotation) is not None:
+        return f"is missing; add a table [{dotted(location)}]"
+    return "is missing; give it a value"
+
+
+def _list_remedy(detail: ErrorDetails, model: type[pydantic.BaseModel]) -> str:
+    """What to write for one name where a list of them belongs, or for `[table]` where TOML wants `[[table]]`."""
+    value, where = detail["input"], dotted(detail["loc"])
+    if detail["type"] not in ("tuple_type", "list_type"):
+        return ""
+    if isinstance(value, str):
+        return f"; write [{json.dumps(value)}]"
+    field = _field_at(model, detail["loc"])
+    holds_tables = field is not None and _model_in(field.annotation) is not None
+    return f"; write [[{where}]] in place of [{where}]" if holds_tables and isinstance(value, Mapping) else ""
+
+
+def _field_at(model: type[pydantic.BaseModel], location: tuple[str | int, ...]) -> FieldInfo | None:
+    """The field that a location ends at; None inside lists."""
+    current: type[pydantic.BaseModel] | None = model
+    field: FieldInfo | None = None
+    for part in location:
+        field = current.model_fields.get(part) if current is not None and isinstance(part, str) else None
+        current = _model_in(field.annotation) if field is not None else None
+    return field
+
+
 def _keys_at(model: type[pydantic.BaseModel], location: tuple[str | int, ...]) -> list[str]:
     current: type[pydantic.BaseModel] | None = model
     for part in location:
@@ -210,7 +270,7 @@ def _keys_at(model: type[pydantic.BaseModel], location: tuple[str | int, ...]) -
 def _show(value: Any) -> str:
     kinds = {str: "the string ", bool: "", dict: "a table ", list: "the list "}
     text = json.dumps(value, default=str)
-    return kinds.get(type(value), "") + (text if len(text) <= 60 else text[:57] + "...")
+    return kinds.get(value.__class__, "") + (text if len(text) <= 60 else text[:57] + "...")
 
 
 def _listed(expected: str) -> str:
@@ -252,9 +312,10 @@ def type_name(annotation: Any) -> str:
         return " | ".join(json.dumps(choice) for choice in typing.get_args(annotation))
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return " | ".join(type_name(part) for part in typing.get_args(annotation) if part is not type(None))
-    if inspect.isclass(annotation) and not typing.get_args(annotation):
-        return annotation.__name__
-    return str(annotation).replace("typing.", "")
+    if typing.get_args(annotation):
+        inner = ", ".join("..." if part is ... else type_name(part) for part in typing.get_args(annotation))
+        return f"{getattr(typing.get_origin(annotation), '__name__', annotation)}[{inner}]"
+    return getattr(annotation, "__name__", None) or str(annotation)
 
 
 def _bounds(extras: Iterable[Any]) -> str:
@@ -263,4 +324,4 @@ def _bounds(extras: Iterable[Any]) -> str:
     texts = [
         f" {sign} {getattr(item, key)}" for item in metadata for key, sign in symbols.items() if hasattr(item, key)
     ]
-    return ",".join(texts)
+    return " and".join(texts)

@@ -7,17 +7,18 @@ in all defaults; `load(dump(recipe)) == recipe`.
 
 import copy
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import tomli_w
-from pydantic import ConfigDict, Field, create_model
+from pydantic import AfterValidator, ConfigDict, Field, create_model
 
 from ganforge.data.options import LoaderOptions
-from ganforge.errors import Problem, RecipeError, RegistryError
-from ganforge.options import OptionsModel, dotted, validate
+from ganforge.errors import PluginError, Problem, RecipeError, RegistryError
+from ganforge.options import OptionsModel, dotted, is_list, is_table, validate
 from ganforge.registry import Component, Kind, load_plugins, register
 
 Count = Annotated[int, Field(ge=0)]
@@ -173,10 +174,16 @@ class TrackingTable(OptionsModel):
     tensorboard: TensorboardTable | None = None
 
 
+def _folder_name(name: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is None:
+        raise ValueError("must be letters, digits, '.', '_' and '-', as it names the run folder")
+    return name
+
+
 class Recipe(OptionsModel):
     """Everything a run is made of. Component tables carry the options of the component they name."""
 
-    name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, AfterValidator(_folder_name)]
     seed: Count = 0
     plugins: tuple[str, ...] = ()
     output: str = "runs"
@@ -221,10 +228,10 @@ class Recipe(OptionsModel):
 
 
 def _name_first(value: Any) -> Any:
-    if isinstance(value, dict):
+    if is_table(value):
         keys = sorted(value, key=lambda key: key != "name")
         return {key: _name_first(value[key]) for key in keys}
-    return [_name_first(item) for item in value] if isinstance(value, list) else value
+    return [_name_first(item) for item in value] if is_list(value) else value
 
 
 PLACES: tuple[tuple[tuple[str, ...], Kind, type[ComponentTable], bool], ...] = (
@@ -300,21 +307,21 @@ def _toml_value(text: str) -> Any:
 def _put(table: Any, keys: list[str], value: Any, assignment: str) -> None:
     for depth, key in enumerate(keys):
         is_last = depth == len(keys) - 1
-        if isinstance(table, list):
+        if is_list(table):
             if not key.isdigit() or int(key) >= len(table):
                 place = dotted(keys[:depth])
                 raise RecipeError(
                     "--set", [Problem("", f"'{assignment}': {place} is a list of {len(table)}; '{key}' is not in it")]
                 )
             index: Any = int(key)
-        elif isinstance(table, dict):
+        elif is_table(table):
             index = key
         else:
             raise RecipeError("--set", [Problem("", f"'{assignment}': {dotted(keys[:depth])} is not a table")])
         if is_last:
             table[index] = value
             return
-        if isinstance(table, dict):
+        if is_table(table):
             table.setdefault(index, {})
         if isinstance(table[index], str):  # the short form of a component, `objective = "bce"`
             table[index] = {"name": table[index]}
@@ -326,13 +333,16 @@ def resolve(table: Mapping[str, Any], source: str = "recipe") -> Recipe:
 
     Raises:
         RecipeError: with every problem found.
-        PluginError: a module of `plugins` cannot be imported.
+        PluginError: a module of `plugins`, or the entry point of a component, cannot be imported.
     """
     table = _with_fallbacks(table)
     plugins = table.get("plugins", ())
-    if isinstance(plugins, list) and all(isinstance(module, str) for module in plugins):
-        load_plugins(plugins)
-    schema, problems = _schema_for(table)
+    try:
+        if is_list(plugins) and all(isinstance(module, str) for module in plugins):
+            load_plugins(plugins)
+        schema, problems = _schema_for(table)
+    except PluginError as error:
+        raise PluginError(f"{source}: {error}") from error
     recipe, more = validate(schema, table)
     problems = [*problems, *(problem for problem in more if problem.path not in {known.path for known in problems})]
     if recipe is not None and not problems:
@@ -356,16 +366,16 @@ def component_of(kind: Kind, table: ComponentTable) -> Component:
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Dotted keys whose values differ between two resolved recipes' tables: (old, new), None where absent."""
-    before, after = dict(_flat(old)), dict(_flat(new))
+    before, after = dict(_flat(dict(old))), dict(_flat(dict(new)))
     keys = [*before, *(key for key in after if key not in before)]
     return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
 
 
 def _flat(table: Any, path: tuple[str, ...] = ()) -> Iterable[tuple[str, Any]]:
-    if isinstance(table, Mapping):
+    if is_table(table):
         for key, value in table.items():
             yield from _flat(value, (*path, key))
-    elif isinstance(table, list) and table and isinstance(table[0], Mapping):
+    elif is_list(table) and table and is_table(table[0]):
         for index, value in enumerate(table):
             yield from _flat(value, (*path, str(index)))
     else:
@@ -378,19 +388,20 @@ def _with_fallbacks(table: Mapping[str, Any]) -> dict[str, Any]:
     for key, fallback in FALLBACKS.items():
         if key not in full:
             full[key] = copy.deepcopy(fallback)
-        elif key == "optimizer" and isinstance(full[key], dict):
+        elif key == "optimizer" and is_table(full[key]):
             full[key] = {**copy.deepcopy(fallback), **full[key]}
-    for path, _, _, is_list in PLACES:
+    for path, _, _, takes_several in PLACES:
         *parents, last = path
         parent: Any = full
         for key in parents:
-            parent = parent.get(key) if isinstance(parent, dict) else None
-        if not isinstance(parent, dict) or last not in parent:
+            parent = parent.get(key) if is_table(parent) else None
+        if not is_table(parent) or last not in parent:
             continue
-        if is_list and isinstance(parent[last], list):
-            parent[last] = [{"name": item} if isinstance(item, str) else item for item in parent[last]]
-        elif isinstance(parent[last], str):
-            parent[last] = {"name": parent[last]}
+        value = parent[last]
+        if takes_several and is_list(value):
+            parent[last] = [{"name": item} if isinstance(item, str) else item for item in value]
+        elif isinstance(value, str) and not takes_several:
+            parent[last] = {"name": value}
     return full
 
 
@@ -398,15 +409,16 @@ def _schema_for(table: Mapping[str, Any]) -> tuple[type[Recipe], list[Problem]]:
     """`Recipe` with each component's own options in place, and what is wrong with the names."""
     problems: list[Problem] = []
     fields: dict[str, dict[str, Any]] = {"": {}}
-    for path, kind, base, is_list in PLACES:
+    for path, kind, base, takes_several in PLACES:
         value: Any = table
         for key in path:
-            value = value.get(key) if isinstance(value, Mapping) else None
+            value = value.get(key) if is_table(value) else None
         if value is None:
             continue
-        if is_list:
-            items = value if isinstance(value, list) else []
-            models = [_table_model(kind, base, item, (*path, str(i)), problems) for i, item in enumerate(items)]
+        if takes_several:
+            if not is_list(value):
+                continue  # the base's `tuple[..., ...]` says what is wrong
+            models = [_table_model(kind, base, item, (*path, str(i)), problems) for i, item in enumerate(value)]
             annotation: Any = tuple[tuple(models)] if models else tuple[()]
             field = (annotation, ())
         else:
@@ -416,8 +428,7 @@ def _schema_for(table: Mapping[str, Any]) -> tuple[type[Recipe], list[Problem]]:
     top = fields.pop("")
     for parent, inner in fields.items():
         base_model = {"optimizer": OptimizerTables, "evaluation": EvaluationTable}[parent]
-        model = create_model(base_model.__name__, __base__=base_model, **inner)
-        top[parent] = (model, ...) if parent in table else (model, model())
+        top[parent] = (create_model(base_model.__name__, __base__=base_model, **inner), ...)
     return create_model("Recipe", __base__=Recipe, **top), problems
 
 
@@ -425,15 +436,16 @@ def _table_model(
     kind: Kind, base: type[ComponentTable], value: Any, path: tuple[str, ...], problems: list[Problem]
 ) -> type[ComponentTable]:
     """The framework's keys and the component's options as one model; any keys if the name is unknown."""
-    name = value.get("name") if isinstance(value, Mapping) else None
+    name = value.get("name") if is_table(value) else None
     if isinstance(name, str):
+        where = f"{kind.name} {name}"
         try:
             component = kind.get(name)
         except RegistryError as error:
             problems.append(Problem(dotted((*path, "name")), str(error)))
         else:
-            return create_model(f"{kind.name} {name}", __base__=(base, component.options))
-    elif isinstance(value, Mapping):
+            return cast("type[ComponentTable]", create_model(where, __base__=(base, component.options)))
+    elif is_table(value):
         detail = "is missing" if name is None else "must be a string"
         problems.append(Problem(dotted((*path, "name")), f"{detail}; {kind.plural}: {', '.join(kind.names())}"))
     else:

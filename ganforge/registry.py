@@ -12,6 +12,8 @@ name is asked for.
 
 import importlib
 import inspect
+import os
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,10 +58,15 @@ class Component:
 
     @property
     def package(self) -> str:
-        """Distribution and version that the component comes from, or `this project` for loose files."""
+        """Distribution and version that the component comes from, or that it is in none."""
         top = self.factory.__module__.split(".", 1)[0]
         names = metadata.packages_distributions().get(top, [])
-        return f"{names[0]} {metadata.version(names[0])}" if names else "not an installed package"
+        if names:
+            return f"{names[0]} {metadata.version(names[0])}"
+        for distribution in metadata.distributions():  # an editable installation lists none of its modules
+            if any(point.module.split(".", 1)[0] == top for point in distribution.entry_points):
+                return f"{distribution.name} {distribution.version}"
+        return "not an installed package"
 
     @property
     def file(self) -> str:
@@ -112,6 +119,8 @@ class Kind:
         Raises:
             RegistryError: the name is taken by another object, or the signature breaks the contract.
         """
+        if not (inspect.isclass(factory) or inspect.isfunction(factory)):
+            raise RegistryError(f"{self.name} '{name}': {factory!r} is not a class or a function")
         where = f"{self.name} '{name}' ({factory.__module__}.{factory.__qualname__})"
         taken = self._components.get(name)
         if taken is not None:
@@ -175,7 +184,7 @@ class Kind:
     def _load_entry_point(self, name: str) -> None:
         points = self.entry_points(name)
         if len({point.value for point in points}) > 1:
-            values = " and ".join(f"{point.value} ({_distribution(point)})" for point in points)
+            values = " and ".join(describe_entry_point(point) for point in points)
             raise RegistryError(f"{self.name} '{name}' is offered twice: {values}; uninstall one of them")
         if not points:
             return
@@ -184,15 +193,17 @@ class Kind:
             factory = point.load()
         except Exception as error:
             raise PluginError(
-                f"{self.name} '{name}': entry point {point.value} of {_distribution(point)} cannot be imported: "
+                f"{self.name} '{name}': entry point {describe_entry_point(point)} cannot be imported: "
                 f"{type(error).__name__}: {error}"
             ) from error
         if name not in self._components:
             self.add(name, factory)
 
 
-def _distribution(point: metadata.EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist is not None else "an unnamed package"
+def describe_entry_point(point: metadata.EntryPoint) -> str:
+    """`package.module:Object (distribution version)`."""
+    origin = f"{point.dist.name} {point.dist.version}" if point.dist is not None else "an unnamed package"
+    return f"{point.value} ({origin})"
 
 
 class Registry:
@@ -243,16 +254,22 @@ register = Registry()
 def load_plugins(modules: Iterable[str]) -> None:
     """Import the modules of a recipe's `plugins`, so that they register their components.
 
+    They are looked for on Python's path, and then in the working directory, whichever way ganforge was started.
+
     Raises:
         PluginError: a module is missing or fails on import; the message names it.
     """
+    here = os.getcwd()
     for module in modules:
+        if here not in sys.path:
+            sys.path.append(here)  # `python -m ganforge` has it there already, the `ganforge` script has not
         try:
             importlib.import_module(module)
         except RegistryError:
             raise
         except Exception as error:
-            remedy = "is it installed, or is its folder on PYTHONPATH?" if isinstance(error, ImportError) else ""
+            missing = isinstance(error, ModuleNotFoundError)
+            remedy = "; is it installed, or is its folder on PYTHONPATH?" if missing else ""
             raise PluginError(
-                f"plugins: '{module}' cannot be imported: {type(error).__name__}: {error} {remedy}".rstrip()
+                f"plugins: '{module}' cannot be imported: {type(error).__name__}: {error}{remedy}"
             ) from error

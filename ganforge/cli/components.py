@@ -20,9 +20,10 @@ def list_components(
 ) -> None:
     """List components by kind; those of other packages' entry points are named without being imported."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    from ganforge.registry import load_plugins, register
+    from ganforge.registry import describe_entry_point, load_plugins, register
 
     load_plugins(plugin or [])
     kinds = [register.kind(kind)] if kind else list(register.kinds().values())
@@ -32,10 +33,10 @@ def list_components(
         loaded = {component.name: component for component in shelf.loaded()}
         for name in shelf.names():
             if name in loaded:
-                table.add_row(f"[bold]{name}", loaded[name].summary)
+                table.add_row(f"[bold]{name}", escape(loaded[name].summary))
             else:
-                point = shelf.entry_points(name)[0]
-                table.add_row(f"[bold]{name}", f"entry point {point.value}")
+                points = " and ".join(describe_entry_point(point) for point in shelf.entry_points(name))
+                table.add_row(f"[bold]{name}", escape(f"entry point {points}"))
         console.print(table, end="\n\n")
 
 

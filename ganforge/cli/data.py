@@ -17,19 +17,19 @@ CacheDir = Annotated[Path, typer.Option("--cache-dir", help="Folder for fetched 
 class Crop(StrEnum):
     """How other proportions are met."""
 
-    center = "center"
-    celeba = "celeba"
-    none = "none"
+    CENTER = "center"
+    CELEBA = "celeba"
+    NONE = "none"
 
 
 class Codec(StrEnum):
     """How samples are stored."""
 
-    auto = "auto"
-    raw = "raw"
-    png = "png"
-    jpeg = "jpeg"
-    keep = "keep"
+    AUTO = "auto"
+    RAW = "raw"
+    PNG = "png"
+    JPEG = "jpeg"
+    KEEP = "keep"
 
 
 @app.command()
@@ -43,8 +43,10 @@ def pack(
     ],
     out: Annotated[Path, typer.Argument(help="New folder for the shards.")],
     size: Annotated[str, typer.Option(help="64, or 64x48 for height x width; by default the first picture's.")] = "",
-    crop: Annotated[Crop, typer.Option(help="Centred square, aligned CelebA's usual square, or squeeze.")] = Crop.center,
-    codec: Annotated[Codec, typer.Option(help="auto: raw up to 64 pixels; above, untouched or PNG.")] = Codec.auto,
+    crop: Annotated[
+        Crop, typer.Option(help="Centred square, aligned CelebA's usual square, or squeeze.")
+    ] = Crop.CENTER,
+    codec: Annotated[Codec, typer.Option(help="auto: raw up to 64 pixels; above, untouched or PNG.")] = Codec.AUTO,
     shard_size: Annotated[str, typer.Option(help="Size of a shard, such as 128MB.")] = "128MB",
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")] = 0,
     channels: Annotated[int, typer.Option(help="1 grey, 3 RGB, 0 as the pictures are.")] = 0,
@@ -127,7 +129,9 @@ def inspect(
 
 
 @app.command()
-def verify(path: Annotated[str, typer.Argument(help="Packed folder, tar, or urls.")], cache_dir: CacheDir = CACHE) -> None:
+def verify(
+    path: Annotated[str, typer.Argument(help="Packed folder, tar, or urls.")], cache_dir: CacheDir = CACHE
+) -> None:
     """Hash every shard and decode every sample."""
     from ganforge.data.shards import open_shards
     from ganforge.data.verify import verify
@@ -138,7 +142,9 @@ def verify(path: Annotated[str, typer.Argument(help="Packed folder, tar, or urls
     for problem in report.problems[:50]:
         typer.echo(problem, err=True)
     if report.problems:
-        raise DataError(f"{path}: {len(report.problems)} problems in {report.samples:,} samples of {report.shards} shards")
+        raise DataError(
+            f"{path}: {len(report.problems)} problems in {report.samples:,} samples of {report.shards} shards"
+        )
     typer.echo(f"{path}: {report.samples:,} samples in {report.shards} shards are as the manifest says")
 
 

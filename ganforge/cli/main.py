@@ -36,17 +36,21 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show the traceback of an error; may stand anywhere.")
+    ] = False,
 ) -> None:
-    """Options of every command; `main` reads --verbose when an error ends the program."""
+    """Options of every command."""
 
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one or two lines on stderr and exit code 2."""
+    # --verbose is taken out here, because people write it behind the command, where only the command's options go.
+    arguments = [argument for argument in sys.argv[1:] if argument != "--verbose"]
     try:
-        app()
+        app(arguments, prog_name="ganforge")  # one name, also under `python -m ganforge`: usage and completion need it
     except GanforgeError as error:
-        if "--verbose" in sys.argv:
+        if len(arguments) < len(sys.argv) - 1:
             raise
         typer.echo(f"ganforge: {error}", err=True)
         sys.exit(2)

@@ -74,6 +74,10 @@ class Dataset(ABC):
     def prepare(self, cache_dir: Path, cache_limit_bytes: int) -> None:
         """Called once by a loader before anything is read; remote datasets set up their cache here."""
 
+    def window(self, wanted: int, cache_limit_bytes: int) -> int:
+        """Shards to shuffle together, 0 for all: as many as wanted, or as fit the cache twice."""
+        return wanted
+
     def keep_ahead(self, current: Sequence[int], following: Sequence[int]) -> None:
         """Told the shards of the current and the next window, so that remote ones are fetched in time."""
 

@@ -86,7 +86,7 @@ def _jpeg_into(data: Buffer, out: np.ndarray, grey: bool) -> bool:
 
 
 @cache
-def _simplejpeg():  # noqa: ANN202 - a module or None
+def _simplejpeg():
     try:
         import simplejpeg
     except ImportError:

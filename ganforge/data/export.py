@@ -11,9 +11,7 @@ from ganforge.data.sharddataset import ShardDataset
 from ganforge.errors import DataError
 
 
-def export(
-    dataset: ShardDataset, out: Path, limit: int = 0, progress: Callable[[int, int], None] | None = None
-) -> int:
+def export(dataset: ShardDataset, out: Path, limit: int = 0, progress: Callable[[int, int], None] | None = None) -> int:
     """Write each sample as a picture file: stored pictures byte for byte, raw ones as PNG.
 
     Files are numbered, never named after members of a tar, so no shard can place a file elsewhere.

@@ -25,6 +25,7 @@ from ganforge.data.readers.choose import choose
 from ganforge.data.readers.device import ResidentStore
 from ganforge.data.readers.direct import DirectReader
 from ganforge.data.readers.host import HostReader
+from ganforge.data.stream import StreamReader
 from ganforge.data.transform import Transform
 from ganforge.errors import DataError
 
@@ -95,24 +96,32 @@ class Loader:
         self._transform = Transform(seed, flip=options.flip, crop=options.crop, rotate=options.rotate)
         if options.crop and dataset.spec.is_image and options.crop >= min(dataset.spec.shape[1:]):
             raise DataError(f"data.crop: {options.crop} pixels are more than a picture of {dataset.spec} has; lower it")
-        dataset.prepare(cache_dir, int(options.cache_limit_gb * 1e9))
         self.choice = choose(dataset, options.reader, self.device, cache_dir, local_world_size)
-        self.order = Order(dataset.shard_sizes, seed=seed, window=options.window)
+        limit_bytes = int(options.cache_limit_gb * 1e9)
+        dataset.prepare(cache_dir, limit_bytes)
+        self._ahead: tuple[list[int], list[int]] | None = None
+        self._is_local = bool(getattr(dataset, "is_local", True))
         workers = options.workers or default_workers(local_world_size)
         self._store: ResidentStore | None = None
+        self._stream: StreamReader | None = None
         self._prefetcher: Prefetcher | None = None
         self._wait = 0.0
         self._workers = workers
+        if self.choice.reader == "webdataset":
+            self._stream = StreamReader(dataset, self._share, rank, world_size, seed, options.max_corrupt)
+            self._problems = self._stream.report
+            return
+        self.order = Order(dataset.shard_sizes, seed=seed, window=dataset.window(options.window, limit_bytes))
         reader = self._make_reader(cache_dir, local_rank, local_world_size)
         if self.choice.reader == "device":
             self._store = ResidentStore(dataset, reader, self.device)
             self._problems = self._store.report
-        else:
-            dtype = torch.uint8 if dataset.spec.is_image else torch.float32
-            self._prefetcher = Prefetcher(
-                reader, self._share, dataset.row_shape, dtype, self.device, workers, options.prefetch
-            )
-            self._problems = reader.report
+            return
+        dtype = torch.uint8 if dataset.spec.is_image else torch.float32
+        self._prefetcher = Prefetcher(
+            reader, self._share, dataset.row_shape, dtype, self.device, workers, options.prefetch
+        )
+        self._problems = reader.report
 
     def _make_reader(self, cache_dir: Path, local_rank: int, local_world_size: int) -> Reader:
         name, limit = self.choice.reader, self.options.max_corrupt
@@ -128,21 +137,32 @@ class Loader:
             DataError: too many samples are unreadable, or a shard cannot be had.
         """
         step = self.position
+        if self._stream is not None:
+            return self._next_of_stream(step)
         if self._store is not None:
-            began = time.perf_counter()
             rows, labels, ids = self._store.select(self._ids(step))
-            self._wait += time.perf_counter() - began
+            samples = self._finish(rows, step)
         else:
             assert self._prefetcher is not None
             ids, host_rows, slot = self._prefetcher.take(step, self._ids)
-            rows = host_rows.to(self.device, non_blocking=True) if self.device.type != "cpu" else host_rows
-            labels = self._labels(ids)
-        samples = self._transform(rows, self._positions(step)) if self.dataset.spec.is_image else rows.clone()
-        if self._store is None:
-            assert self._prefetcher is not None
+            samples = self._finish(host_rows.to(self.device, non_blocking=True), step)
             self._prefetcher.give_back(slot)
+            labels = self._labels(ids)
         self.position = step + 1
         return Batch(samples, labels, ids)
+
+    def _finish(self, rows: Tensor, step: int) -> Tensor:
+        return self._transform(rows, self._positions(step)) if self.dataset.spec.is_image else rows.clone()
+
+    def _next_of_stream(self, step: int) -> Batch:
+        assert self._stream is not None
+        began = time.perf_counter()
+        rows, labels = self._stream.take(step)
+        self._wait += time.perf_counter() - began
+        samples = self._transform(torch.from_numpy(rows).to(self.device), self._positions(step))
+        self.position = step + 1
+        targets = None if labels is None else torch.from_numpy(labels).to(self.device)
+        return Batch(samples, targets, np.empty(0, np.int64))
 
     def seek(self, position: int) -> None:
         """Go on with global batch number `position`; costs nothing."""
@@ -161,18 +181,25 @@ class Loader:
         """One line: which reader was taken and why."""
         decoder = self.dataset.describe_decoder() if self.choice.reader in ("encoded", "host") else ""
         threads = f"; {self._workers} threads" if self._prefetcher else ""
+        count = f"{len(self.dataset):,} samples" if len(self.dataset) else "a stream"
         return (
-            f"{len(self.dataset):,} samples, {self.dataset.spec}; reader '{self.choice.reader}' "
+            f"{count}, {self.dataset.spec}; reader '{self.choice.reader}' "
             f"({self.choice.reason}{threads}{', ' + decoder if decoder else ''})"
         )
 
     def close(self) -> None:
         """Stop reading ahead and let go of files."""
-        if self._prefetcher is not None:
-            self._prefetcher.close()
+        for part in (self._prefetcher, self._stream):
+            if part is not None:
+                part.close()
         self.dataset.close()
 
     def _ids(self, step: int) -> np.ndarray:
+        if not self._is_local:
+            ahead = self.order.shards_ahead(step * self.batch_size)
+            if ahead != self._ahead:
+                self._ahead = ahead
+                self.dataset.keep_ahead(*ahead)
         return self.order.batch(step, self.batch_size, self._rank, self._world_size)
 
     def _positions(self, step: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """One shard on disk, mapped, and its samples by number."""
 
+import io
 import mmap
 from pathlib import Path
 
@@ -47,7 +48,9 @@ class OpenShard:
             raise DataError(f"{tar}: the shard is missing; copy it again or pack the dataset again") from None
         if size != shard.bytes:
             kind = "truncated" if size < shard.bytes else "changed"
-            raise DataError(f"{tar}: has {size} bytes, the manifest says {shard.bytes}: the shard is {kind}; copy it again")
+            raise DataError(
+                f"{tar}: has {size} bytes, the manifest says {shard.bytes}: the shard is {kind}; copy it again"
+            )
         self._idx = idx
         self._image_key = image_key
         self._row_shape = row_shape
@@ -89,7 +92,9 @@ class OpenShard:
         if table is None:
             samples = parse_idx(text, str(self._idx))
             if len(samples) != self.count:
-                raise DataError(f"{self._idx}: lists {len(samples)} samples, the manifest says {self.count}; pack again")
+                raise DataError(
+                    f"{self._idx}: lists {len(samples)} samples, the manifest says {self.count}; pack again"
+                )
             places = [(sample, picture_member(sample, self._image_key)) for sample in samples]
             offsets = np.array([sample[n].offset if n >= 0 else 0 for sample, n in places], dtype=np.int64)
             sizes = np.array([sample[n].size if n >= 0 else 0 for sample, n in places], dtype=np.int64)
@@ -125,7 +130,7 @@ class OpenShard:
         data = self.encoded(local)
         try:
             if bytes(data[:6]) == b"\x93NUMPY":
-                _array_into(data, out)
+                array_into(data, out)
             else:
                 decode_into(data, out, fit)
         except BadPicture as error:
@@ -140,16 +145,13 @@ class OpenShard:
 
 def array_header(row_shape: tuple[int, ...]) -> bytes:
     """The bytes before the pixels in a stored array of that shape."""
-    import io
-
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.zeros(row_shape, np.uint8), version=(1, 0))
     return buffer.getvalue()[: -int(np.prod(row_shape))]
 
 
-def _array_into(data: memoryview, out: np.ndarray) -> None:
-    import io
-
+def array_into(data: memoryview, out: np.ndarray) -> None:
+    """Decode a stored array into a row."""
     try:
         array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError) as error:

@@ -129,7 +129,8 @@ class _Permutation:
         self.size = size
         self.table = _shuffled(size, philox) if size <= TABLE_LIMIT else None
         if self.table is None:
-            self.half = np.uint64(((size - 1).bit_length() + 1) // 2)
+            bits = (size - 1).bit_length()
+            self.low, self.high = bits // 2, bits - bits // 2
             self.keys = philox.random_raw(_ROUNDS)
 
     def __call__(self, places: np.ndarray) -> np.ndarray:
@@ -143,14 +144,21 @@ class _Permutation:
         return images.astype(np.int64)
 
     def _feistel(self, values: np.ndarray) -> np.ndarray:
-        half, mask = self.half, np.uint64((1 << int(self.half)) - 1)
-        left, right = values >> half, values & mask
-        for key in self.keys:
-            mixed = (right + key) * np.uint64(0x9E3779B97F4A7C15)
-            mixed ^= mixed >> np.uint64(32)
-            mixed *= np.uint64(0xD6E8FEB86659FD93)
-            left, right = right, left ^ ((mixed >> np.uint64(33)) & mask)
-        return (left << half) | right
+        # Unbalanced halves, so that the domain is less than twice the size and few values walk.
+        right, left = values & np.uint64((1 << self.low) - 1), values >> np.uint64(self.low)
+        for key in self.keys.reshape(-1, 2):
+            left ^= _mix(right + key[0], self.high)
+            right ^= _mix(left + key[1], self.low)
+        return (left << np.uint64(self.low)) | right
+
+
+def _mix(values: np.ndarray, bits: int) -> np.ndarray:
+    """The top `bits` of a 64-bit hash; overwrites `values`."""
+    values *= np.uint64(0x9E3779B97F4A7C15)
+    values ^= values >> np.uint64(32)
+    values *= np.uint64(0xD6E8FEB86659FD93)
+    values >>= np.uint64(64 - bits)
+    return values
 
 
 def _permutation(size: int, seed: int, epoch: int, window: int) -> _Permutation:

@@ -60,6 +60,9 @@ def pack(source: Source, out: Path, options: PackOptions, progress: Progress | N
     """
     if out.exists():
         raise DataError(f"{out}: exists already; remove it or choose another name")
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # A worker that imports an unguarded script would pack again and wait for its parent's lock.
+        raise RuntimeError("call pack() under `if __name__ == '__main__':`, since workers import the script again")
     plan = make_plan(source, options)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
@@ -115,8 +118,8 @@ def _write_shards(source: Source, plan: Plan, partial: Path, done: _Packed, prog
         if bad > plan.max_bad:
             name, reason = (done.bad + pending.bad + chunk.bad)[0]
             raise DataError(
-                f"{bad} of the first {position} pictures are unusable, {plan.max_bad} allowed; the first, {name}, {reason}; "
-                "mend them or raise --max-bad"
+                f"{bad} of the first {position} pictures are unusable, {plan.max_bad} allowed; "
+                f"the first, {name}, {reason}; mend them or raise --max-bad"
             )
         writer = writer or ShardWriter(partial / f"shard-{len(done.shards):06d}.tar")
         writer.add(chunk.tar, chunk.samples)

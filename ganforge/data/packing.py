@@ -4,7 +4,7 @@ import io
 from typing import NamedTuple
 
 import numpy as np
-import webdataset
+from webdataset.writer import TarWriter
 
 from ganforge.data.pictures import BadPicture, Fit, encode, from_array, open_picture, to_pixels
 from ganforge.data.sources.base import Source
@@ -60,7 +60,7 @@ def pack_chunk(job: Job, start: int, stop: int) -> Chunk:
     """Pack pictures [start, stop) of a source; the bytes depend on nothing else."""
     buffer = io.BytesIO()
     chunk = Chunk(b"", [], [], [], [])
-    writer = webdataset.TarWriter(buffer, encoder=False, mtime=0)
+    writer = TarWriter(buffer, encoder=False, mtime=0)
     for index in range(start, stop):
         name = f"picture {index}"
         try:
@@ -84,7 +84,7 @@ def pack_chunk(job: Job, start: int, stop: int) -> Chunk:
     return chunk._replace(tar=buffer.getvalue()[:end])
 
 
-def _write(writer: webdataset.TarWriter, sample: dict[str, str | bytes]) -> Sample:
+def _write(writer: TarWriter, sample: dict[str, str | bytes]) -> Sample:
     position = writer.tarstream.offset
     writer.write(sample)
     places: Sample = []

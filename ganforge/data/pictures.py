@@ -121,8 +121,9 @@ def _crop_and_resize(picture: Image.Image, fit: Fit) -> Image.Image:
         return picture.crop(box) if box else picture
     if box is None and (width, height) == (fit.width, fit.height):
         return picture
-    # The box is given to resize, so that the filter sees no pixels from outside it.
-    return picture.resize((fit.width, fit.height), Image.Resampling.LANCZOS, box=box)
+    # Cropped first: with `box=`, the filter would look at pixels outside of it.
+    picture = picture.crop(box) if box else picture
+    return picture.resize((fit.width, fit.height), Image.Resampling.LANCZOS)
 
 
 def _centred(width: int, height: int, across: int, down: int) -> tuple[int, int, int, int] | None:

@@ -62,7 +62,7 @@ class ShardStore(Protocol):
 class FolderStore:
     """Shards in a local folder, beside their manifest."""
 
-    is_local = True
+    is_local: bool = True
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.where = str(folder)
@@ -115,6 +115,28 @@ class ShardDataset(Dataset):
         spec = manifest.spec
         self._fit = Fit(spec.height, spec.width, manifest.fit, spec.channels) if manifest.fit else None
         self.is_strided = all(shard.stride for shard in manifest.shards if shard.count)
+        self.is_local = store.is_local
+        self.image_key = manifest.image_key
+        self.fit = self._fit
+
+    @property
+    def stream_urls(self) -> list[str]:
+        """The shards as local files, for the stock pipeline."""
+        return [str(self.store.tar(number)) for number in range(len(self.shard_sizes))]
+
+    def window(self, wanted: int, cache_limit_bytes: int) -> int:
+        if self.is_local:
+            return wanted
+        sizes = [shard.bytes for shard in self.manifest.shards]
+        if sum(sizes) <= cache_limit_bytes:
+            return wanted
+        fitting = cache_limit_bytes // (2 * max(sizes))
+        if fitting < 1:
+            raise DataError(
+                f"data.cache_limit_gb: {cache_limit_bytes / 1e9:g} GB cannot hold two shards of "
+                f"{max(sizes) / 1e9:.3g} GB of {self.store.where}; raise it"
+            )
+        return min(wanted, fitting) if wanted else fitting
 
     def locate(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Shard numbers and numbers within the shard."""
@@ -189,6 +211,6 @@ def _load_labels(manifest: Manifest, store: ShardStore) -> np.ndarray:
     labels = np.load(io.BytesIO(data), allow_pickle=False)
     if labels.shape != (manifest.count,):
         raise DataError(f"{where}: has {labels.shape} labels for {manifest.count} samples; pack the dataset again")
-    if labels.size and not (0 <= labels.min() and labels.max() < max(1, len(manifest.classes))):
+    if labels.size and not (labels.min() >= 0 and labels.max() < max(1, len(manifest.classes))):
         raise DataError(f"{where}: has labels outside the {len(manifest.classes)} classes; pack the dataset again")
     return labels.astype(np.int64)

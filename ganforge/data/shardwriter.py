@@ -26,7 +26,7 @@ class ShardWriter:
         self._samples: list[Sample] = []
         self._hash = hashlib.sha256()
         self._temporary = path.with_suffix(".tmp")
-        self._file = open(self._temporary, "wb")
+        self._file = open(self._temporary, "wb")  # noqa: SIM115 - closed by close()
 
     def add(self, tar: bytes, samples: list[Sample]) -> None:
         """Append whole members; the samples' offsets count from the beginning of `tar`."""

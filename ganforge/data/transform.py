@@ -73,9 +73,5 @@ class Transform:
         )
         theta = torch.from_numpy(matrix).to(pictures.device, torch.float32)
         grid = functional.affine_grid(theta, list(pictures.shape), align_corners=False)
-        turned = functional.grid_sample(
-            pictures, grid, mode="bilinear", padding_mode="reflection", align_corners=False
-        )
+        turned = functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
         return turned.clamp_(-1, 1)
-
-

@@ -73,9 +73,9 @@ def _check_files(dataset: ShardDataset, number: int) -> Iterator[str]:
                 if member is None:
                     continue
                 file.seek(member.offset)
-                text = file.read(min(member.size, 32))
-                if text.strip() != str(dataset.labels[start + local]).encode():
-                    yield f"{tar}: {sample[0].name}: label {text!r} is not the {dataset.labels[start + local]} of labels.npy"
+                text, label = file.read(min(member.size, 32)), int(dataset.labels[start + local])
+                if text.strip() != str(label).encode():
+                    yield f"{tar}: {member.name}: label {text!r} is not the {label} of labels.npy"
 
 
 def _pieces(start: int, stop: int) -> Iterator[np.ndarray]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -92,7 +93,7 @@ class Evaluator:
         sizes = [len(share_of(total, rank, world_size)) for rank in range(world_size)]
         padded = rows.new_zeros((max(sizes), *rows.shape[1:]))
         padded[: len(rows)] = rows
-        gathered = self._accelerator.gather(padded).view(world_size, max(sizes), *rows.shape[1:])
+        gathered = cast(Tensor, self._accelerator.gather(padded)).view(world_size, max(sizes), *rows.shape[1:])
         return torch.cat([part[:size] for part, size in zip(gathered, sizes, strict=True)]).cpu()
 
     def _look(self, samples: Tensor, looks_at: str) -> Tensor:

@@ -61,7 +61,9 @@ class DigitsCNN(Extractor):
         spec = dataset.spec
         if dataset.labels is None or spec.num_classes < 2 or not spec.is_image:
             raise DataError("extractor 'digits-cnn' trains on labelled pictures; this dataset has none")
-        self._network = _Classifier(spec.channels, spec.num_classes)
+        with torch.random.fork_rng(devices=[]):  # a run's random states are not the extractor's to move
+            torch.manual_seed(0)
+            self._network = _Classifier(spec.channels, spec.num_classes)
         path = cache_dir / "extractors" / f"digits-cnn-{epochs}-{dataset.digest[:16]}.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
@@ -85,9 +87,6 @@ def _train(network: _Classifier, dataset: Dataset, epochs: int) -> None:
     labels = torch.from_numpy(dataset.labels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                module.reset_parameters()
         optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
         batch = 64
         total = epochs * (len(samples) // batch)

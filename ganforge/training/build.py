@@ -1,11 +1,10 @@
 """From a resolved recipe to the parts of a run. Only here are components made."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 
 from ganforge.data.dataset import Dataset
 from ganforge.data.loader import Loader
@@ -15,10 +14,12 @@ from ganforge.objectives import Objective
 from ganforge.recipe import ComponentTable, Recipe
 from ganforge.registry import Kind, register
 from ganforge.training.ema import AveragedGenerator
+from ganforge.training.engine import Engine
 from ganforge.training.player import Player, WeightedPenalty
 from ganforge.training.randomness import seed_everything
 from ganforge.training.schedule import learning_rate_schedule
 from ganforge.training.start import local_world_size, make_accelerator
+from ganforge.training.turn import Role
 
 
 def build_component(recipe: Recipe, kind: Kind, table: ComponentTable, path: str, **offers: Any) -> Any:
@@ -65,7 +66,7 @@ def build_networks(recipe: Recipe, dataset: Dataset) -> Networks:
     return Networks(**made)
 
 
-def build_augmentation(recipe: Recipe, dataset: Dataset) -> Callable[[Tensor], Tensor]:
+def build_augmentation(recipe: Recipe, dataset: Dataset) -> nn.Module:
     """All augmentations in the order of the recipe, as one module."""
     steps = [
         build_component(recipe, register.augment, table, f"augment.{index}", spec=dataset.spec)
@@ -82,7 +83,11 @@ def build_players(recipe: Recipe, networks: Networks) -> tuple[Player, Player]:
         penalty = build_component(recipe, register.penalty, table, f"penalties.{index}")
         penalties[penalty.player].append(WeightedPenalty(table.name, penalty, table.weight, table.interval))
     players = []
-    for role, network in (("discriminator", networks.discriminator), ("generator", networks.generator)):
+    roles: tuple[tuple[Role, nn.Module], ...] = (
+        ("discriminator", networks.discriminator),
+        ("generator", networks.generator),
+    )
+    for role, network in roles:
         accelerator = make_accelerator(recipe.training.precision)
         network.to(accelerator.device).train()
         table = getattr(recipe.optimizer, role)
@@ -95,9 +100,7 @@ def build_players(recipe: Recipe, networks: Networks) -> tuple[Player, Player]:
         )
         player = Player(
             role,
-            network,
-            optimizer,
-            accelerator,
+            Engine(accelerator, network, optimizer),
             objective=objective,
             penalties=penalties[role],
             schedule=learning_rate_schedule(table.warmup, table.decay, recipe.training.steps),

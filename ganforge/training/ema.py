@@ -3,15 +3,15 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class AveragedGenerator:
     """Follows a generator; its half-life is given in images, so it does not depend on the batch size.
 
     Early in a run the half-life is at most `rampup` times the images so far, so that the average forgets the
-    untrained network (Karras et al. 2020). Parameters are averaged; buffers, such as batch norm's running
-    statistics, are copied.
+    untrained network (Karras et al. 2020). Parameters and batch norm's running statistics are averaged alike, since
+    the statistics of one moment's weights do not fit the average of many; other buffers are copied.
 
     Args:
         generator: the bare network, before anything wraps it.
@@ -31,13 +31,21 @@ class AveragedGenerator:
 
     @torch.no_grad()
     def update(self, generator: nn.Module, *, images: int, batch: int) -> None:
-        """Move towards the generator: a few fused operations over all parameters, none of them on the host."""
-        averaged = list(self.network.parameters())
-        current = [parameter.detach() for parameter in generator.parameters()]
-        torch._foreach_lerp_(averaged, current, 1.0 - self.decay(images, batch))
-        self.copy_buffers(generator)
+        """Move towards the generator: a few fused operations over all tensors, none of them on the host."""
+        mine, copied = _state(self.network)
+        theirs, originals = _state(generator)
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+            mine, theirs, 1.0 - self.decay(images, batch)
+        )
+        if copied:
+            torch._foreach_copy_(copied, originals)  # pyright: ignore[reportPrivateImportUsage]
 
-    @torch.no_grad()
-    def copy_buffers(self, generator: nn.Module) -> None:
-        for averaged, current in zip(self.network.buffers(), generator.buffers(), strict=True):
-            averaged.copy_(current)
+
+def _state(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """What is averaged and what is copied."""
+    statistics: list[Tensor] = []
+    others: list[Tensor] = []
+    for module in network.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            (statistics if name in ("running_mean", "running_var") else others).append(buffer)
+    return [parameter.detach() for parameter in network.parameters()] + statistics, others

@@ -44,10 +44,7 @@ def train(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> int:
                 with resting.frozen():
                     for turn_number in range(moving.turns_per_step):
                         for piece, turn in enumerate(run.turns(moving, turn_number)):
-                            with moving.micro_batch(piece):
-                                loss, terms = moving.loss(turn)
-                                moving.backward(loss)
-                            run.meters.add(moving.role, terms)
+                            run.meters.add(moving.role, moving.learn(turn, piece))
                         moving.update(run.step)
             run.step += 1
             run.averaged.update(run.networks.generator, images=run.images, batch=recipe.training.batch_size)

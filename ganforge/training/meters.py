@@ -1,5 +1,7 @@
 """Figures gathered every step and looked at rarely: sums stay on the device until the log is due."""
 
+from typing import cast
+
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -29,7 +31,7 @@ class Meters:
         if not keys:
             return {}
         means = torch.stack([self._sums[key] / self._counts[key] for key in keys])
-        means = accelerator.reduce(means, reduction="mean")
+        means = cast(Tensor, accelerator.reduce(means, reduction="mean"))
         self._sums.clear()
         self._counts.clear()
         return dict(zip(keys, means.tolist(), strict=True))

@@ -1,20 +1,19 @@
-"""A player: a network with its own optimizer and its own Accelerator.
+"""A player: a network with its own optimizer, losses and learning rate.
 
-Each player has an Accelerator because each has its own gradient scaler and, under DeepSpeed, its
-own engine. The moving player is called through its wrapper, which all-reduces its gradients; the
+The moving player is called through its wrapper, which all-reduces its gradients; the
 resting one is called bare and frozen, so that it keeps no stray gradients and sends nothing.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
 from ganforge.objectives import Objective
 from ganforge.penalties import Penalty
+from ganforge.training.engine import Engine
 from ganforge.training.schedule import Schedule, constant
 from ganforge.training.turn import Role, Turn
 
@@ -40,9 +39,7 @@ class Player:
 
     Args:
         role: "discriminator" or "generator".
-        network: the bare network.
-        optimizer: over the network's parameters.
-        accelerator: this player's own.
+        engine: its network and optimizer, and how they run in parallel.
         objective: the game that both play.
         penalties: those that join this player's loss.
         schedule: factor of the learning rate by step.
@@ -53,9 +50,7 @@ class Player:
     def __init__(
         self,
         role: Role,
-        network: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        accelerator: Accelerator,
+        engine: Engine,
         *,
         objective: Objective,
         penalties: Sequence[WeightedPenalty] = (),
@@ -64,20 +59,27 @@ class Player:
         micro_batches: int = 1,
     ) -> None:
         self.role: Role = role
-        self.accelerator = accelerator
+        self.engine = engine
         self.objective = objective
         self.penalties = tuple(penalties)
         self.turns_per_step = turns_per_step
         self.micro_batches = micro_batches
-        self.network = network
-        self._trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self.wrapped, self.optimizer = accelerator.prepare(network, optimizer)
+        self._trainable = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self._schedule = schedule
-        self._learning_rates = [group["lr"] for group in self.optimizer.param_groups]
+        self._learning_rates = [group["lr"] for group in engine.param_groups]
         self._is_frozen = False
 
+    @property
+    def network(self) -> nn.Module:
+        """The bare network."""
+        return self.engine.raw
+
+    @property
+    def accelerator(self) -> Accelerator:
+        return self.engine.accelerator
+
     def __call__(self, *inputs: Any) -> Tensor:
-        return self.network(*inputs) if self._is_frozen else self.wrapped(*inputs)
+        return self.network(*inputs) if self._is_frozen else self.engine.train_forward(*inputs)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -112,19 +114,16 @@ class Player:
             total = total + term
         return total, {"loss": total.detach(), **terms, **turn.figures()}
 
-    def micro_batch(self, piece: int) -> Any:
-        """Context of one piece's forward and backward: ranks exchange gradients only in the last."""
-        is_last = piece == self.micro_batches - 1
-        return nullcontext() if is_last else self.accelerator.no_sync(self.wrapped)
-
-    def backward(self, loss: Tensor) -> None:
-        """One backward a piece; a second one in a turn would exchange gradients twice."""
-        self.accelerator.backward(loss / self.micro_batches)
+    def learn(self, turn: Turn, piece: int) -> dict[str, Tensor]:
+        """Forward and backward of one micro-batch of a turn; returns the terms of its loss for the log."""
+        with self.engine.piece(is_last=piece == self.micro_batches - 1):
+            loss, terms = self.loss(turn)
+            self.engine.backward(loss / self.micro_batches)
+        return terms
 
     def update(self, step: int) -> None:
         """Step the optimizer at the learning rate of this step, and clear the gradients."""
         factor = self._schedule(step)
-        for group, learning_rate in zip(self.optimizer.param_groups, self._learning_rates, strict=True):
+        for group, learning_rate in zip(self.engine.param_groups, self._learning_rates, strict=True):
             group["lr"] = factor * learning_rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.engine.step()

@@ -4,12 +4,12 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import accelerate
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 import ganforge
 from ganforge.data.dataset import Dataset
@@ -35,6 +35,7 @@ from ganforge.training.checkpoint import (
     random_states,
     restore_random_states,
 )
+from ganforge.training.ema import AveragedGenerator
 from ganforge.training.latents import labels, latents
 from ganforge.training.meters import Meters
 from ganforge.training.player import Player
@@ -74,8 +75,8 @@ class Run:
     networks: Networks
     discriminator: Player
     generator: Player
-    averaged: Any
-    augment: Any
+    averaged: AveragedGenerator
+    augment: nn.Module
     loader: Loader
     evaluator: Evaluator | None
     meters: Meters
@@ -182,10 +183,13 @@ class Run:
         """
         if self.accelerator.num_processes == 1:
             return
-        for network in (self.networks.discriminator, self.networks.generator, self.averaged.network):
-            for buffer in network.buffers():
-                if buffer.is_floating_point():
-                    buffer.copy_(self.accelerator.reduce(buffer, reduction="mean"))
+        networks = self._saved_networks().values()
+        buffers = [buffer for network in networks for buffer in network.buffers() if buffer.is_floating_point()]
+        if buffers:
+            flat = torch.cat([buffer.flatten() for buffer in buffers])
+            flat = cast(Tensor, self.accelerator.reduce(flat, reduction="mean"))
+            for buffer, mean in zip(buffers, flat.split([buffer.numel() for buffer in buffers]), strict=True):
+                buffer.copy_(mean.view_as(buffer))
 
     @torch.no_grad()
     def sample(self, stream: str, indices: range) -> Tensor:
@@ -223,9 +227,7 @@ class Run:
             network.load_state_dict(checkpoint.tensors(name))
         state = checkpoint.plain("training")
         for player in (self.discriminator, self.generator):
-            player.optimizer.load_state_dict(state[player.role]["optimizer"])
-            if player.accelerator.scaler is not None:
-                player.accelerator.scaler.load_state_dict(state[player.role]["scaler"])
+            player.engine.load_state_dict(state[player.role])
         self.augment.load_state_dict(state["augment"])
         self.step = checkpoint.state["step"]
         self.loader.seek(checkpoint.state["batches"])
@@ -237,7 +239,7 @@ class Run:
         else:
             seed_everything(self.recipe.seed, f"rank {self.accelerator.process_index} from step {self.step}")
 
-    def _saved_networks(self) -> dict[str, torch.nn.Module]:
+    def _saved_networks(self) -> dict[str, nn.Module]:
         return {
             "discriminator": self.networks.discriminator,
             "generator": self.networks.generator,
@@ -245,14 +247,8 @@ class Run:
         }
 
     def _training_state(self) -> dict[str, Any]:
-        state: dict[str, Any] = {"augment": self.augment.state_dict()}
-        for player in (self.discriminator, self.generator):
-            scaler = player.accelerator.scaler
-            state[player.role] = {
-                "optimizer": player.optimizer.state_dict(),
-                "scaler": scaler.state_dict() if scaler is not None else {},
-            }
-        return state
+        players = {player.role: player.engine.state_dict() for player in (self.discriminator, self.generator)}
+        return {"augment": self.augment.state_dict(), **players}
 
     def _plain_state(self) -> dict[str, Any]:
         return {

@@ -5,10 +5,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import cast
 
 import torch
 import torch.distributed
 from accelerate import Accelerator
+from torch.distributed import ProcessGroup
 
 REQUEUE = 85
 INTERRUPTED = 130
@@ -32,7 +34,7 @@ class StopRequest:
         self._last: tuple[int, float] | None = None
         is_distributed = accelerator.num_processes > 1
         # A group of its own over gloo: agreeing must not make the host wait for the device.
-        self._group = torch.distributed.new_group(backend="gloo") if is_distributed else None
+        self._group = cast(ProcessGroup, torch.distributed.new_group(backend="gloo")) if is_distributed else None
 
     @contextmanager
     def listening(self) -> Iterator[None]:

@@ -3,7 +3,7 @@
 import inspect
 import os
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -61,7 +61,11 @@ def make_accelerator(precision: str) -> Accelerator:
         )
     except ValueError as error:
         raise LaunchError(f"training.precision = '{precision}': {error}") from error
-    accelerator.ddp_handler = _OwnBuffers()  # it takes no subclasses as a handler
+    if accelerator.mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        raise LaunchError(
+            "training.precision: fp16 needs a GPU, since on a CPU accelerate leaves out the gradient scaler; use bf16 or no"
+        )
+    accelerator.ddp_handler = cast(Any, _OwnBuffers())  # it takes no subclasses as a handler
     if accelerator.num_processes != world_size:
         raise LaunchError(
             f"{world_size} processes were asked for, but accelerate runs {accelerator.num_processes}; "

@@ -58,8 +58,10 @@ class HostReader(Reader):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._fill(dataset, local_rank * self._blocks // max(1, local_world_size), workers)
         except OSError as error:
-            raise DataError(f"{self.folder}: cannot be written: {error.strerror or error}; free space, or set "
-                            "data.reader to 'encoded'") from error
+            raise DataError(
+                f"{self.folder}: cannot be written: {error.strerror or error}; free space, or set "
+                "data.reader to 'encoded'"
+            ) from error
         self._rows = np.memmap(self.folder / "rows.u8", np.uint8, "r", shape=(len(dataset), *dataset.row_shape))
         self._collect(len(dataset))
 
@@ -109,7 +111,7 @@ class HostReader(Reader):
             rows = np.empty((len(ids), *dataset.row_shape), np.uint8)
             self._faults.read(ids, rows)
             # Written, not mapped: a full disk is then an error with a name instead of a bus error.
-            view, position = memoryview(rows.reshape(-1)), start * self._row_bytes
+            view, position = memoryview(rows).cast("B"), start * self._row_bytes
             while view:
                 written = os.pwrite(file, view, position)
                 view, position = view[written:], position + written
@@ -117,7 +119,11 @@ class HostReader(Reader):
         list(pool.map(piece, range(begin, end, _PIECE)))
         os.fsync(file)
         new = {sample: problem for sample, problem in self._faults.problems.items() if sample not in known}
-        rows = [[sample, self._faults.replaced[sample], p.key, p.reason] for sample, p in new.items() if begin <= sample < end]
+        rows = [
+            [sample, self._faults.replaced[sample], p.key, p.reason]
+            for sample, p in new.items()
+            if begin <= sample < end
+        ]
         temporary = self._mark(block).with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(json.dumps({"bad": rows}))
         os.replace(temporary, self._mark(block))

@@ -5,6 +5,7 @@ import json
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from ganforge.data.pictures import BadPicture, is_picture_name
 from ganforge.data.sources.base import Item, Source
@@ -68,9 +69,9 @@ def _is_wanted(name: str) -> bool:
     return is_picture_name(name) and not name.rsplit("/", 1)[-1].startswith(".") and not name.startswith("__MACOSX/")
 
 
-def _stylegan_labels(listed: object, names: list[str], path: Path) -> tuple[tuple[str, ...], list[int]]:
+def _stylegan_labels(listed: Any, names: list[str], path: Path) -> tuple[tuple[str, ...], list[int]]:
     try:
-        table = {name: label for name, label in listed}  # type: ignore[union-attr]
+        table = dict(listed)
         labels = [table[name] for name in names]
     except (TypeError, ValueError, KeyError) as error:
         raise DataError(f"{path}: dataset.json has no label for {error}; mend it or pack with --no-labels") from error
@@ -145,9 +146,12 @@ def _decompressed(path: Path, cache_dir: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         openers = {".bz2": bz2.open, ".xz": lzma.open}
         try:
-            with replaced(target) as temporary, openers.get(path.suffix, gzip.open)(path, "rb") as packed:
-                with open(temporary, "wb") as plain:
-                    shutil.copyfileobj(packed, plain, 2**20)
+            with (
+                replaced(target) as temporary,
+                openers.get(path.suffix, gzip.open)(path, "rb") as packed,
+                open(temporary, "wb") as plain,
+            ):
+                shutil.copyfileobj(packed, plain, 2**20)
         except (OSError, EOFError, lzma.LZMAError, tarfile.TarError) as error:
             raise DataError(f"{path}: cannot be uncompressed: {error}; download it again") from error
     return target

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -70,7 +71,9 @@ def open_arrays(path: Path) -> Source:
         names = set(loaded.files)
         pictures = next((name for name in ("images", "x", "x_train", "data", "arr_0") if name in names), None)
         if pictures is None:
-            raise DataError(f"{path}: holds {', '.join(sorted(names))}; name the pictures 'images', the labels 'labels'")
+            raise DataError(
+                f"{path}: holds {', '.join(sorted(names))}; name the pictures 'images', the labels 'labels'"
+            )
         labels = next((name for name in ("labels", "y", "y_train", "arr_1") if name in names), None)
         return ArraySource(loaded[pictures], None if labels is None else loaded[labels], path.name)
 
@@ -101,7 +104,7 @@ class DigitsSource(ArraySource):
             from sklearn.datasets import load_digits
         except ImportError as error:
             raise DataError("digits: scikit-learn is missing; pip install 'ganforge[demo]'") from error
-        digits = load_digits()
+        digits: Any = load_digits()
         pictures = np.stack([_enlarge(picture, size) for picture in digits.images])
         super().__init__(pictures, digits.target, "digits")
 

@@ -9,7 +9,9 @@ _TARS = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 
 def open_source(text: str, *, size: int, cache_dir: Path, labels: bool = True) -> Source:
-    """The source that `text` names: `digits`, a folder, zip, tar, npy or npz, `torchvision:...`, `hf:...`, or urls of shards.
+    """The source that `text` names.
+
+    That is `digits`, a folder, a zip, tar, npy or npz, `torchvision:...`, `hf:...`, or urls of shards.
 
     Args:
         text: as typed.

@@ -1,0 +1,216 @@
+"""Shards that others made: indexed at first use, into the cache folder, then read like our own.
+
+What stock webdataset, `tar` and other tools write is accepted: pictures as jpg, png, webp or npy,
+labels as `.cls` (a number) or `.json` (`label`, `class` or `cls`: a number or a name).
+"""
+
+import hashlib
+import io
+import json
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from filelock import FileLock
+
+from ganforge.data.cache import ShardCache
+from ganforge.data.fetch import Patience
+from ganforge.data.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard, load_manifest
+from ganforge.data.openshard import array_header, picture_member
+from ganforge.data.pictures import ARRAY_EXTENSION, BadPicture, Crop, Fit, from_array, open_picture, to_pixels
+from ganforge.data.remote import UrlStore
+from ganforge.data.sharddataset import ShardDataset
+from ganforge.data.shardwriter import raw_layout
+from ganforge.data.tarindex import Sample, format_idx, scan_tar
+from ganforge.data.urls import is_remote, local_path, safe_name
+from ganforge.errors import DataError
+
+_log = logging.getLogger(__name__)
+_LABEL_KEYS = ("label", "class", "cls", "class_id", "label_id")
+_PROBES = 32
+
+
+class Wishes(NamedTuple):
+    """What the recipe says of foreign shards.
+
+    Attributes:
+        size: height and width of samples; 0 for those of the first picture.
+        fit: how pictures of other proportions are met.
+        channels: 1, 3, or 0 to find out.
+        image_key: extension of the picture; empty to find it.
+    """
+
+    size: int = 0
+    fit: Crop = "center"
+    channels: int = 0
+    image_key: str = ""
+
+
+def open_foreign(
+    where: str, locations: Sequence[str], cache_dir: Path, wishes: Wishes, patience: Patience | None = None
+) -> ShardDataset:
+    """Tars without a manifest as a dataset.
+
+    Raises:
+        DataError: a shard is damaged or cannot be had, or there are no pictures.
+    """
+    cache = ShardCache(cache_dir / "shards", patience)
+    identity = json.dumps([[_identity(location) for location in locations], wishes])
+    folder = cache_dir / "indexes" / hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(str(folder) + ".lock"):
+        if not folder.exists():
+            temporary = folder.with_name(folder.name + ".tmp")
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            _log.info("%s: indexing %d shards", where, len(locations))
+            _index(where, locations, cache, wishes, temporary)
+            os.rename(temporary, folder)
+    manifest = load_manifest(folder)
+    kept = json.loads((folder / "locations.json").read_text())
+    return ShardDataset(manifest, UrlStore(where, manifest, kept, cache, str(folder / LABELS_NAME), folder))
+
+
+def _identity(location: str) -> list[object]:
+    if is_remote(location):
+        return [location]
+    try:
+        stat = local_path(location).stat()
+    except FileNotFoundError:
+        raise DataError(f"{location}: the shard is missing; copy it again or take it from the list") from None
+    return [str(local_path(location).absolute()), stat.st_size, stat.st_mtime_ns]
+
+
+def _index(where: str, locations: Sequence[str], cache: ShardCache, wishes: Wishes, folder: Path) -> None:
+    shards: list[Shard] = []
+    kept: list[str] = []
+    labels: list[int | str | None] = []
+    pictures: list[bytes] = []
+    all_raw = True
+    for number, location in enumerate(locations):
+        tar = cache.get(location) if is_remote(location) else local_path(location)
+        samples = [sample for sample in scan_tar(tar, location) if picture_member(sample, wishes.image_key) >= 0]
+        if not samples:
+            _log.warning("%s: holds no pictures and is left out", location)
+            continue
+        first, stride = raw_layout(samples)
+        all_raw = all_raw and stride > 0
+        with open(tar, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest() if is_remote(location) else ""
+            labels += [_label(file, sample, location) for sample in samples]
+            for sample in samples[: max(0, _PROBES - len(pictures))]:
+                member = sample[picture_member(sample, wishes.image_key)]
+                file.seek(member.offset)
+                pictures.append(file.read(member.size))
+        name = safe_name(number, location)
+        shards.append(
+            Shard(name=name, count=len(samples), bytes=tar.stat().st_size, sha256=digest, first=first, stride=stride)
+        )
+        (folder / shards[-1].index_name).write_text(format_idx(samples), errors="surrogateescape")
+        kept.append(str(location) if is_remote(location) else str(local_path(location).absolute()))
+        if digest:
+            _rename_to_content(cache, location, digest)
+    if not shards:
+        raise DataError(
+            f"{where}: none of {len(locations)} shards holds a picture; set data.image_key to its extension"
+        )
+    shape = _shape(where, pictures, wishes)
+    all_raw = all_raw and all(_is_raw(data, shape) for data in pictures)
+    if not all_raw:
+        shards = [shard.model_copy(update={"first": 0, "stride": 0}) for shard in shards]
+    classes, numbers = _classes(labels)
+    sha256 = ""
+    if classes:
+        np.save(folder / LABELS_NAME, np.array(numbers, dtype=np.int64))
+        sha256 = hashlib.sha256((folder / LABELS_NAME).read_bytes()).hexdigest()
+    manifest = Manifest(
+        count=len(labels),
+        shape=shape,
+        classes=classes,
+        codec="raw" if all_raw else "keep",
+        shards=tuple(shards),
+        labels_sha256=sha256,
+        image_key=wishes.image_key,
+        fit="" if all_raw else wishes.fit,
+    )
+    (folder / "locations.json").write_text(json.dumps(kept))
+    (folder / FILE_NAME).write_text(manifest.dump())
+
+
+def _rename_to_content(cache: ShardCache, location: str, sha256: str) -> None:
+    """From now on the cache knows the shard by its content."""
+    target = cache.path(location, sha256)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(cache.path(location), target)
+
+
+def _label(file: io.BufferedReader, sample: Sample, location: str) -> int | str | None:
+    for member in sample:
+        last = member.extension.rsplit(".", 1)[-1].lower()
+        if last not in ("cls", "json"):
+            continue
+        file.seek(member.offset)
+        data = file.read(member.size)
+        try:
+            if last == "cls":
+                return int(data)
+            table = json.loads(data)
+        except ValueError:
+            raise DataError(f"{location}: {member.name}: {data[:40]!r} is no label; mend the shard") from None
+        for key in _LABEL_KEYS:
+            if isinstance(table, dict) and type(table.get(key)) in (int, str):
+                return table[key]
+    return None
+
+
+def _classes(labels: list[int | str | None]) -> tuple[tuple[str, ...], list[int]]:
+    """Names of the classes and a number a sample; no classes unless every sample has a label of one type."""
+    kinds = {type(label) for label in labels}
+    if kinds == {int}:
+        numbers = [label for label in labels if isinstance(label, int)]
+        if min(numbers) >= 0:
+            return tuple(str(number) for number in range(max(numbers) + 1)), numbers
+    if kinds == {str}:
+        names = tuple(sorted({label for label in labels if isinstance(label, str)}))
+        table = {name: number for number, name in enumerate(names)}
+        return names, [table[str(label)] for label in labels]
+    if kinds != {type(None)}:
+        _log.warning("labels are not of one kind or not of every sample, and are left out")
+    return (), []
+
+
+def _shape(where: str, pictures: list[bytes], wishes: Wishes) -> tuple[int, int, int]:
+    shapes, reason = [], ""
+    for data in pictures:
+        try:
+            shapes.append(_pixels(data, wishes).shape)
+        except BadPicture as error:
+            reason = reason or str(error)
+    if not shapes:
+        raise DataError(f"{where}: none of the first {len(pictures)} pictures can be read; the first {reason}")
+    channels = wishes.channels or (1 if all(shape[2] == 1 for shape in shapes) else 3)
+    height, width = (wishes.size, wishes.size) if wishes.size else shapes[0][:2]
+    return channels, height, width
+
+
+def _pixels(data: bytes, wishes: Wishes) -> np.ndarray:
+    fit = Fit(wishes.size, wishes.size, wishes.fit, wishes.channels)
+    if data.startswith(b"\x93NUMPY"):
+        return from_array(_array(data), fit)
+    return to_pixels(open_picture(data), fit)
+
+
+def _array(data: bytes) -> np.ndarray:
+    try:
+        return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise BadPicture(f"is a damaged .{ARRAY_EXTENSION}: {error}") from None
+
+
+def _is_raw(data: bytes, shape: tuple[int, int, int]) -> bool:
+    """Whether it is an array that can be used as it lies in the file."""
+    return data.startswith(array_header((shape[1], shape[2], shape[0])))

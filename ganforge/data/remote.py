@@ -1,0 +1,118 @@
+"""Shards at urls, behind the same interface as a local folder."""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ganforge.data.cache import ShardCache
+from ganforge.data.fetch import Patience, fetch_bytes
+from ganforge.data.manifest import FILE_NAME, LABELS_NAME, Manifest, parse_manifest
+from ganforge.data.sharddataset import ShardDataset
+from ganforge.data.tarindex import format_idx, scan_tar
+from ganforge.data.urls import is_remote, local_path
+from ganforge.errors import DataError
+from ganforge.files import write_text
+
+_log = logging.getLogger(__name__)
+_FETCHERS = 4
+
+
+class UrlStore:
+    """Shards wherever they lie, remote ones through the cache.
+
+    Args:
+        where: the dataset, for messages.
+        manifest: what there is.
+        locations: path or url of each shard.
+        cache: for what has to be fetched.
+        labels: where `labels.npy` lies; empty without labels.
+        index_folder: where the `.idx` files lie; None to make them from the fetched shards.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        manifest: Manifest,
+        locations: Sequence[str],
+        cache: ShardCache,
+        labels: str = "",
+        index_folder: Path | None = None,
+    ) -> None:
+        assert len(locations) == len(manifest.shards), "one location a shard"
+        self.where = where
+        self._shards = manifest.shards
+        self._locations = list(locations)
+        self._cache = cache
+        self._labels = labels
+        self._labels_sha256 = manifest.labels_sha256
+        self._index_folder = index_folder
+        self.is_local = not any(is_remote(location) for location in locations)
+        self._pool: ThreadPoolExecutor | None = None
+
+    def tar(self, shard: int) -> Path:
+        location, described = self._locations[shard], self._shards[shard]
+        if not is_remote(location):
+            return local_path(location)
+        return self._cache.get(location, size=described.bytes, sha256=described.sha256)
+
+    def idx(self, shard: int) -> Path:
+        if self._index_folder is not None:
+            return self._index_folder / self._shards[shard].index_name
+        tar = self.tar(shard)
+        path = tar.with_suffix(".idx")
+        if not path.exists():
+            write_text(path, format_idx(scan_tar(tar, self._locations[shard])))
+        return path
+
+    def labels(self) -> bytes:
+        if is_remote(self._labels):
+            return fetch_bytes(self._labels, sha256=self._labels_sha256)
+        return local_path(self._labels).read_bytes()
+
+    def prepare(self, limit_bytes: int) -> None:
+        self._cache.limit_bytes = limit_bytes
+
+    def keep_ahead(self, current: Sequence[int], following: Sequence[int]) -> list[int]:
+        if self.is_local:
+            return []
+        wanted = list(dict.fromkeys([*current, *following]))
+        self._cache.keep(self._path(shard) for shard in wanted if is_remote(self._locations[shard]))
+        self._pool = self._pool or ThreadPoolExecutor(_FETCHERS, thread_name_prefix="ganforge-fetch")
+        missing = [shard for shard in wanted if is_remote(self._locations[shard]) and not self._path(shard).exists()]
+        if missing:
+            size = sum(self._shards[shard].bytes for shard in missing)
+            _log.info(
+                "%s: fetching %d shards, %.1f GB, for this window and the next", self.where, len(missing), size / 1e9
+            )
+        for shard in missing:
+            self._pool.submit(self._fetch_quietly, shard)
+        return [shard for shard in range(len(self._shards)) if shard not in set(wanted)]
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _path(self, shard: int) -> Path:
+        return self._cache.path(self._locations[shard], self._shards[shard].sha256)
+
+    def _fetch_quietly(self, shard: int) -> None:
+        try:
+            self.tar(shard)
+        except DataError as error:
+            # Whoever needs the shard gets the same error again, and raises it where it stops the run.
+            _log.warning("%s", error)
+
+
+def open_remote(path: str, cache_dir: Path, patience: Patience | None = None) -> ShardDataset:
+    """A packed dataset at a url, the folder or its `dataset.json`.
+
+    Raises:
+        DataError: it cannot be fetched, or is damaged.
+    """
+    folder = path.removesuffix(FILE_NAME).rstrip("/")
+    url = f"{folder}/{FILE_NAME}"
+    manifest = parse_manifest(fetch_bytes(url, patience=patience), url)
+    locations = [f"{folder}/{shard.name}" for shard in manifest.shards]
+    cache = ShardCache(cache_dir / "shards", patience)
+    return ShardDataset(manifest, UrlStore(folder, manifest, locations, cache, f"{folder}/{LABELS_NAME}"))

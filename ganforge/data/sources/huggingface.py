@@ -1,0 +1,95 @@
+"""Datasets of the Hugging Face hub, such as `hf:owner/name?split=train` (extra `hub`)."""
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+
+from ganforge.data.pictures import BadPicture
+from ganforge.data.sources.base import Item, Source
+from ganforge.errors import DataError
+
+
+class HuggingFaceSource(Source):
+    """A dataset that the library `datasets` can load, from the hub or a local folder.
+
+    Args:
+        text: `hf:owner/name?split=train&config=NAME&image=COLUMN&label=COLUMN&revision=REV`.
+
+    Raises:
+        DataError: `datasets` is not installed, or the dataset has no column of pictures.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.name, _, query = text.removeprefix("hf:").partition("?")
+        self.words = dict(parse_qsl(query, keep_blank_values=True))
+        self._opened: Any = None
+        dataset = self._dataset()
+        self.image = self.words.get("image") or self._find_image(dataset)
+        self.label = self.words.get("label") or next(
+            (c for c in ("label", "labels", "class") if c in dataset.features), ""
+        )
+        self._count = len(dataset)
+        self.fingerprint = str(dataset._fingerprint)
+        self.classes = self._class_names(dataset)
+
+    def _dataset(self) -> Any:
+        if self._opened is not None:
+            return self._opened
+        try:
+            import datasets
+        except ImportError:
+            raise DataError(f"{self.text}: needs the library datasets; pip install 'ganforge[hub]'") from None
+        try:
+            loaded = datasets.load_dataset(
+                self.name,
+                self.words.get("config"),
+                split=self.words.get("split", "train"),
+                revision=self.words.get("revision"),
+            )
+        except Exception as error:  # the library raises a dozen unrelated classes for "not found" and "no network"
+            said = " ".join(str(error).split())[:300]
+            raise DataError(f"{self.text}: cannot be loaded: {said}") from error
+        for column, feature in loaded.features.items():
+            if isinstance(feature, datasets.Image):
+                loaded = loaded.cast_column(column, datasets.Image(decode=False))  # the bytes, untouched
+        self._opened = loaded
+        return loaded
+
+    def _find_image(self, dataset: Any) -> str:
+        import datasets
+
+        for column, feature in dataset.features.items():
+            if isinstance(feature, datasets.Image):
+                return column
+        raise DataError(f"{self.text}: has no column of pictures among {', '.join(dataset.features)}; say image=COLUMN")
+
+    def _class_names(self, dataset: Any) -> tuple[str, ...]:
+        names = getattr(dataset.features.get(self.label), "names", None) if self.label else None
+        if names:
+            return tuple(names)
+        if not self.label or not str(getattr(dataset.features[self.label], "dtype", "")).startswith(("int", "uint")):
+            return ()
+        return tuple(str(number) for number in range(int(max(dataset[self.label])) + 1))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def item(self, index: int) -> Item:
+        row = self._dataset()[index]
+        value = row[self.image]
+        label = int(row[self.label]) if self.classes else -1
+        name = f"{self.name}[{index}]"
+        if isinstance(value, dict):
+            data = value.get("bytes")
+            if data is None and value.get("path"):
+                with open(value["path"], "rb") as file:
+                    data = file.read()
+            if data is None:
+                raise BadPicture("is empty")
+            return Item(data, label, name)
+        return Item(np.asarray(value, dtype=np.uint8), label, name)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_opened": None}

@@ -1,0 +1,52 @@
+"""Re-packing shards: our own, or WebDatasets of others, from anywhere."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ganforge.data.pictures import BadPicture
+from ganforge.data.sharddataset import ShardDataset
+from ganforge.data.shards import open_shards
+from ganforge.data.sources.base import Item, Source
+
+
+class ShardsSource(Source):
+    """The samples of a dataset in shards, in their order.
+
+    Args:
+        path: folder, tars or urls, see the dataset `shards`.
+        cache_dir: where fetched shards and indexes go.
+
+    Raises:
+        DataError: there is nothing, or it is damaged.
+    """
+
+    def __init__(self, path: str, cache_dir: Path) -> None:
+        self.path, self.cache_dir = path, cache_dir
+        self._opened: ShardDataset | None = None
+        dataset = self._dataset()
+        self.classes = dataset.spec.classes
+        self.fingerprint = dataset.digest
+        self._count = len(dataset)
+
+    def _dataset(self) -> ShardDataset:
+        self._opened = self._opened or open_shards(self.path, self.cache_dir)
+        return self._opened
+
+    def __len__(self) -> int:
+        return self._count
+
+    def item(self, index: int) -> Item:
+        dataset = self._dataset()
+        data: bytes | np.ndarray = bytes(dataset.encoded(index))
+        name = dataset.key(index)
+        if data[:6] == b"\x93NUMPY":
+            row = np.empty((1, *dataset.row_shape), np.uint8)
+            problems = dataset.read(np.array([index]), row)
+            if problems:
+                raise BadPicture(problems[0].reason)
+            data = row[0]
+        return Item(data, -1 if dataset.labels is None else int(dataset.labels[index]), name)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_opened": None}

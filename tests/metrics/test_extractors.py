@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import torch
+
+from ganforge.data.digits import digits
+from ganforge.data.synthetic import Ring
+from ganforge.errors import DataError
+from ganforge.metrics.builtin import FrechetDistance
+from ganforge.metrics.extractors import DigitsCNN
+from ganforge.metrics.samples import real_samples
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return digits(tmp_path_factory.mktemp("digits"), size=32)
+
+
+@pytest.fixture(scope="module")
+def extractor(dataset, tmp_path_factory):
+    return DigitsCNN(dataset, tmp_path_factory.mktemp("extractor"))
+
+
+def test_the_classifier_knows_the_digits(dataset, extractor):
+    samples = real_samples(dataset, np.arange(len(dataset)))
+    guesses = extractor._network(samples).argmax(dim=1).numpy()
+    assert (guesses == dataset.labels).mean() > 0.97
+
+
+def test_its_distance_tells_halves_blurs_lost_classes_and_noise_apart(dataset, extractor):
+    samples = real_samples(dataset, np.arange(len(dataset)))
+    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(0))
+    one, other = samples[order[::2]], samples[order[1::2]]
+    labels = torch.from_numpy(dataset.labels)[order[::2]]
+
+    def distance(fakes: torch.Tensor) -> float:
+        return FrechetDistance()(extractor(fakes), extractor(other))["fid"]
+
+    half, lost = distance(one), distance(one[labels < 5])
+    noise = distance(torch.rand(one.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1)
+    assert half < lost / 5
+    assert lost < noise
+
+
+def test_training_is_deterministic_cached_and_leaves_random_states_alone(dataset, extractor, tmp_path):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    again = DigitsCNN(dataset, tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+    samples = real_samples(dataset, np.arange(20))
+    assert torch.equal(again(samples), extractor(samples))
+    (weights,) = (tmp_path / "extractors").glob("*.safetensors")
+    changed = weights.stat().st_mtime_ns
+    DigitsCNN(dataset, tmp_path)
+    assert weights.stat().st_mtime_ns == changed
+
+
+def test_without_labelled_pictures_it_says_so(tmp_path):
+    with pytest.raises(DataError, match="trains on labelled pictures"):
+        DigitsCNN(Ring(samples=100), tmp_path)

@@ -1,0 +1,111 @@
+import json
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+import ganforge
+from ganforge.cli.main import app
+from ganforge.errors import CheckpointError
+from ganforge.generator_file import GeneratorConfig, build_generator, read_config, save_generator
+from ganforge.sampling import draw
+from ganforge.spec import DataSpec
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    config = GeneratorConfig(
+        generator={"name": "dcgan", "width": 4, "latent_dim": 8},
+        spec=DataSpec((1, 16, 16), ("a", "b")),
+        run="small",
+        step=3,
+        metrics={"fid": 1.5},
+    )
+    torch.manual_seed(0)
+    network = build_generator(config)
+    network.to(memory_format=torch.channels_last)
+    save_generator(tmp_path / "generator.last.safetensors", network, config)
+    return tmp_path, network.eval(), config
+
+
+def test_a_saved_generator_comes_back_with_its_config(run_folder):
+    folder, network, config = run_folder
+    loaded = ganforge.load_generator(folder)
+    latent = torch.randn(4, 8)
+    assert torch.equal(loaded(latent), network(latent))
+    assert loaded.config == config
+    assert not loaded.training
+    assert json.loads((folder / "generator.last.json").read_text())["metrics"] == {"fid": 1.5}
+
+
+def test_the_best_goes_before_the_last(run_folder):
+    folder, network, config = run_folder
+    save_generator(folder / "generator.best.safetensors", network, GeneratorConfig(config.generator, config.spec, step=2))
+    assert read_config(folder).step == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"junk", "cannot be read as safetensors"), (pickle.dumps([1]), "cannot be read as safetensors"), (None, "no such")],
+)
+def test_what_is_no_generator_file_is_refused_in_words(tmp_path, content, message):
+    path = tmp_path / "generator.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=message):
+        ganforge.load_generator(path)
+
+
+def test_safetensors_of_somebody_else_are_refused_in_words(tmp_path):
+    save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(CheckpointError, match="holds no ganforge config"):
+        ganforge.load_generator(tmp_path / "other.safetensors")
+    with pytest.raises(CheckpointError, match="the first checkpoint writes one"):
+        ganforge.load_generator(tmp_path)
+
+
+def test_weights_that_do_not_fit_are_refused_in_words(run_folder):
+    folder, network, config = run_folder
+    other = GeneratorConfig({**config.generator, "width": 8}, config.spec)
+    save_generator(folder / "generator.last.safetensors", network, other)
+    with pytest.raises(CheckpointError, match="weights do not fit generator 'dcgan'"):
+        ganforge.load_generator(folder)
+
+
+def test_a_longer_draw_begins_with_the_shorter_one(run_folder):
+    network = ganforge.load_generator(run_folder[0])
+    torch.testing.assert_close(draw(network, 300, seed=1)[:5], draw(network, 5, seed=1))
+    assert not torch.allclose(draw(network, 5, seed=1), draw(network, 5, seed=2))
+
+
+def test_sample_writes_a_grid_or_a_folder(run_folder, tmp_path):
+    from PIL import Image
+
+    folder = run_folder[0]
+    grid, out = tmp_path / "grid.png", tmp_path / "pictures"
+    for arguments in (["--out", str(grid), "--n", "9"], ["--out", str(out), "--n", "3", "--seed", "4"]):
+        result = CliRunner().invoke(app, ["sample", str(folder), *arguments])
+        assert result.exit_code == 0, result.output
+    scale = round(480 / (3 * 18 + 2))
+    assert Image.open(grid).size == ((3 * 18 + 2) * scale,) * 2
+    pictures = sorted(out.glob("*.png"))
+    assert [path.name for path in pictures] == ["000000.png", "000001.png", "000002.png"]
+    assert Image.open(pictures[0]).size == (16, 16)
+
+
+def test_sampling_raw_weights_takes_the_newest_checkpoint(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(
+        f'name = "tiny"\noutput = "{tmp_path}"\ngenerator = "mlp"\ndiscriminator = "mlp"\n'
+        '[data]\nname = "ring"\nsamples = 500\n[training]\nsteps = 3\nbatch_size = 16\n'
+    )
+    assert CliRunner().invoke(app, ["train", str(path)]).exit_code == 0
+    pictures = []
+    for flag in ("--ema", "--no-ema"):
+        out = tmp_path / f"points{flag}"
+        result = CliRunner().invoke(app, ["sample", str(tmp_path / "tiny"), flag, "--out", str(out)])
+        assert result.exit_code == 0, result.output
+        pictures.append((out / "samples.npy").read_bytes())
+    assert pictures[0] != pictures[1]

@@ -1,0 +1,71 @@
+"""Every recipe of the repository resolves, and trains ten steps on stand-in shards of its own kind."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganforge.recipe import dump, load, resolve
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+STAND_INS = {"celeba64": (64, 3), "cifar32": (32, 3), "mnist28": (28, 1)}
+"""Size and channels of the pictures that a recipe with downloaded data expects."""
+
+BY_NAME = [pytest.param(path, id=path.stem) for path in RECIPES]
+
+
+@pytest.mark.parametrize("path", BY_NAME)
+def test_a_recipe_resolves_and_its_dump_is_the_same_recipe(path):
+    recipe = load(path)
+    assert recipe.name == path.stem
+    import tomllib
+
+    assert resolve(tomllib.loads(dump(recipe))) == recipe
+
+
+@pytest.mark.parametrize("path", BY_NAME)
+def test_a_recipes_header_says_what_it_is_and_how_to_get_its_data(path):
+    header = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    assert len(header) >= 3
+    if path.stem in STAND_INS:
+        assert any("ganforge data pack" in line for line in header)
+
+
+def pack_noise(folder: Path, size: int, channels: int) -> Path:
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(40):
+        pixels = random.integers(0, 256, (size, size, channels), dtype=np.uint8)
+        Image.fromarray(pixels if channels == 3 else pixels[..., 0]).save(pictures / f"{index:03d}.png")
+    out = folder / "shards"
+    subprocess.run(
+        [sys.executable, "-m", "ganforge", "data", "pack", str(pictures), str(out), "--size", str(size)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", BY_NAME)
+def test_a_recipe_trains_ten_steps_on_stand_in_shards(path, tmp_path):
+    overrides = [
+        f"output={tmp_path}", "training.steps=10", "training.batch_size=8", "training.log_every=5",
+        "samples.num=4", "evaluation.num_fakes=100",
+    ]  # fmt: skip
+    if path.stem in STAND_INS:
+        overrides.append(f"data.path={pack_noise(tmp_path, *STAND_INS[path.stem])}")
+    arguments = [word for override in overrides for word in ("--set", override)]
+    done = subprocess.run(
+        [sys.executable, "-m", "ganforge", "train", str(path), *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (tmp_path / path.stem / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "generator/loss" in line] == [5, 10]
+    assert (tmp_path / path.stem / "generator.last.safetensors").exists()

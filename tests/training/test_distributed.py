@@ -1,0 +1,117 @@
+"""Two real processes over gloo."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import debug_launcher
+from accelerate.state import AcceleratorState
+from rich.console import Console
+
+from ganforge.recipe import Recipe, dump, load
+from ganforge.training.loop import train
+from ganforge.training.progress import ProgressDisplay
+from ganforge.training.run import Run
+
+ROOT = Path(__file__).parents[2]
+
+
+def trained_parts(path: str, out: str) -> None:
+    """In each process: train, then write this rank's networks and figures."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    torch.set_num_threads(1)
+    recipe = load(path)
+    run = Run.build(recipe)
+    train(run, None, ProgressDisplay(Console(quiet=True), start=0, total=1))
+    run.share_running_statistics()
+    rank = run.accelerator.process_index
+    assert run.accelerator.num_processes == 2
+    networks = {name: network.state_dict() for name, network in run._saved_networks().items()}
+    figures = {} if run.evaluator is None else {key: value for key, value in run.figures.items() if key != "seconds"}
+    torch.save({"networks": networks, "figures": figures}, f"{out}/rank{rank}.pt")
+
+
+def run_on_two(recipe: Recipe, folder: Path) -> list[dict]:
+    path = folder / "recipe.toml"
+    path.write_text(dump(recipe))
+    recipe.folder.mkdir(parents=True, exist_ok=True)
+    debug_launcher(trained_parts, (str(path), str(folder)), num_processes=2)
+    return [torch.load(folder / f"rank{rank}.pt") for rank in (0, 1)]
+
+
+def assert_states_equal(one: dict, other: dict) -> None:
+    for name in one:
+        for key, tensor in one[name].items():
+            assert torch.equal(tensor, other[name][key]), f"{name}.{key}"
+
+
+def test_replicas_are_equal_at_the_end_with_batch_norm_and_r1(make_recipe, tmp_path):
+    recipe = make_recipe(
+        data={"name": "digits", "size": 16},
+        generator={"name": "dcgan", "width": 4, "latent_dim": 8},
+        discriminator={"name": "dcgan", "width": 4},
+        training={"steps": 5, "batch_size": 8},
+        penalties=[{"name": "r1", "gamma": 0.1}],
+    )
+    ranks = run_on_two(recipe, tmp_path)
+    assert_states_equal(ranks[0]["networks"], ranks[1]["networks"])
+
+
+@pytest.mark.parametrize("pieces", [1, 2], ids=["whole", "accumulated"])
+def test_two_ranks_train_what_one_process_trains(make_recipe, build_and_train, tmp_path, pieces):
+    table = {
+        "training": {"steps": 10, "discriminator_micro_batches": pieces, "generator_micro_batches": pieces},
+        "penalties": [{"name": "r1", "gamma": 0.1}],
+        "optimizer": {role: {"name": "sgd", "lr": 0.05} for role in ("generator", "discriminator")},
+        "evaluation": {"metrics": ["modes"], "num_fakes": 101},
+    }
+    ranks = run_on_two(make_recipe(**table), tmp_path)
+    assert_states_equal(ranks[0]["networks"], ranks[1]["networks"])
+    alone = build_and_train(make_recipe(**table, name="alone"))
+    for name, network in alone._saved_networks().items():
+        for key, tensor in network.state_dict().items():
+            torch.testing.assert_close(ranks[0]["networks"][name][key], tensor, rtol=1e-4, atol=1e-6)
+    assert ranks[0]["figures"] == ranks[1]["figures"]
+    assert ranks[0]["figures"] == pytest.approx({k: v for k, v in alone.figures.items() if k != "seconds"}, abs=0.011)
+
+
+LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--quiet"]
+
+
+def launch(arguments: list[str], recipe: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*LAUNCH, *arguments, "-m", "ganforge", "train", str(recipe)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_readmes_launch_line_runs_two_processes_and_a_resume_goes_on(make_recipe, tmp_path):
+    recipe = make_recipe(checkpoint={"every": 2}, name="pair")
+    path = tmp_path / "recipe.toml"
+    path.write_text(dump(recipe))
+    config = ["--config_file", str(ROOT / "launch/accelerate/cpu2.yaml")]
+    done = launch(config, path, ACCELERATE_USE_CPU="true")
+    assert done.returncode == 0, done.stderr
+    assert "pair: 2 processes on cpu" in done.stdout
+    path.write_text(dump(make_recipe(name="pair", training={"steps": 9})))
+    done = launch(config, path, ACCELERATE_USE_CPU="true")
+    assert done.returncode == 0, done.stderr
+    assert "at step 6" in done.stdout
+    steps = [json.loads(line)["step"] for line in (recipe.folder / "metrics.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, 10))
+
+
+@pytest.mark.slow
+def test_a_launch_that_would_silently_run_one_process_is_refused(make_recipe, tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(dump(make_recipe()))
+    done = launch(["--cpu", "--num_processes", "2"], path)
+    assert done.returncode != 0
+    assert "several processes were asked for, but `accelerate launch --cpu` starts only one" in done.stderr
+    assert not (tmp_path / "runs").exists()

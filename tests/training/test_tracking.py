@@ -1,0 +1,103 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from ganforge.errors import DivergenceError, GanforgeError
+from ganforge.training.tracking import MetricsLog, run_id
+
+
+def test_a_resumed_log_drops_what_comes_after_the_checkpoint_and_torn_lines(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    log = MetricsLog(path, start=0)
+    for step in (1, 2, 3):
+        log.write(step, {"loss": 1.0 / step})
+    log.close()
+    path.write_text(path.read_text() + '{"step": 4, "lo')
+    log = MetricsLog(path, start=2)
+    log.write(3, {"loss": 9.0})
+    log.close()
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+        {"step": 1, "loss": 1.0},
+        {"step": 2, "loss": 0.5},
+        {"step": 3, "loss": 9.0},
+    ]
+
+
+def test_the_log_has_losses_terms_accuracies_speed_and_evaluations(make_recipe, train_silently):
+    recipe = make_recipe(evaluation={"metrics": ["modes"], "num_fakes": 50}, penalties=[{"name": "r1", "gamma": 0.1}])
+    train_silently(recipe)
+    lines = [json.loads(line) for line in (recipe.folder / "metrics.jsonl").read_text().splitlines()]
+    wanted = {
+        "step", "images", "discriminator/loss", "discriminator/objective", "discriminator/r1", "generator/loss",
+        "discriminator/accuracy_real", "discriminator/accuracy_fake", "images_per_second", "data/wait_share",
+    }  # fmt: skip
+    assert wanted <= lines[0].keys()
+    assert [line["images"] for line in lines[:6]] == [32, 64, 96, 128, 160, 192]
+    total = lines[2]["discriminator/objective"] + lines[2]["discriminator/r1"]
+    assert lines[2]["discriminator/loss"] == pytest.approx(total)
+    assert {"evaluation/modes", "evaluation/good_points", "evaluation/seconds"} <= lines[-1].keys()
+
+
+def test_wandb_offline_gets_figures_pictures_tags_and_the_best_in_its_summary(make_recipe, train_silently, monkeypatch):
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    recipe = make_recipe(
+        evaluation={"metrics": ["modes"], "num_fakes": 50},
+        tracking={"wandb": {"project": "gans", "mode": "offline", "group": "toys", "tags": ["ring", "tiny"]}},
+        training={"steps": 2},
+    )
+    train_silently(recipe)
+    (offline,) = (recipe.folder / "wandb").glob("offline-run-*")
+    assert offline.name.endswith(run_id(recipe.folder))
+    (log,) = offline.glob("*.wandb")
+    content = log.read_bytes()
+    for text in (b"gans", b"toys", b"tiny", b"generator/loss", b"best/modes", b"samples"):
+        assert text in content
+    assert list((offline / "files" / "media" / "images").glob("samples_*.png"))
+    # A resumed run is the same run to W&B.
+    train_silently(make_recipe(**{"tracking": {"wandb": {"mode": "offline"}}, "training": {"steps": 3}, "evaluation": {"metrics": ["modes"], "num_fakes": 50}}))
+    runs = list((recipe.folder / "wandb").glob("offline-run-*"))
+    assert {path.name.rsplit("-", 1)[1] for path in runs} == {run_id(recipe.folder)}
+
+
+def test_wandb_without_a_login_says_what_to_do(make_recipe, train_silently, monkeypatch, tmp_path):
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    with pytest.raises(GanforgeError, match=r"wandb login.*mode=offline"):
+        train_silently(make_recipe(tracking={"wandb": {}}))
+
+
+def test_tensorboard_gets_figures_and_pictures(make_recipe, train_silently):
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    recipe = make_recipe(tracking={"tensorboard": {}})
+    train_silently(recipe)
+    events = event_accumulator.EventAccumulator(str(recipe.folder / "tensorboard"), size_guidance={"images": 0})
+    events.Reload()
+    assert [event.step for event in events.Scalars("generator/loss")] == [1, 2, 3, 4, 5, 6]
+    assert [event.step for event in events.Images("samples")] == [0, 6]
+
+
+def test_a_run_folder_that_cannot_be_written_says_so(make_recipe, train_silently, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GanforgeError, match=r"cannot be written.*--set output="):
+        train_silently(make_recipe(output=str(tmp_path / "file")))
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_player_and_term(make_recipe, train_silently):
+    recipe = make_recipe(optimizer={"generator": {"name": "sgd", "lr": 1e30}}, checkpoint={"every": 1})
+    with pytest.raises(DivergenceError, match=r"step \d+: the (generator|discriminator)'s \w+ is (nan|inf)"):
+        train_silently(recipe)
+
+
+def test_the_run_folder_holds_what_the_readme_says(make_recipe, train_silently):
+    recipe = make_recipe(evaluation={"metrics": ["modes"], "num_fakes": 50}, samples={"every": 3, "num": 16})
+    train_silently(recipe)
+    names = {str(path.relative_to(recipe.folder)) for path in Path(recipe.folder).rglob("*")}
+    assert {
+        "recipe.resolved.toml", "metrics.jsonl", "samples/step-00000000.png", "samples/step-00000003.png",
+        "samples/step-00000006.png", "checkpoints/step-00000006/generator.safetensors", "checkpoints/last",
+        "generator.best.safetensors", "generator.best.json", "generator.last.safetensors", "generator.last.json",
+    } <= names  # fmt: skip

@@ -1,0 +1,136 @@
+"""The alternation: who moves, who rests, what is computed, what is taken from the loader."""
+
+import pytest
+import torch
+
+from ganforge.objectives import NonSaturating
+from ganforge.registry import register
+from ganforge.training.run import Run
+
+
+class SeesReal(NonSaturating):
+    """A generator loss that looks at real samples and says so."""
+
+    generator_sees_real = True
+
+    def generator_loss(self, turn):
+        return super().generator_loss(turn) + 0.0 * turn.real.mean()
+
+
+class LooksWithoutSaying(SeesReal):
+    generator_sees_real = False
+
+
+register.objective("test-sees-real")(SeesReal)
+register.objective("test-looks-without-saying")(LooksWithoutSaying)
+
+
+def test_the_resting_player_keeps_no_gradients(make_recipe):
+    run = Run.build(make_recipe(penalties=[{"name": "r1", "gamma": 0.1}]))
+    for moving, resting in ((run.discriminator, run.generator), (run.generator, run.discriminator)):
+        with resting.frozen():
+            for turn in run.turns(moving, 0):
+                moving.learn(turn, 0)
+        assert all(parameter.grad is not None for parameter in moving.network.parameters())
+        assert all(parameter.grad is None for parameter in resting.network.parameters())
+        moving.update(0)
+        assert all(parameter.requires_grad for parameter in resting.network.parameters())
+
+
+def test_a_player_thaws_only_what_was_trainable(make_recipe):
+    run = Run.build(make_recipe())
+    discriminator = run.discriminator
+    fixed = next(iter(discriminator.network.parameters()))
+    discriminator._trainable = [parameter for parameter in discriminator._trainable if parameter is not fixed]
+    fixed.requires_grad_(False)
+    with discriminator.frozen():
+        pass
+    assert not fixed.requires_grad
+
+
+def test_each_forward_of_a_turn_is_computed_once(make_recipe):
+    run = Run.build(make_recipe())
+    calls = []
+    run.networks.discriminator.register_forward_hook(lambda *_: calls.append("D"))
+    run.networks.generator.register_forward_hook(lambda *_: calls.append("G"))
+    with run.generator.frozen():
+        run.discriminator.loss(run.turns(run.discriminator, 0)[0])
+    assert sorted(calls) == ["D", "D", "G"]
+    calls.clear()
+    with run.discriminator.frozen():
+        run.generator.loss(run.turns(run.generator, 0)[0])
+    assert sorted(calls) == ["D", "G"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "turns", "batches"),
+    [("bce", 1, 6), ("bce", 3, 18), ("test-sees-real", 1, 12)],
+)
+def test_only_turns_that_look_at_reals_take_batches(make_recipe, build_and_train, objective, turns, batches):
+    recipe = make_recipe(objective=objective, training={"discriminator_turns": turns})
+    assert build_and_train(recipe).loader.position == batches
+
+
+def test_a_term_that_looks_at_reals_without_saying_so_is_told(make_recipe, build_and_train):
+    with pytest.raises(AssertionError, match="generator_sees_real"):
+        build_and_train(make_recipe(objective="test-looks-without-saying"))
+
+
+def test_micro_batches_give_the_gradients_of_the_whole_batch(make_recipe):
+    gradients = []
+    for pieces in (1, 4):
+        recipe = make_recipe(
+            training={"discriminator_micro_batches": pieces, "generator_micro_batches": pieces},
+            penalties=[{"name": "r1", "gamma": 1.0}],
+        )
+        run = Run.build(recipe)
+        with run.generator.frozen():
+            for piece, turn in enumerate(run.turns(run.discriminator, 0)):
+                run.discriminator.learn(turn, piece)
+        gradients.append([parameter.grad.clone() for parameter in run.networks.discriminator.parameters()])
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-5, atol=1e-7)
+
+
+def test_lazy_penalties_sit_out_and_are_scaled_up(make_recipe):
+    run = Run.build(make_recipe(penalties=[{"name": "r1", "gamma": 2.0, "interval": 4, "weight": 0.5}]))
+    turn = run.turns(run.discriminator, 0)[0]
+    _, terms = run.discriminator.loss(turn)
+    (lazy,) = run.discriminator.penalties
+    torch.testing.assert_close(terms["r1"], (0.5 * 4 * lazy.penalty(turn)).detach())
+    run.step = 1
+    _, terms = run.discriminator.loss(run.turns(run.discriminator, 0)[0])
+    assert "r1" not in terms
+
+
+def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do():
+    from ganforge.errors import RecipeError
+    from ganforge.training.build import check_batch
+
+    class Fake:
+        name = "tiny"
+
+        class training:
+            batch_size = 30
+            discriminator_micro_batches = 1
+            generator_micro_batches = 2
+
+    with pytest.raises(RecipeError, match="30 does not divide by 4 ranks x 1 micro-batches; use 28 or 32"):
+        check_batch(Fake, 4)
+
+
+@pytest.mark.parametrize(
+    ("decay", "factors"),
+    [("none", [0.5, 1.0, 1.0, 1.0]), ("linear", [0.5, 1.0, 1.0, 0.5]), ("cosine", [0.5, 1.0, 1.0, 0.5])],
+)
+def test_learning_rates_follow_their_schedule(make_recipe, decay, factors):
+    from ganforge.training.schedule import learning_rate_schedule
+
+    schedule = learning_rate_schedule(2, decay, 4)
+    assert [schedule(step) for step in range(4)] == pytest.approx(factors)
+
+
+def test_the_schedule_reaches_the_optimizer(make_recipe):
+    recipe = make_recipe(optimizer={"generator": {"name": "adam", "lr": 0.1, "decay": "linear"}}, training={"steps": 10})
+    run = Run.build(recipe)
+    run.generator.update(5)
+    assert run.generator.engine.param_groups[0]["lr"] == pytest.approx(0.05)
