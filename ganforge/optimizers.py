@@ -90,7 +90,7 @@ def sgd(
     nesterov: bool = False,
     weight_decay: NonNegative = 0.0,
 ) -> torch.optim.Optimizer:
-    """Stochastic gradient descent, with momentum if asked for.
+    """Stochastic gradient descent (Robbins and Monro 1951), with momentum (Polyak 1964) if asked for.
 
     Args:
         params: what to optimise.

@@ -73,8 +73,7 @@ def options_model(component: Callable[..., Any], where: str) -> type[OptionsMode
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         if _accepts_none(annotation) and default is not None:
             raise RegistryError(
-                f"{where}: option '{parameter.name}' may be None, so None must be its default: "
-                "TOML has no null that a recipe could write"
+                f"{where}: option '{parameter.name}' may be None, so None must be its default; TOML has no null"
             )
         fields[parameter.name] = (annotation, default)
         _check_annotation(annotation, default, f"{where}: option '{parameter.name}'")

@@ -11,8 +11,15 @@ from ganforge.options import validate
 from ganforge.registry import Component, register
 
 COMPONENTS = [component for kind in register.kinds().values() for component in kind.loaded()]
+REQUIRED = {"path": "data/shards"}
 PUBLISHED = ("generator", "discriminator", "objective", "penalty", "optimizer", "augment")
-everyone = pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: f"{component.kind}-{component.name}")
+
+
+def identity(component: Component) -> str:
+    return f"{component.kind}-{component.name}"
+
+
+everyone = pytest.mark.parametrize("component", COMPONENTS, ids=identity)
 
 
 def test_every_kind_has_a_built_in() -> None:
@@ -33,20 +40,18 @@ def test_every_option_is_documented_and_nothing_else(component: Component) -> No
     assert all(len(text) > 3 for text in component.option_docs.values())
 
 
-@everyone
-def test_published_methods_name_paper_and_year(component: Component) -> None:
-    if component.kind not in PUBLISHED:
-        pytest.skip("not a published method")
-    text = inspect.getdoc(component.factory) or ""
-    assert re.search(r"[A-Z]\w+[^.]{0,40}\b(19[5-9]\d|20\d\d)\b", text), "say whose method it is, and the year"
+@pytest.mark.parametrize(
+    "component", [component for component in COMPONENTS if component.kind in PUBLISHED], ids=identity
+)
+def test_published_methods_name_authors_and_year(component: Component) -> None:
+    text = (inspect.getdoc(component.factory) or "").split("Args:")[0]
+    assert re.search(r"[A-ZÀ-Þ]\w+[^()]{0,40}\b(19[5-9]\d|20\d\d)\b", text), "say whose method it is, and the year"
 
 
 @everyone
 def test_options_come_back_from_toml_as_they_were(component: Component) -> None:
-    required = {name for name, field in component.options.model_fields.items() if field.is_required()}
-    if required:
-        pytest.skip(f"has no default for {', '.join(sorted(required))}")
-    defaults = component.options()
+    required = {name: REQUIRED[name] for name, field in component.options.model_fields.items() if field.is_required()}
+    defaults = component.options(**required)
     table = defaults.model_dump(mode="json", exclude_none=True)
     tomli_w.dumps(table)
     again, problems = validate(component.options, json.loads(json.dumps(table)))
@@ -58,4 +63,4 @@ def test_options_come_back_from_toml_as_they_were(component: Component) -> None:
 def test_a_wrong_option_is_refused(component: Component) -> None:
     options, problems = validate(component.options, {"no_such_option": 1})
     assert options is None
-    assert "no_such_option: unknown key" in str(problems[0])
+    assert any(str(problem).startswith("no_such_option: unknown key") for problem in problems)

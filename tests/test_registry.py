@@ -219,7 +219,7 @@ def test_a_broken_entry_point_names_module_and_distribution(site: Path, kind: Ki
 def test_an_entry_point_that_is_no_component_is_refused(site: Path, kind: Kind) -> None:
     add_distribution(site, "shapes", "cube = shapes_module")
     (site / "shapes_module.py").write_text("")
-    with pytest.raises(RegistryError, match=r"^thing 'cube': <module 'shapes_module' .*> is not a class or a function$"):
+    with pytest.raises(RegistryError, match=r"^thing 'cube': <module 'shapes_module' .*> is not a class or a funct"):
         kind.get("cube")
 
 
@@ -270,8 +270,8 @@ def test_a_plugin_that_fails_while_it_is_imported_is_fatal_and_named(site: Path)
         load_plugins(["failing_plugin"])
 
 
-def test_a_plugin_beside_the_recipe_is_found_without_pythonpath(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The `ganforge` script has no working directory on its path, `python -m ganforge` has: both must train the same."""
+def test_a_plugin_in_the_working_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The `ganforge` script has that folder not on its path, `python -m ganforge` has: both must train the same."""
     (tmp_path / "plugin_in_folder.py").write_text("LOADED = True\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", str(tmp_path))])

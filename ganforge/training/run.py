@@ -40,7 +40,6 @@ from ganforge.training.latents import labels, latents
 from ganforge.training.meters import Meters
 from ganforge.training.player import Player
 from ganforge.training.randomness import seed_everything
-from ganforge.training.start import use_all_cores
 from ganforge.training.turn import Turn
 
 
@@ -93,7 +92,6 @@ class Run:
         discriminator, generator = build_players(recipe, networks)
         accelerator = generator.accelerator
         check_batch(recipe, accelerator.num_processes)
-        use_all_cores(accelerator)
         averaged.network.to(accelerator.device)
         augment = build_augmentation(recipe, dataset)
         augment.to(accelerator.device)

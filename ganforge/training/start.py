@@ -74,17 +74,6 @@ def make_accelerator(precision: str) -> Accelerator:
     return accelerator
 
 
-def use_all_cores(accelerator: Accelerator) -> None:
-    """Share this machine's cores among its ranks where accelerate's launcher left one thread each.
-
-    The launcher sets OMP_NUM_THREADS to 1 unless told otherwise, which halves the speed of a laptop of two cores. A
-    larger number set by the user is kept.
-    """
-    launched = "ACCELERATE_MIXED_PRECISION" in os.environ
-    if accelerator.device.type == "cpu" and launched and os.environ.get("OMP_NUM_THREADS") == "1":
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // local_world_size()))
-
-
 def local_world_size() -> int:
     """Ranks on this node."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
