@@ -66,10 +66,10 @@ class GeneratorConfig:
         return cls(**{**table, "spec": DataSpec.from_dict(table["spec"]), "plugins": tuple(table["plugins"])})
 
 
-def save_generator(path: Path, network: nn.Module, config: GeneratorConfig) -> None:
-    """Write weights and config in one piece; an older file stays until the new one is whole."""
+def save_generator(path: Path, state: dict[str, Tensor], config: GeneratorConfig) -> None:
+    """Write weights, from `flat_state`, and config in one piece; an older file stays until the new one is whole."""
     with replaced(path) as temporary:
-        save_file(flat_state(network), temporary, metadata={"ganforge": config.to_json()})
+        save_file(state, temporary, metadata={"ganforge": config.to_json()})
     write_text(path.with_suffix(".json"), config.to_json() + "\n")
 
 
@@ -109,9 +109,7 @@ def find_generator(path: str | Path) -> Path:
         for name in ("generator.best.safetensors", "generator.last.safetensors"):
             if (path / name).is_file():
                 return path / name
-        raise CheckpointError(
-            f"{path}: has no generator.*.safetensors yet; the first checkpoint writes one"
-        )
+        raise CheckpointError(f"{path}: has no generator.*.safetensors yet; the first checkpoint writes one")
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such run folder or generator file")
     return path

@@ -5,7 +5,7 @@ weight stays (lazy regularisation, Karras et al. 2020, section 3.1).
 """
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -20,15 +20,24 @@ if TYPE_CHECKING:
 class Penalty(ABC):
     """A scalar that one player adds to its loss.
 
-    `player` says whose loss it joins, `sees_real` whether it looks at real pictures.
+    `player` says whose loss it joins, `sees_real` whether it looks at real pictures, `needs_double_backward`
+    whether it differentiates the player's network and is differentiated itself, which compiled networks cannot.
     """
 
     player: Literal["discriminator", "generator"] = "discriminator"
     sees_real: bool = True
+    needs_double_backward: bool = False
 
     @abstractmethod
     def __call__(self, turn: "Turn") -> Tensor:
         """The penalty before its weight: a scalar, the mean over the batch of the turn."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must survive a checkpoint, tensors and plain values; most penalties remember nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
 
 
 @register.penalty("r1")
@@ -38,6 +47,8 @@ class R1(Penalty):
     Args:
         gamma: strength; the paper uses 10, smaller values for small pictures.
     """
+
+    needs_double_backward = True
 
     def __init__(self, *, gamma: Annotated[float, Field(gt=0)] = 10.0) -> None:
         self.gamma = gamma

@@ -81,6 +81,10 @@ class TrainingTable(OptionsModel):
         ema: half-life of the averaged generator in images; 0 for none.
         ema_rampup: the half-life is at most this share of the images so far (Karras et al. 2020); 0 for no ramp.
         log_every: steps between lines of the log.
+        on_divergence: when a loss or a weight is no longer finite, `stop`, or `rollback` to the newest checkpoint and
+            go on with smaller learning rates.
+        rollback_limit: rollbacks after which the run stops all the same.
+        rollback_factor: what each rollback multiplies the learning rates by.
     """
 
     steps: Positive
@@ -93,6 +97,36 @@ class TrainingTable(OptionsModel):
     ema: Annotated[float, Field(ge=0)] = 10_000.0
     ema_rampup: Annotated[float, Field(ge=0)] = 0.05
     log_every: Positive = 50
+    on_divergence: Literal["stop", "rollback"] = "stop"
+    rollback_limit: Count = 3
+    rollback_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class PerformanceTable(OptionsModel):
+    """What makes a step cheaper. The defaults change nothing but the order in which sums are rounded.
+
+    Args:
+        channels_last: keep pictures and convolutions as (batch, height, width, channels) in memory. By default on CPUs,
+            and on GPUs where tensor cores compute the convolutions (bf16, fp16, TF32), which want that order.
+        cudnn_benchmark: let cuDNN try its algorithms in the first steps and keep the fastest.
+        tf32: where float32 may be rounded to 10 bits of mantissa for the tensor cores of GPUs since Ampere:
+            `convolutions` (torch's own default), `all` (matrix products too), `none`.
+        compile: compile both networks with `torch.compile` in the first steps; a network whose penalty differentiates
+            twice (r1) stays as it is.
+        cuda_graphs: replay each compiled network as one CUDA graph; for networks so small that the host is what takes
+            the time. Needs `compile`; without a CUDA device it does nothing.
+        reuse_fakes: show the generator, in its first turn of a step, the fakes that the discriminator has just learned
+            from, as many examples do, instead of fresh ones: saves one of two generator forwards a step. The gradient
+            of a turn stays unbiased up to D's one update on these very fakes; latents seen are half as many, and batch
+            norm's running statistics of G move once a step instead of twice.
+    """
+
+    channels_last: bool | None = None
+    cudnn_benchmark: bool = True
+    tf32: Literal["none", "convolutions", "all"] = "convolutions"
+    compile: bool = False
+    cuda_graphs: bool = False
+    reuse_fakes: bool = False
 
 
 class SamplesTable(OptionsModel):
@@ -195,6 +229,7 @@ class Recipe(OptionsModel):
     augment: tuple[ComponentTable, ...] = ()
     optimizer: OptimizerTables
     training: TrainingTable
+    performance: PerformanceTable = PerformanceTable()
     samples: SamplesTable = SamplesTable()
     checkpoint: CheckpointTable = CheckpointTable()
     evaluation: EvaluationTable = EvaluationTable()
@@ -299,9 +334,10 @@ def override(table: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, 
 
 def _toml_value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        read = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    return read["value"] if len(read) == 1 else text
 
 
 def _put(table: Any, keys: list[str], value: Any, assignment: str) -> None:
@@ -470,5 +506,15 @@ def _contradictions(recipe: Recipe) -> Iterable[Problem]:
                 f"training.{player}_micro_batches",
                 f"{pieces} pieces do not divide the batch of {training.batch_size}; use a divisor",
             )
+    performance = recipe.performance
+    if performance.cuda_graphs and not performance.compile:
+        yield Problem("performance.cuda_graphs", "graphs are taken of compiled networks; set performance.compile = true")
+    if performance.reuse_fakes and performance.cuda_graphs:
+        yield Problem("performance.reuse_fakes", "fakes of a CUDA graph do not outlive their turn; choose one of the two")
+    if performance.reuse_fakes and training.discriminator_micro_batches * training.generator_micro_batches > 1:
+        yield Problem(
+            "performance.reuse_fakes",
+            "works on whole turns; set training.discriminator_micro_batches and generator_micro_batches to 1",
+        )
     if recipe.evaluation.best is not None and not recipe.evaluation.metrics:
         yield Problem("evaluation.best", "names a figure, but evaluation.metrics is empty; list a metric")

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 import ganforge
 from ganforge.cli.main import app
 from ganforge.errors import CheckpointError
-from ganforge.generator_file import GeneratorConfig, build_generator, read_config, save_generator
+from ganforge.generator_file import GeneratorConfig, build_generator, flat_state, read_config, save_generator
 from ganforge.sampling import draw
 from ganforge.spec import DataSpec
 
@@ -26,7 +26,7 @@ def run_folder(tmp_path):
     torch.manual_seed(0)
     network = build_generator(config)
     network.to(memory_format=torch.channels_last)
-    save_generator(tmp_path / "generator.last.safetensors", network, config)
+    save_generator(tmp_path / "generator.last.safetensors", flat_state(network), config)
     return tmp_path, network.eval(), config
 
 
@@ -42,13 +42,21 @@ def test_a_saved_generator_comes_back_with_its_config(run_folder):
 
 def test_the_best_goes_before_the_last(run_folder):
     folder, network, config = run_folder
-    save_generator(folder / "generator.best.safetensors", network, GeneratorConfig(config.generator, config.spec, step=2))
+    save_generator(
+        folder / "generator.best.safetensors",
+        flat_state(network),
+        GeneratorConfig(config.generator, config.spec, step=2),
+    )
     assert read_config(folder).step == 2
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"junk", "cannot be read as safetensors"), (pickle.dumps([1]), "cannot be read as safetensors"), (None, "no such")],
+    [
+        (b"junk", "cannot be read as safetensors"),
+        (pickle.dumps([1]), "cannot be read as safetensors"),
+        (None, "no such"),
+    ],
 )
 def test_what_is_no_generator_file_is_refused_in_words(tmp_path, content, message):
     path = tmp_path / "generator.safetensors"
@@ -69,7 +77,7 @@ def test_safetensors_of_somebody_else_are_refused_in_words(tmp_path):
 def test_weights_that_do_not_fit_are_refused_in_words(run_folder):
     folder, network, config = run_folder
     other = GeneratorConfig({**config.generator, "width": 8}, config.spec)
-    save_generator(folder / "generator.last.safetensors", network, other)
+    save_generator(folder / "generator.last.safetensors", flat_state(network), other)
     with pytest.raises(CheckpointError, match="weights do not fit generator 'dcgan'"):
         ganforge.load_generator(folder)
 

@@ -26,6 +26,9 @@ def train(
             help="auto: go on if the run folder has a checkpoint; must: fail without one; never: fail with one."
         ),
     ] = ResumeChoice.auto,
+    init_from: Annotated[
+        Path | None, typer.Option(help="Run folder whose weights a new run starts from.", show_default=False)
+    ] = None,
     allow_changed: Annotated[
         bool, typer.Option(help="Go on under a changed recipe, though it is another run.")
     ] = False,
@@ -50,6 +53,6 @@ def train(
         return
     from ganforge.training.session import finish_processes, run_session
 
-    exit_code = run_session(resolved, resume=resume.value, allow_changed=allow_changed)
+    exit_code = run_session(resolved, resume=resume.value, allow_changed=allow_changed, init_from=init_from)
     finish_processes()
     raise typer.Exit(exit_code)

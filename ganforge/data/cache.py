@@ -18,6 +18,9 @@ from ganforge.data.fetch import Patience, fetch
 from ganforge.data.urls import cache_key
 from ganforge.errors import DataError
 
+# A failure of this run's ranks is everybody's for this long: they all end with it, and soon. After that, or
+# in a run that starts anew, a shard is asked for again.
+_REMEMBER_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -34,6 +37,7 @@ class ShardCache:
         self.limit_bytes = 0
         self._patience = patience
         self._in_use: set[str] = set()
+        self._created = time.time()
 
     def path(self, location: str, sha256: str = "") -> Path:
         """Where a shard is or will be."""
@@ -49,13 +53,12 @@ class ShardCache:
         target = self.path(location, sha256)
         if _is_there(target, size):
             return target
-        began = time.time()
         target.parent.mkdir(parents=True, exist_ok=True)
         failed = target.with_suffix(".failed")
         with FileLock(target.with_suffix(".lock")):
             if _is_there(target, size):
                 return target
-            if failed.exists() and failed.stat().st_mtime >= began:
+            if failed.exists() and failed.stat().st_mtime >= max(self._created, time.time() - _REMEMBER_SECONDS):
                 raise DataError(json.loads(failed.read_text())["message"])
             try:
                 fetch(location, target, size=size, sha256=sha256, patience=self._patience)

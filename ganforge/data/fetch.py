@@ -63,9 +63,9 @@ def fetch(location: str, target: Path, *, size: int = 0, sha256: str = "", patie
     """
     patience = patience or Patience()
     temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    target.parent.mkdir(parents=True, exist_ok=True)
     problem = ""
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         for attempt in range(patience.attempts):
             if attempt:
                 time.sleep(patience.pause * 2 ** (attempt - 1))
@@ -85,7 +85,8 @@ def fetch(location: str, target: Path, *, size: int = 0, sha256: str = "", patie
     except OSError as error:
         raise DataError(f"{location}: cannot be stored in {target.parent}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if target.parent.is_dir():
+            temporary.unlink(missing_ok=True)
     raise DataError(f"{location}: gave up after {patience.attempts} attempts: {problem}")
 
 
@@ -141,7 +142,8 @@ async def _download(location: str, write: Callable[[Any], None], patience: Patie
         )
         answer = await asyncio.wait_for(obstore.get_async(store, name), patience.silence)
         expected, got = int(answer.meta["size"]), 0
-        pieces = answer.stream(min_chunk_size=_PIECE).__aiter__()
+        # Pieces as they come: waiting for large ones would take a slow server for a silent one.
+        pieces = answer.stream(min_chunk_size=1).__aiter__()
         while True:
             try:
                 piece = await asyncio.wait_for(anext(pieces), patience.silence)

@@ -144,12 +144,22 @@ class Loader:
             samples = self._finish(rows, step)
         else:
             assert self._prefetcher is not None
+            self._keep_ahead(step)
             ids, host_rows, slot = self._prefetcher.take(step, self._ids)
             samples = self._finish(host_rows.to(self.device, non_blocking=True), step)
             self._prefetcher.give_back(slot)
             labels = self._labels(ids)
         self.position = step + 1
         return Batch(samples, labels, ids)
+
+    def _keep_ahead(self, step: int) -> None:
+        """Tell a remote dataset which shards are needed from batch `step` on, whenever that changes."""
+        if self._is_local:
+            return
+        ahead = self.order.shards_ahead(step * self.batch_size)
+        if ahead != self._ahead:
+            self._ahead = ahead
+            self.dataset.keep_ahead(*ahead)
 
     def _finish(self, rows: Tensor, step: int) -> Tensor:
         return self._transform(rows, self._positions(step)) if self.dataset.spec.is_image else rows.clone()
@@ -195,11 +205,6 @@ class Loader:
         self.dataset.close()
 
     def _ids(self, step: int) -> np.ndarray:
-        if not self._is_local:
-            ahead = self.order.shards_ahead(step * self.batch_size)
-            if ahead != self._ahead:
-                self._ahead = ahead
-                self.dataset.keep_ahead(*ahead)
         return self.order.batch(step, self.batch_size, self._rank, self._world_size)
 
     def _positions(self, step: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import io
 import mmap
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ class OpenShard:
 
     Args:
         tar: the file.
-        idx: its index.
+        idx: says where its index is; asked only when the index is needed.
         shard: what the manifest says of it.
         row_shape: `(height, width, channels)` of a decoded sample.
         image_key: see `Manifest`.
@@ -39,7 +40,9 @@ class OpenShard:
         DataError: file and manifest disagree.
     """
 
-    def __init__(self, tar: Path, idx: Path, shard: Shard, row_shape: tuple[int, ...], image_key: str = "") -> None:
+    def __init__(
+        self, tar: Path, idx: Callable[[], Path], shard: Shard, row_shape: tuple[int, ...], image_key: str = ""
+    ) -> None:
         self.name = shard.name
         self.count = shard.count
         try:
@@ -84,23 +87,24 @@ class OpenShard:
         return self._table
 
     def _read_table(self) -> tuple[np.ndarray, np.ndarray]:
+        path = self._idx()
         try:
-            text = self._idx.read_text(errors="surrogateescape")
+            text = path.read_text(errors="surrogateescape")
         except OSError as error:
-            raise DataError(f"{self._idx}: cannot be read: {error.strerror}; `ganforge data index` makes it") from error
+            raise DataError(f"{path}: cannot be read: {error.strerror}; `ganforge data index` makes it") from error
         table = _uniform_table(text, self.count, self._image_key)
         if table is None:
-            samples = parse_idx(text, str(self._idx))
+            samples = parse_idx(text, str(path))
             if len(samples) != self.count:
                 raise DataError(
-                    f"{self._idx}: lists {len(samples)} samples, the manifest says {self.count}; pack again"
+                    f"{path}: lists {len(samples)} samples, the manifest says {self.count}; pack again"
                 )
             places = [(sample, picture_member(sample, self._image_key)) for sample in samples]
             offsets = np.array([sample[n].offset if n >= 0 else 0 for sample, n in places], dtype=np.int64)
             sizes = np.array([sample[n].size if n >= 0 else 0 for sample, n in places], dtype=np.int64)
             table = offsets, sizes
         if self.count and int((table[0] + table[1]).max()) > len(self._bytes):
-            raise DataError(f"{self._idx}: points past the end of {self.name}; the index or the shard is damaged")
+            raise DataError(f"{path}: points past the end of {self.name}; the index or the shard is damaged")
         return table
 
     def encoded(self, local: int) -> memoryview:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from filelock import FileLock
+
 from ganforge.data.cache import ShardCache
 from ganforge.data.fetch import Patience, fetch_bytes
 from ganforge.data.manifest import FILE_NAME, LABELS_NAME, Manifest, parse_manifest
@@ -62,7 +64,9 @@ class UrlStore:
         tar = self.tar(shard)
         path = tar.with_suffix(".idx")
         if not path.exists():
-            write_text(path, format_idx(scan_tar(tar, self._locations[shard])))
+            with FileLock(path.with_suffix(".lock")):
+                if not path.exists():
+                    write_text(path, format_idx(scan_tar(tar, self._locations[shard])))
         return path
 
     def labels(self) -> bytes:

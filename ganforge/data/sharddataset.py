@@ -152,7 +152,7 @@ class ShardDataset(Dataset):
         # Outside the lock: this may fetch for a while, and other threads have shards to read from.
         described = self.manifest.shards[number]
         found = OpenShard(
-            self.store.tar(number), self.store.idx(number), described, self.row_shape, self.manifest.image_key
+            self.store.tar(number), lambda: self.store.idx(number), described, self.row_shape, self.manifest.image_key
         )
         with self._lock:
             self._open[number] = found

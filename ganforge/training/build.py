@@ -13,8 +13,9 @@ from ganforge.metrics.evaluator import Evaluator
 from ganforge.objectives import Objective
 from ganforge.recipe import ComponentTable, Recipe
 from ganforge.registry import Kind, register
+from ganforge.training import performance
 from ganforge.training.ema import AveragedGenerator
-from ganforge.training.engine import Engine
+from ganforge.training.engine import make_engine
 from ganforge.training.player import Player, WeightedPenalty
 from ganforge.training.randomness import seed_everything
 from ganforge.training.schedule import learning_rate_schedule
@@ -82,14 +83,17 @@ def build_players(recipe: Recipe, networks: Networks) -> tuple[Player, Player]:
     for index, table in enumerate(recipe.penalties):
         penalty = build_component(recipe, register.penalty, table, f"penalties.{index}")
         penalties[penalty.player].append(WeightedPenalty(table.name, penalty, table.weight, table.interval))
+    performance.choose_kernels(recipe.performance)
     players = []
     roles: tuple[tuple[Role, nn.Module], ...] = (
         ("discriminator", networks.discriminator),
         ("generator", networks.generator),
     )
     for role, network in roles:
-        accelerator = make_accelerator(recipe.training.precision)
-        network.to(accelerator.device).train()
+        accelerator = make_accelerator(recipe.training.precision, role)
+        performance.place(network.train(), recipe.performance, accelerator.device, accelerator.mixed_precision)
+        own = [weighted.penalty for weighted in penalties[role]]
+        performance.compile_network(network, recipe.performance, own, accelerator.device)
         table = getattr(recipe.optimizer, role)
         optimizer = build_component(
             recipe,
@@ -100,7 +104,7 @@ def build_players(recipe: Recipe, networks: Networks) -> tuple[Player, Player]:
         )
         player = Player(
             role,
-            Engine(accelerator, network, optimizer),
+            make_engine(accelerator, network, optimizer, recipe.training.precision),
             objective=objective,
             penalties=penalties[role],
             schedule=learning_rate_schedule(table.warmup, table.decay, recipe.training.steps),

@@ -45,6 +45,14 @@ def whole_checkpoints(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.glob(f"{PREFIX}*")) if is_whole(path)]
 
 
+def torn_checkpoints(folder: Path) -> list[Path]:
+    """What a kill or a full disk left behind, newer than the newest whole one."""
+    whole = [path.name for path in whole_checkpoints(folder)]
+    newest = whole[-1] if whole else ""
+    candidates = [path for path in folder.glob(f"*{PREFIX}*") if path.is_dir() and path.name not in whole]
+    return [path for path in sorted(candidates) if path.name.removeprefix(".") > newest]
+
+
 def is_whole(path: Path) -> bool:
     """Whether every file that the checkpoint lists is there in its size."""
     try:

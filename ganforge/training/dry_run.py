@@ -27,7 +27,7 @@ def _networks(run: Run) -> Table:
     table.add_column("output shape")
     table.add_column("parameters", justify="right")
     latent, fake_labels = run.draw("dry run", 0, range(2))
-    with torch.no_grad():
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"):  # one look is not worth compiling
         generator, discriminator = run.networks.generator, run.networks.discriminator
         for role, network, inputs in (
             (f"generator {run.recipe.generator.name}", generator, (latent, fake_labels)),

@@ -12,6 +12,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from ganforge.training.deepspeed_config import uses_deepspeed, zero_precision
+
+WHOLE = "whole"
+"""Layout of optimizer states that are the same on every rank, so that any number of ranks can go on with them."""
+
 
 class Engine:
     """One process, or DDP over several, with mixed precision and a gradient scaler of its own.
@@ -25,7 +30,13 @@ class Engine:
     def __init__(self, accelerator: Accelerator, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self.accelerator = accelerator
         self.raw = network
+        self.precision: str = accelerator.mixed_precision
         self._wrapped, self._optimizer = accelerator.prepare(network, optimizer)
+
+    @property
+    def layout(self) -> str:
+        """How the optimizer's state lies on the ranks; a checkpoint goes on only under its own."""
+        return WHOLE
 
     def train_forward(self, *inputs: Any) -> Tensor:
         return self._wrapped(*inputs)
@@ -49,7 +60,7 @@ class Engine:
         return self._optimizer.param_groups
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimizer and scaler."""
+        """Optimizer and scaler, where they are the same on all ranks."""
         scaler = self.accelerator.scaler
         return {"optimizer": self._optimizer.state_dict(), "scaler": scaler.state_dict() if scaler is not None else {}}
 
@@ -57,3 +68,34 @@ class Engine:
         self._optimizer.load_state_dict(state["optimizer"])
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
+
+    def shard(self) -> dict[str, Any]:
+        """What of the optimizer's state only this rank has; empty where nothing is sharded."""
+        return {}
+
+    def load_shard(self, shard: dict[str, Any]) -> None:
+        """Take back what `shard` gave on this rank."""
+
+    def weights_were_loaded(self) -> None:
+        """Must be called after the network's weights were changed by anything but `step`."""
+
+
+def make_engine(
+    accelerator: Accelerator, network: nn.Module, optimizer: torch.optim.Optimizer, precision: str
+) -> Engine:
+    """The engine that the launch asks for.
+
+    Args:
+        accelerator: this player's own.
+        network: bare, on the device.
+        optimizer: over the network's parameters.
+        precision: of the recipe.
+
+    Raises:
+        LaunchError: the precision is not to be had under DeepSpeed.
+    """
+    if not uses_deepspeed():
+        return Engine(accelerator, network, optimizer)
+    from ganforge.training.deepspeed_engine import ZeroEngine
+
+    return ZeroEngine(accelerator, network, optimizer, zero_precision(precision))

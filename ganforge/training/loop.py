@@ -4,11 +4,18 @@ import math
 import time
 from collections.abc import Mapping
 
+import numpy as np
+import torch
+
 from ganforge.errors import DivergenceError
 from ganforge.grid import picture_of
 from ganforge.metrics.samples import real_samples
+from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.training.performance import begin_turn
+from ganforge.training.player import Player
 from ganforge.training.progress import ProgressDisplay
 from ganforge.training.run import Best, Run
+from ganforge.training.saving import Saver, restore, save_best
 from ganforge.training.signals import StopRequest
 from ganforge.training.tracking import Tracking
 
@@ -19,7 +26,7 @@ def due(step: int, every: int) -> bool:
 
 
 def train(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> int:
-    """Step until the recipe's end, or until asked to stop.
+    """Step until the recipe's end, or until asked to stop; go back and go on after a divergence if the recipe says so.
 
     Args:
         run: built, and restored if it was begun before.
@@ -30,43 +37,93 @@ def train(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> int:
         0 at the end, or the exit code with which the process should leave: 85 to be started again, 130 after Ctrl-C.
 
     Raises:
-        DivergenceError: a loss is no longer finite; the last checkpoint stays as it is.
+        DivergenceError: a loss or a weight is no longer finite; the last checkpoint stays as it is.
+        CheckpointError: the last checkpoint of this process could not be written.
     """
+    saver = Saver(run, display.say)
+    stop = StopRequest(run.accelerator)
+    try:
+        with stop.listening():
+            while True:
+                try:
+                    return alternate(run, tracking, display, saver, stop)
+                except DivergenceError as error:
+                    roll_back(run, tracking, display, saver, error)
+    finally:
+        saver.close()
+
+
+def alternate(run: Run, tracking: Tracking | None, display: ProgressDisplay, saver: Saver, stop: StopRequest) -> int:
+    """The loop itself: two players take turns; once in a while there is something else to do."""
     recipe = run.recipe
     discriminator, generator = run.discriminator, run.generator
-    stop = StopRequest(run.accelerator)
-    watch = _Stopwatch(run)
+    watch = Stopwatch(run)
     if run.step == 0:
         show_samples(run, tracking)
-    with stop.listening():
-        while run.step < recipe.training.steps:
-            for moving, resting in ((discriminator, generator), (generator, discriminator)):
-                with resting.frozen():
-                    for turn_number in range(moving.turns_per_step):
-                        for piece, turn in enumerate(run.turns(moving, turn_number)):
-                            run.meters.add(moving.role, moving.learn(turn, piece))
-                        moving.update(run.step)
-            run.step += 1
-            run.averaged.update(run.networks.generator, images=run.images, batch=recipe.training.batch_size)
-            display.advance(run.images)
+    while run.step < recipe.training.steps:
+        for moving, resting in ((discriminator, generator), (generator, discriminator)):
+            move(run, moving, resting)
+        run.step += 1
+        run.averaged.update(run.networks.generator, images=run.images, batch=recipe.training.batch_size)
+        display.advance(run.images)
 
-            is_last = run.step == recipe.training.steps
-            if due(run.step, recipe.training.log_every) or is_last:
-                log_figures(run, tracking, display, watch)
-            if due(run.step, recipe.samples.every) or is_last:
-                show_samples(run, tracking)
-            if due(run.step, recipe.evaluation.every) or (is_last and recipe.evaluation.at_end):
-                evaluate(run, tracking, display)
-            if due(run.step, recipe.checkpoint.every) or is_last:
-                run.save_checkpoint()
-            exit_code = 0 if is_last else stop.agreed(run.step)
-            if exit_code:
-                run.save_checkpoint()
-                return exit_code
+        is_last = run.step == recipe.training.steps
+        if due(run.step, recipe.training.log_every) or is_last:
+            log_figures(run, tracking, display, watch)
+        if due(run.step, recipe.samples.every) or is_last:
+            show_samples(run, tracking)
+        if due(run.step, recipe.evaluation.every) or (is_last and recipe.evaluation.at_end):
+            evaluate(run, tracking, display)
+        exit_code = 0 if is_last else stop.agreed(run.step)
+        if due(run.step, recipe.checkpoint.every) or is_last or exit_code:
+            require_finite_weights(run)
+            saver.save(must=is_last or exit_code != 0)
+        if exit_code:
+            return exit_code
     return 0
 
 
-class _Stopwatch:
+def move(run: Run, moving: Player, resting: Player) -> None:
+    """All turns of one player in a step, while the other rests. Nothing here waits for the device."""
+    with resting.frozen():
+        for turn_number in range(moving.turns_per_step):
+            begin_turn(run.recipe.performance, run.accelerator.device)
+            for piece, turn in enumerate(run.turns(moving, turn_number)):
+                run.meters.add(moving.role, moving.learn(turn, piece))
+            moving.update(run.step, run.learning_rate_scale)
+
+
+def roll_back(
+    run: Run, tracking: Tracking | None, display: ProgressDisplay, saver: Saver, error: DivergenceError
+) -> None:
+    """Go back to the newest whole checkpoint and go on with a smaller learning rate.
+
+    Raises:
+        DivergenceError: the recipe does not want it, it happened too often, or there is no checkpoint.
+    """
+    training = run.recipe.training
+    if training.on_divergence == "stop":
+        raise error
+    saver.wait(must=False)
+    checkpoints = whole_checkpoints(run.folder / "checkpoints")
+    if run.rollbacks >= training.rollback_limit or not checkpoints:
+        reason = "there is no checkpoint to go back to" if not checkpoints else f"after {run.rollbacks} rollbacks"
+        raise DivergenceError(f"{error} ({reason})") from error
+    rollbacks = run.rollbacks + 1
+    restore(run, Checkpoint(checkpoints[-1]))
+    run.rollbacks = rollbacks
+    run.meters.clear()
+    if tracking is not None:
+        tracking.rewind(run.step)
+    display.say(f"{error}")
+    display.say(
+        f"rolled back to step {run.step:,} ({rollbacks} of {training.rollback_limit}); "
+        f"learning rates are now {run.learning_rate_scale:g} of the recipe's"
+    )
+    saver.save(must=True)  # so that a kill does not forget the rollback
+
+
+class Stopwatch:
     """Images a second and the share of waiting for data, from one log line to the next."""
 
     def __init__(self, run: Run) -> None:
@@ -83,7 +140,7 @@ class _Stopwatch:
         }
 
 
-def log_figures(run: Run, tracking: Tracking | None, display: ProgressDisplay, watch: _Stopwatch) -> None:
+def log_figures(run: Run, tracking: Tracking | None, display: ProgressDisplay, watch: Stopwatch) -> None:
     """Reduce the meters over all ranks, once; the only place where the host waits for the device."""
     figures = run.meters.reduce(run.accelerator)
     _require_finite(run, figures)
@@ -97,8 +154,24 @@ def _require_finite(run: Run, figures: Mapping[str, float]) -> None:
         if not math.isfinite(value):
             player, _, term = name.partition("/")
             raise DivergenceError(
-                f"step {run.step}: the {player}'s {term} is {value}; the last checkpoint is intact. "
+                f"step {run.step:,}: the {player}'s {term} is {value}; the last checkpoint is intact. "
                 f"A smaller optimizer.{player}.lr or a penalty such as r1 often helps"
+            )
+
+
+def require_finite_weights(run: Run) -> None:
+    """Before a checkpoint: an update can spoil weights whose loss was still finite, and no loss has shown it yet.
+
+    Raises:
+        DivergenceError: naming the player.
+    """
+    for name, network in run.saved_networks().items():
+        norms = torch._foreach_norm(list(network.parameters()))  # pyright: ignore[reportPrivateImportUsage]
+        if not bool(torch.stack([norm.float() for norm in norms]).isfinite().all()):
+            player = "generator" if name == "averaged" else name
+            raise DivergenceError(
+                f"step {run.step:,}: the {player}'s weights are no longer finite; the last checkpoint is intact. "
+                f"A smaller optimizer.{player}.lr often helps"
             )
 
 
@@ -110,8 +183,6 @@ def show_samples(run: Run, tracking: Tracking | None) -> None:
     samples = run.sample("samples", range(run.recipe.samples.num))
     reals = None
     if not run.dataset.spec.is_image:
-        import numpy as np
-
         reals = real_samples(run.dataset, np.arange(min(len(run.dataset), 1000)))
     picture = picture_of(samples, reals)
     path = run.folder / "samples" / f"step-{run.step:08d}.png"
@@ -126,7 +197,7 @@ def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> N
         return
     run.share_running_statistics()
     figures = run.evaluator(lambda indices: run.sample("evaluation", indices))
-    run.figures = figures
+    run.figures, run.figures_step = figures, run.step
     better = run.evaluator.better()
     name = run.recipe.evaluation.best or next(iter(better))
     sign = 1 if better[name] == "higher" else -1
@@ -136,7 +207,7 @@ def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> N
     if tracking is not None:
         tracking.figures(run.step, {f"evaluation/{key}": value for key, value in figures.items()})
         if is_best:
-            run.save_generator("best", figures)
+            save_best(run)
             tracking.summary({f"best/{name}": figures[name], "best/step": run.step})
     shown = "  ".join(f"{key} {value:.4g}" for key, value in figures.items() if key != "seconds")
     display.say(f"step {run.step:,}  {shown}{'  (best so far)' if is_best else ''}")

@@ -32,9 +32,13 @@ class Meters:
             return {}
         means = torch.stack([self._sums[key] / self._counts[key] for key in keys])
         means = cast(Tensor, accelerator.reduce(means, reduction="mean"))
+        self.clear()
+        return dict(zip(keys, means.tolist(), strict=True))
+
+    def clear(self) -> None:
+        """Start the next interval."""
         self._sums.clear()
         self._counts.clear()
-        return dict(zip(keys, means.tolist(), strict=True))
 
     def state_dict(self) -> dict[str, dict[str, Tensor | int]]:
         return {"sums": dict(self._sums), "counts": dict(self._counts)}

@@ -81,6 +81,15 @@ class Player:
     def __call__(self, *inputs: Any) -> Tensor:
         return self.network(*inputs) if self._is_frozen else self.engine.train_forward(*inputs)
 
+    def thawed(self, *inputs: Any) -> Tensor:
+        """A forward as in this player's own turn, taken in the other's: its graph is for a later backward."""
+        was_frozen = self._is_frozen
+        self._freeze(False)
+        try:
+            return self.engine.train_forward(*inputs)
+        finally:
+            self._freeze(was_frozen)
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """While the other player moves: called bare, without gradients for its own parameters."""
@@ -121,9 +130,19 @@ class Player:
             self.engine.backward(loss / self.micro_batches)
         return terms
 
-    def update(self, step: int) -> None:
-        """Step the optimizer at the learning rate of this step, and clear the gradients."""
-        factor = self._schedule(step)
+    def update(self, step: int, scale: float = 1.0) -> None:
+        """Step the optimizer at this step's learning rate, times `scale`, and clear the gradients."""
+        factor = scale * self._schedule(step)
         for group, learning_rate in zip(self.engine.param_groups, self._learning_rates, strict=True):
             group["lr"] = factor * learning_rate
         self.engine.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Optimizer, scaler and what penalties remember; the network is saved by itself."""
+        penalties = [penalty.penalty.state_dict() for penalty in self.penalties]
+        return {"engine": self.engine.state_dict(), "penalties": penalties}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.engine.load_state_dict(state["engine"])
+        for penalty, remembered in zip(self.penalties, state["penalties"], strict=True):
+            penalty.penalty.load_state_dict(remembered)

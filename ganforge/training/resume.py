@@ -15,6 +15,12 @@ KEEPS_THE_RUN = (
     "output",
     "training.steps",
     "training.log_every",
+    "training.on_divergence",
+    "performance.channels_last",
+    "performance.cudnn_benchmark",
+    "performance.compile",
+    "performance.cuda_graphs",
+    "training.rollback_limit",
     "samples.",
     "checkpoint.",
     "evaluation.",
@@ -45,6 +51,18 @@ def find_checkpoint(folder: Path, resume: Resume) -> Checkpoint | None:
         if resume == "must":
             raise CheckpointError(f"{folder}: there is no whole checkpoint to resume from")
         return None
+    return Checkpoint(checkpoints[-1])
+
+
+def newest_checkpoint(folder: Path) -> Checkpoint:
+    """The newest whole checkpoint of a run folder.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    checkpoints = whole_checkpoints(folder / "checkpoints")
+    if not checkpoints:
+        raise CheckpointError(f"{folder}: has no whole checkpoint")
     return Checkpoint(checkpoints[-1])
 
 

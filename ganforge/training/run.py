@@ -1,22 +1,19 @@
-"""A run: everything that one training has, how it is saved, and how it comes back."""
+"""A run: everything that one training has, built from a recipe and ready to step."""
 
-import platform
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import accelerate
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-import ganforge
 from ganforge.data.dataset import Dataset
 from ganforge.data.loader import Loader
-from ganforge.generator_file import GeneratorConfig, flat_state, save_generator
+from ganforge.generator_file import GeneratorConfig
 from ganforge.metrics.evaluator import Evaluator
-from ganforge.recipe import Recipe, dump
+from ganforge.recipe import Recipe
+from ganforge.training import performance
 from ganforge.training.build import (
     Networks,
     build_augmentation,
@@ -27,13 +24,6 @@ from ganforge.training.build import (
     build_networks,
     build_players,
     check_batch,
-)
-from ganforge.training.checkpoint import (
-    Checkpoint,
-    CheckpointWriter,
-    prune,
-    random_states,
-    restore_random_states,
 )
 from ganforge.training.ema import AveragedGenerator
 from ganforge.training.latents import labels, latents
@@ -67,6 +57,11 @@ class Run:
         loader: endless batches of reals; its position is part of the run's state.
         evaluator: metrics, or None.
         meters: figures since the last log line.
+        step: finished alternations.
+        best: the best evaluation so far.
+        rollbacks: how often the run went back to a checkpoint after it diverged.
+        figures: of the last evaluation.
+        figures_step: when that was.
     """
 
     recipe: Recipe
@@ -81,7 +76,10 @@ class Run:
     meters: Meters
     step: int = 0
     best: Best | None = None
+    rollbacks: int = 0
     figures: dict[str, float] = field(default_factory=dict)
+    figures_step: int = -1
+    _fakes: tuple[Tensor, Tensor | None, Tensor] | None = None
 
     @classmethod
     def build(cls, recipe: Recipe) -> "Run":
@@ -92,7 +90,7 @@ class Run:
         discriminator, generator = build_players(recipe, networks)
         accelerator = generator.accelerator
         check_batch(recipe, accelerator.num_processes)
-        averaged.network.to(accelerator.device)
+        performance.place(averaged.network, recipe.performance, accelerator.device, accelerator.mixed_precision)
         augment = build_augmentation(recipe, dataset)
         augment.to(accelerator.device)
         run = cls(
@@ -124,6 +122,11 @@ class Run:
         """Progress in images: steps times the global batch."""
         return self.step * self.recipe.training.batch_size
 
+    @property
+    def learning_rate_scale(self) -> float:
+        """What rollbacks left of the recipe's learning rates."""
+        return self.recipe.training.rollback_factor**self.rollbacks
+
     # --- what a turn needs -------------------------------------------------------------------
 
     def turns(self, moving: Player, turn: int) -> list[Turn]:
@@ -141,6 +144,9 @@ class Run:
             real = self.loader.next()
             samples, real_labels = real.samples, real.labels
         latent, fake_labels = self.draw(moving.role, number, range(first, first + batch))
+        made = None
+        if self.recipe.performance.reuse_fakes:
+            latent, fake_labels, made = self._shared_fakes(moving, turn, latent, fake_labels)
         size = batch // moving.micro_batches
 
         def piece(values: Tensor | None, index: int) -> Tensor | None:
@@ -157,9 +163,26 @@ class Run:
                 real_samples=piece(samples, index),
                 real_labels=piece(real_labels, index),
                 augment=self.augment,
+                made=piece(made, index),
             )
             for index in range(moving.micro_batches)
         ]
+
+    def _shared_fakes(
+        self, moving: Player, turn: int, latent: Tensor, fake_labels: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """With `performance.reuse_fakes`: D's last turn makes fakes with a graph, and G's first turn learns from them.
+
+        G does not move in between, so its gradients are those of a forward of its own.
+        """
+        if moving is self.discriminator and turn == moving.turns_per_step - 1:
+            self._fakes = (latent, fake_labels, self.generator.thawed(latent, fake_labels))
+            return self._fakes
+        if moving is self.generator and turn == 0:
+            assert self._fakes is not None
+            shared, self._fakes = self._fakes, None
+            return shared
+        return latent, fake_labels, None
 
     def draw(self, stream: str, turn: int, indices: range) -> tuple[Tensor, Tensor | None]:
         """Latents `(len(indices), latent_dim)` and labels for generated samples, the same on any number of ranks."""
@@ -181,7 +204,7 @@ class Run:
         """
         if self.accelerator.num_processes == 1:
             return
-        networks = self._saved_networks().values()
+        networks = self.saved_networks().values()
         buffers = [buffer for network in networks for buffer in network.buffers() if buffer.is_floating_point()]
         if buffers:
             flat = torch.cat([buffer.flatten() for buffer in buffers])
@@ -194,80 +217,26 @@ class Run:
         """Samples of the averaged generator by index, `(len(indices), *spec.shape)` on the device."""
         return self.averaged.network(*self.draw(stream, 0, indices))
 
-    # --- checkpoints -------------------------------------------------------------------------
+    def describe_performance(self) -> list[str]:
+        """What the recipe's `[performance]` comes to here, where that needs saying."""
+        penalties = {
+            player.role: [weighted.penalty for weighted in player.penalties]
+            for player in (self.discriminator, self.generator)
+        }
+        return performance.describe(self.recipe.performance, self.accelerator.device, penalties)
 
-    def save_checkpoint(self) -> None:
-        """Write a whole checkpoint, all ranks together; then drop the old ones that the recipe does not keep."""
-        self.share_running_statistics()
-        accelerator = self.accelerator
-        writer = CheckpointWriter(self.folder / "checkpoints", self.step)
-        if accelerator.is_main_process:
-            writer.stage()
-        accelerator.wait_for_everyone()
-        rank_state = {"random": random_states(), "meters": self.meters.state_dict()}
-        writer.write_rank(accelerator.process_index, rank_state)
-        if accelerator.is_main_process:
-            for name, network in self._saved_networks().items():
-                writer.write_tensors(name, flat_state(network))
-            writer.write_plain("training", self._training_state())
-            writer.write_text("recipe.resolved.toml", dump(self.recipe))
-        accelerator.wait_for_everyone()
-        if accelerator.is_main_process:
-            writer.commit(self._plain_state())
-            table = self.recipe.checkpoint
-            prune(writer.folder, keep_last=table.keep_last, keep_every=table.keep_every)
-            self.save_generator("last")
-        accelerator.wait_for_everyone()
+    # --- what is saved -----------------------------------------------------------------------
 
-    def load_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Put everything back as it was at the end of the checkpoint's step."""
-        for name, network in self._saved_networks().items():
-            network.load_state_dict(checkpoint.tensors(name))
-        state = checkpoint.plain("training")
-        for player in (self.discriminator, self.generator):
-            player.engine.load_state_dict(state[player.role])
-        self.augment.load_state_dict(state["augment"])
-        self.step = checkpoint.state["step"]
-        self.loader.seek(checkpoint.state["batches"])
-        self.best = Best(**checkpoint.state["best"]) if checkpoint.state["best"] else None
-        own = checkpoint.rank(self.accelerator.process_index)
-        if own is not None and checkpoint.state["world_size"] == self.accelerator.num_processes:
-            self.meters.load_state_dict(own["meters"])
-            restore_random_states(own["random"])
-        else:
-            seed_everything(self.recipe.seed, f"rank {self.accelerator.process_index} from step {self.step}")
-
-    def _saved_networks(self) -> dict[str, nn.Module]:
+    def saved_networks(self) -> dict[str, nn.Module]:
         return {
             "discriminator": self.networks.discriminator,
             "generator": self.networks.generator,
             "averaged": self.averaged.network,
         }
 
-    def _training_state(self) -> dict[str, Any]:
-        players = {player.role: player.engine.state_dict() for player in (self.discriminator, self.generator)}
-        return {"augment": self.augment.state_dict(), **players}
-
-    def _plain_state(self) -> dict[str, Any]:
-        return {
-            "format": 1,
-            "step": self.step,
-            "images": self.images,
-            "batches": self.loader.position,
-            "best": asdict(self.best) if self.best else None,
-            "world_size": self.accelerator.num_processes,
-            "versions": {
-                "ganforge": ganforge.__version__,
-                "torch": torch.__version__,
-                "accelerate": accelerate.__version__,
-                "python": platform.python_version(),
-            },
-        }
-
-    def save_generator(self, which: str, metrics: Mapping[str, Any] | None = None) -> Path:
-        """Write the averaged generator with its config as `generator.<which>.safetensors`. Main process only."""
-        path = self.folder / f"generator.{which}.safetensors"
-        config = GeneratorConfig(
+    def generator_config(self) -> GeneratorConfig:
+        """What the averaged generator is at this step, with its figures if it was evaluated at this step."""
+        return GeneratorConfig(
             generator=self.recipe.generator.model_dump(mode="json", exclude_none=True),
             spec=self.dataset.spec,
             plugins=self.recipe.plugins,
@@ -276,7 +245,5 @@ class Run:
             images=self.images,
             seed=self.recipe.seed,
             averaged=self.recipe.training.ema > 0,
-            metrics=dict(metrics if metrics is not None else self.figures),
+            metrics=dict(self.figures) if self.figures_step == self.step else {},
         )
-        save_generator(path, self.averaged.network, config)
-        return path

@@ -10,18 +10,23 @@ from ganforge.files import write_text
 from ganforge.recipe import Recipe, dump
 from ganforge.training.loop import train
 from ganforge.training.progress import ProgressDisplay
-from ganforge.training.resume import Resume, check_same_run, find_checkpoint
+from ganforge.training.checkpoint import Checkpoint, torn_checkpoints
+from ganforge.training.resume import Resume, check_same_run, find_checkpoint, newest_checkpoint
 from ganforge.training.run import Run
+from ganforge.training.saving import restore, restore_weights
 from ganforge.training.tracking import Tracking
 
 
-def run_session(recipe: Recipe, *, resume: Resume, allow_changed: bool) -> int:
+def run_session(
+    recipe: Recipe, *, resume: Resume = "auto", allow_changed: bool = False, init_from: Path | None = None
+) -> int:
     """Train a recipe in its run folder, from the start or from its newest checkpoint.
 
     Args:
         recipe: resolved.
         resume: `auto` goes on if the run folder has a checkpoint, `must` fails without one, `never` fails with one.
         allow_changed: go on even under a recipe that makes it another run.
+        init_from: a run folder whose weights a new run starts from; a run that is being resumed has its own.
 
     Returns:
         the exit code: 0 finished, 85 saved and to be started again, 130 saved after Ctrl-C.
@@ -39,11 +44,13 @@ def run_session(recipe: Recipe, *, resume: Resume, allow_changed: bool) -> int:
             _prepare_folder(recipe)
         run.accelerator.wait_for_everyone()
         if checkpoint is not None:
-            run.load_checkpoint(checkpoint)
+            restore(run, checkpoint)
+        elif init_from is not None:
+            restore_weights(run, newest_checkpoint(init_from))
         display = ProgressDisplay(console, start=run.images, total=recipe.training.steps * recipe.training.batch_size)
         tracking = Tracking(recipe, run.step) if is_main else None
         try:
-            for line in _opening(run, checkpoint.path if checkpoint else None, changes):
+            for line in [*_opening(run), *_origin(run, checkpoint, changes, init_from)]:
                 display.say(line)
             exit_code = train(run, tracking, display)
         finally:
@@ -67,17 +74,29 @@ def _prepare_folder(recipe: Recipe) -> None:
         ) from error
 
 
-def _opening(run: Run, resumed: Path | None, changes: list[str]) -> list[str]:
+def _opening(run: Run) -> list[str]:
     accelerator = run.accelerator
     where = "process" if accelerator.num_processes == 1 else "processes"
-    lines = [
+    return [
         f"{run.recipe.name}: {accelerator.num_processes} {where} on {accelerator.device.type}, "
         f"precision {accelerator.mixed_precision}, {len(run.dataset):,} samples of {run.dataset.spec}",
         run.loader.describe(),
+        *run.describe_performance(),
     ]
-    if resumed is not None:
-        lines.append(f"resumed from {resumed} at step {run.step:,}")
-        lines.extend(f"  changed: {change}" for change in changes)
+
+
+def _origin(run: Run, checkpoint: Checkpoint | None, changes: list[str], init_from: Path | None) -> list[str]:
+    """Where the run goes on from, and what is different from before."""
+    if checkpoint is None:
+        return [f"weights from {init_from}"] if init_from is not None else []
+    lines = [f"resumed from {checkpoint.path} at step {run.step:,}"]
+    lines.extend(
+        f"  passed over {path.name}: not written to the end" for path in torn_checkpoints(checkpoint.path.parent)
+    )
+    before, now = checkpoint.state["world_size"], run.accelerator.num_processes
+    if before != now:
+        lines.append(f"  {before} processes then, {now} now: the same batches; equal to rounding, not bit for bit")
+    lines.extend(f"  changed: {change}" for change in changes)
     return lines
 
 

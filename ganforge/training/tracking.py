@@ -31,6 +31,7 @@ class MetricsLog:
         if path.exists():
             kept = [line for line in path.read_text().splitlines() if _step_of(line) <= start]
             write_text(path, "".join(f"{line}\n" for line in kept))
+        self.path = path
         self._file = path.open("a", buffering=1)
 
     def write(self, step: int, figures: Mapping[str, float]) -> None:
@@ -67,6 +68,12 @@ class Tracking:
             self._trackers.append(self._wandb)
         if recipe.tracking.tensorboard is not None:
             self._trackers.append(_start_tensorboard(recipe))
+
+    def rewind(self, step: int) -> None:
+        """Forget what was logged after a step, since the run goes back to it. Trackers cannot; the file can."""
+        path = self._log.path
+        self._log.close()
+        self._log = MetricsLog(path, step)
 
     def figures(self, step: int, figures: Mapping[str, float]) -> None:
         self._log.write(step, figures)

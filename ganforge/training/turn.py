@@ -26,6 +26,7 @@ class Turn:
         real_samples: `(batch, *spec.shape)` in [-1, 1], or None when nothing in this turn looks at them.
         real_labels: `(batch,)` int64, or None.
         augment: what samples go through on their way to the discriminator.
+        made: samples that the generator already made of `latent`, with its graph; None to make them when looked at.
     """
 
     player: Role
@@ -37,6 +38,7 @@ class Turn:
     real_samples: Tensor | None
     real_labels: Tensor | None
     augment: Callable[[Tensor], Tensor]
+    made: Tensor | None = None
 
     @property
     def real(self) -> Tensor:
@@ -50,6 +52,8 @@ class Turn:
     @cached_property
     def fake(self) -> Tensor:
         """Generated samples `(batch, *spec.shape)`; without a graph in the discriminator's turn."""
+        if self.made is not None:
+            return self.made if self.player == "generator" else self.made.detach()
         if self.player == "generator":
             return self.generator(self.latent, self.fake_labels)
         with torch.no_grad():

@@ -71,7 +71,11 @@ def test_prune_keeps_the_newest_and_the_multiples(tmp_path):
     for step in (10, 20, 25, 30, 35):
         write(tmp_path, step)
     prune(tmp_path, keep_last=2, keep_every=20)
-    assert [json.loads((path / "checkpoint.json").read_text())["step"] for path in whole_checkpoints(tmp_path)] == [20, 30, 35]
+    assert [json.loads((path / "checkpoint.json").read_text())["step"] for path in whole_checkpoints(tmp_path)] == [
+        20,
+        30,
+        35,
+    ]
 
 
 class Hostile:
@@ -117,7 +121,12 @@ def test_a_changed_recipe_is_shown_and_refused_unless_allowed(make_recipe, train
     assert "--allow-changed" in str(error.value)
     with pytest.raises(RecipeError, match=r"training.batch_size: was 32, is now 16"):
         train_silently(make_recipe(training={"batch_size": 16}))
-    assert train_silently(make_recipe(training={"steps": 8}, optimizer={"generator": {"name": "adam", "lr": 0.1}}), allow_changed=True) == 0
+    assert (
+        train_silently(
+            make_recipe(training={"steps": 8}, optimizer={"generator": {"name": "adam", "lr": 0.1}}), allow_changed=True
+        )
+        == 0
+    )
 
 
 def test_steps_logging_and_samples_may_change(make_recipe, train_silently, capsys):

@@ -12,10 +12,14 @@ from accelerate import debug_launcher
 from accelerate.state import AcceleratorState
 from rich.console import Console
 
+from training.test_reproducible import RANDOM, assert_same_run, figures
+
 from ganforge.recipe import Recipe, dump, load
+from ganforge.training.checkpoint import whole_checkpoints
 from ganforge.training.loop import train
 from ganforge.training.progress import ProgressDisplay
 from ganforge.training.run import Run
+from ganforge.training.session import run_session
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +34,7 @@ def trained_parts(path: str, out: str) -> None:
     run.share_running_statistics()
     rank = run.accelerator.process_index
     assert run.accelerator.num_processes == 2
-    networks = {name: network.state_dict() for name, network in run._saved_networks().items()}
+    networks = {name: network.state_dict() for name, network in run.saved_networks().items()}
     figures = {} if run.evaluator is None else {key: value for key, value in run.figures.items() if key != "seconds"}
     torch.save({"networks": networks, "figures": figures}, f"{out}/rank{rank}.pt")
 
@@ -72,11 +76,48 @@ def test_two_ranks_train_what_one_process_trains(make_recipe, build_and_train, t
     ranks = run_on_two(make_recipe(**table), tmp_path)
     assert_states_equal(ranks[0]["networks"], ranks[1]["networks"])
     alone = build_and_train(make_recipe(**table, name="alone"))
-    for name, network in alone._saved_networks().items():
+    for name, network in alone.saved_networks().items():
         for key, tensor in network.state_dict().items():
             torch.testing.assert_close(ranks[0]["networks"][name][key], tensor, rtol=1e-4, atol=1e-6)
     assert ranks[0]["figures"] == ranks[1]["figures"]
     assert ranks[0]["figures"] == pytest.approx({k: v for k, v in alone.figures.items() if k != "seconds"}, abs=0.011)
+
+
+def session(path: str, out: str) -> None:
+    """In each process: a whole session, as the command line runs it."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    torch.set_num_threads(1)
+    assert run_session(load(path)) == 0
+
+
+def test_two_ranks_resume_bit_for_bit(make_recipe, tmp_path):
+    folders = []
+    for name in ("whole", "parts"):
+        recipe = make_recipe(**RANDOM, name=name)
+        path = tmp_path / f"{name}.toml"
+        path.write_text(dump(recipe))
+        debug_launcher(session, (str(path), ""), num_processes=2)
+        folders.append(recipe.folder)
+    for path in whole_checkpoints(folders[1] / "checkpoints")[1:]:
+        path.rename(path.with_name(f"gone-{path.name}"))
+    debug_launcher(session, (str(tmp_path / "parts.toml"), ""), num_processes=2)
+    assert_same_run(*folders)
+
+
+def test_a_run_of_two_processes_goes_on_with_one_to_rounding(make_recipe, tmp_path, train_silently, capsys):
+    table = {
+        "checkpoint": {"every": 3, "keep_last": 9},
+        "optimizer": {role: {"name": "sgd", "lr": 0.05} for role in ("generator", "discriminator")},
+    }
+    path = tmp_path / "recipe.toml"
+    path.write_text(dump(make_recipe(**table, name="shrunk", training={"steps": 3})))
+    debug_launcher(session, (str(path), ""), num_processes=2)
+    shrunk, alone = make_recipe(**table, name="shrunk"), make_recipe(**table, name="alone")
+    train_silently(shrunk)
+    assert "2 processes then, 1 now" in capsys.readouterr().out
+    train_silently(alone)
+    for mine, theirs in zip(figures(shrunk.folder), figures(alone.folder), strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-4, abs=1e-6)
 
 
 LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--quiet"]

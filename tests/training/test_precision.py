@@ -8,6 +8,7 @@ from ganforge.errors import LaunchError
 from ganforge.training import start
 from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.training.run import Run
+from ganforge.training.saving import restore
 
 
 def test_bf16_trains_and_keeps_float32_weights(make_recipe, build_and_train):
@@ -45,13 +46,13 @@ def test_fp16_has_a_scaler_a_player_that_a_resume_restores(make_recipe, train_si
     recipe = make_recipe(**table)
     train_silently(recipe)
     state = Checkpoint(whole_checkpoints(recipe.folder / "checkpoints")[-1]).plain("training")
-    assert all(state[role]["scaler"]["scale"] > 0 for role in ("discriminator", "generator"))
+    assert all(state[role]["engine"]["scaler"]["scale"] > 0 for role in ("discriminator", "generator"))
 
     AcceleratorState._reset_state(reset_partial_state=True)
     run = Run.build(recipe)
     scalers = [player.accelerator.scaler for player in (run.discriminator, run.generator)]
     assert scalers[0] is not scalers[1]
-    run.load_checkpoint(Checkpoint(whole_checkpoints(recipe.folder / "checkpoints")[0]))
+    restore(run, Checkpoint(whole_checkpoints(recipe.folder / "checkpoints")[0]))
     assert all(scaler._growth_tracker == 2 or scaler._init_growth_tracker == 2 for scaler in scalers)
 
 

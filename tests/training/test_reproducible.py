@@ -83,7 +83,6 @@ def test_another_seed_gives_another_run(make_recipe, train_silently):
     assert figures(folders[0])[0]["generator/loss"] != figures(folders[1])[0]["generator/loss"]
 
 
-
 def test_n_steps_and_m_more_equal_n_plus_m(make_recipe, train_silently):
     whole = make_recipe(**RANDOM, name="whole")
     train_silently(whole)
@@ -117,13 +116,18 @@ def test_an_unbroken_digits_run_equals_a_resumed_one(make_recipe, train_silently
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 85), (signal.SIGUSR1, 85), (signal.SIGINT, 130)])
-def test_a_signal_saves_leaves_with_its_code_and_the_next_start_goes_on(make_recipe, train_silently, tmp_path, number, code):
+def test_a_signal_saves_leaves_with_its_code_and_the_next_start_goes_on(
+    make_recipe, train_silently, tmp_path, number, code
+):
     long = {**RANDOM, "training": {**RANDOM["training"], "steps": 100_000}, "checkpoint": {"every": 50_000}}
     recipe = make_recipe(**long, name="stopped")
     path = tmp_path / "recipe.toml"
     path.write_text(dump(recipe))
     process = subprocess.Popen(
-        [sys.executable, "-m", "ganforge", "train", str(path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-m", "ganforge", "train", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     log = recipe.folder / "metrics.jsonl"
     deadline = time.monotonic() + 60

@@ -130,7 +130,9 @@ def test_learning_rates_follow_their_schedule(make_recipe, decay, factors):
 
 
 def test_the_schedule_reaches_the_optimizer(make_recipe):
-    recipe = make_recipe(optimizer={"generator": {"name": "adam", "lr": 0.1, "decay": "linear"}}, training={"steps": 10})
+    recipe = make_recipe(
+        optimizer={"generator": {"name": "adam", "lr": 0.1, "decay": "linear"}}, training={"steps": 10}
+    )
     run = Run.build(recipe)
     run.generator.update(5)
     assert run.generator.engine.param_groups[0]["lr"] == pytest.approx(0.05)

@@ -1,0 +1,165 @@
+"""A player on DeepSpeed's ZeRO 0, 1 or 2: sharded optimizer states and gradients, everything else as under DDP.
+
+Imported only when the launch asks for DeepSpeed, since importing it takes seconds.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DeepSpeedPlugin, InitProcessGroupKwargs
+from accelerate.utils.operations import convert_outputs_to_fp32
+from torch import Tensor, nn
+
+from ganforge.errors import LaunchError
+from ganforge.training.deepspeed_config import zero_config
+from ganforge.training.engine import Engine
+
+
+class _Plugin(DeepSpeedPlugin):
+    """Accelerate's plugin without its tie to transformers, and with nothing taken from the environment."""
+
+    def set_deepspeed_weakref(self) -> None:
+        pass
+
+    def set_mixed_precision(self, mixed_precision: str) -> None:
+        """The engines stay in float32; autocast is ours."""
+
+    def _deepspeed_config_checks(self) -> None:
+        pass
+
+
+def make_zero_accelerator(player: str, timeout: timedelta) -> Accelerator:
+    """One player's Accelerator; the first call makes a plugin for each player, the second finds them.
+
+    Args:
+        player: "discriminator" or "generator".
+        timeout: of a collective.
+
+    Raises:
+        LaunchError: DeepSpeed is not installed, or its config would change what is trained.
+    """
+    try:
+        import deepspeed.ops
+    except ImportError as error:
+        raise LaunchError(f"the launch asks for DeepSpeed: {error}; pip install 'ganforge[deepspeed]'") from error
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    on_cpu = not torch.accelerator.is_available()
+    if on_cpu:
+        # Otherwise it compiles an operator for ranks that share memory, for minutes, before the first step.
+        cast(Any, deepspeed.ops).__compatible_ops__["deepspeed_shm_comm"] = False
+    handler = InitProcessGroupKwargs(backend="gloo" if on_cpu else "nccl", timeout=timeout)
+    accelerator = Accelerator(
+        mixed_precision="no",
+        deepspeed_plugins=_plugins(),
+        kwargs_handlers=[handler],
+    )
+    accelerator.state.select_deepspeed_plugin(player)
+    return accelerator
+
+
+def _plugins() -> dict[str, DeepSpeedPlugin] | None:
+    """A plugin for each player, or None when an Accelerator has them already."""
+    from accelerate.state import AcceleratorState
+
+    config = zero_config()
+    if AcceleratorState._shared_state and AcceleratorState().deepspeed_plugins is not None:
+        return None
+    return {
+        role: _Plugin(
+            hf_ds_config={**config}, gradient_accumulation_steps=1, gradient_clipping=0.0, zero3_init_flag=False
+        )
+        for role in ("discriminator", "generator")
+    }
+
+
+class ZeroEngine(Engine):
+    """ZeRO (Rajbhandari et al. 2020), stage 0 to 2, over float32 weights.
+
+    Args:
+        accelerator: this player's own, with its plugin selected.
+        network: bare, on the device.
+        optimizer: over the network's parameters; ZeRO shards its state.
+        precision: `no` or `bf16`, by autocast over float32 weights, as everywhere else.
+    """
+
+    def __init__(
+        self, accelerator: Accelerator, network: nn.Module, optimizer: torch.optim.Optimizer, precision: str
+    ) -> None:
+        if precision == "bf16":
+            forward = torch.autocast(accelerator.device.type, torch.bfloat16)(network.forward)
+            network.forward = convert_outputs_to_fp32(forward)  # the resting player's, too
+        super().__init__(accelerator, network, optimizer)
+        self.precision = precision
+        self._engine = cast(Any, self._wrapped)
+        self._has_entered = False
+
+    @property
+    def stage(self) -> int:
+        return int(self._engine.zero_optimization_stage())
+
+    @property
+    def layout(self) -> str:
+        if self.stage == 0:
+            return super().layout
+        return f"ZeRO {self.stage} over {self.accelerator.num_processes} ranks"
+
+    @contextmanager
+    def piece(self, is_last: bool) -> Iterator[None]:
+        """`no_sync` raises where gradients are sharded; the boundary is right on all stages."""
+        self._engine.set_gradient_accumulation_boundary(is_last)
+        self._has_entered = False
+        yield
+
+    def train_forward(self, *inputs: Any) -> Tensor:
+        """The first forward of a piece enters through the engine, which prepares its backward once; the others do not.
+
+        A forward whose input gradients are wanted (R1) must not: taking them would start the engine's backward.
+        """
+        wants_input_gradients = any(isinstance(value, Tensor) and value.requires_grad for value in inputs)
+        if self._has_entered or wants_input_gradients:
+            return self.raw(*inputs)
+        self._has_entered = True
+        return self._engine(*inputs)
+
+    def backward(self, loss: Tensor) -> None:
+        """Accelerate's would step the optimizer as well, in every piece."""
+        assert self._has_entered, "a loss without a forward of its player that needs no input gradients"
+        self._engine.backward(loss)
+
+    def step(self) -> None:
+        self._engine.step()
+
+    @property
+    def _inner(self) -> torch.optim.Optimizer:
+        """The torch optimizer that does the stepping: over this rank's flat partition from stage 1 on."""
+        optimizer = self._engine.optimizer
+        return optimizer.optimizer if self.stage else optimizer
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return self._inner.param_groups
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"optimizer": {} if self.stage else self._inner.state_dict(), "scaler": {}}
+
+    def shard(self) -> dict[str, Any]:
+        """The inner optimizer's state, as plain tensors: DeepSpeed's own files hold pickled classes."""
+        return self._inner.state_dict() if self.stage else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if not self.stage:
+            self._inner.load_state_dict(state["optimizer"])
+
+    def load_shard(self, shard: dict[str, Any]) -> None:
+        if self.stage:
+            self._inner.load_state_dict(shard)
+
+    def weights_were_loaded(self) -> None:
+        """ZeRO steps a copy of its part of the weights, which would undo the loading."""
+        if self.stage:
+            self._engine.optimizer.refresh_fp32_params()

@@ -1,0 +1,95 @@
+"""What makes a step cheaper without making it another step: memory layout, kernels, compilation.
+
+Every switch stands in the recipe's table `[performance]`. What is on by default is what was never slower and
+never wrong where it was measured (`tests/bench/train_vs_reference.py`); the rest is for the user to try with
+`ganforge bench train`.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import nn
+
+from ganforge.penalties import Penalty
+from ganforge.recipe import PerformanceTable
+
+
+def choose_kernels(table: PerformanceTable) -> None:
+    """Set torch's process-wide switches; without a CUDA device they do nothing."""
+    torch.backends.cudnn.benchmark = table.cudnn_benchmark
+    torch.backends.cudnn.allow_tf32 = table.tf32 != "none"
+    torch.backends.cuda.matmul.allow_tf32 = table.tf32 == "all"
+
+
+def place(network: nn.Module, table: PerformanceTable, device: torch.device, precision: str) -> None:
+    """Move a network to the device, its four-dimensional weights in the layout that convolutions like there.
+
+    Args:
+        network: bare; its parameters keep their identity.
+        table: the recipe's.
+        device: where it will run.
+        precision: accelerate's: `no`, `bf16` or `fp16`.
+    """
+    if has_channels_last(table, device, precision):
+        network.to(device=device, memory_format=torch.channels_last)
+    else:
+        network.to(device)
+
+
+def has_channels_last(table: PerformanceTable, device: torch.device, precision: str) -> bool:
+    """The recipe's word, or where it says nothing, whether the device's convolutions are known to like that layout."""
+    if table.channels_last is not None:
+        return table.channels_last
+    if device.type == "cuda":
+        # cuDNN's tensor core kernels are NHWC inside and transpose what is not; its float32 ones are NCHW.
+        has_tensor_cores = torch.cuda.get_device_capability(device) >= (8, 0)
+        return precision != "no" or (has_tensor_cores and table.tf32 != "none")
+    return device.type == "cpu"
+
+
+def compile_network(
+    network: nn.Module, table: PerformanceTable, penalties: Iterable[Penalty], device: torch.device
+) -> None:
+    """Compile in place, so that names of weights stay, and the wrapped and the bare network are compiled alike."""
+    if not table.compile or differentiates_twice(penalties):
+        return
+    mode = "reduce-overhead" if has_cuda_graphs(table, device) else "default"
+    network.compile(mode=mode, dynamic=False)
+
+
+def differentiates_twice(penalties: Iterable[Penalty]) -> bool:
+    """Whether a player's loss holds gradients of its own network, which compiled backward passes do not have."""
+    return any(penalty.needs_double_backward for penalty in penalties)
+
+
+def has_cuda_graphs(table: PerformanceTable, device: torch.device) -> bool:
+    return table.cuda_graphs and device.type == "cuda"
+
+
+def begin_turn(table: PerformanceTable, device: torch.device) -> None:
+    """Tell CUDA graphs that what the turn before computed is no longer looked at."""
+    if has_cuda_graphs(table, device):
+        torch.compiler.cudagraph_mark_step_begin()
+
+
+def describe(table: PerformanceTable, device: torch.device, penalties: Mapping[str, Iterable[Penalty]]) -> list[str]:
+    """Lines for the person who starts a run: what was asked for and what of it is not to be had.
+
+    Args:
+        table: the recipe's.
+        device: the run's.
+        penalties: each player's, by role.
+    """
+    if not table.compile:
+        return []
+    lines = []
+    resting = [role for role, of_player in penalties.items() if differentiates_twice(of_player)]
+    compiled = [role for role in penalties if role not in resting]
+    if compiled:
+        lines.append(f"compiled: {' and '.join(compiled)}; the first steps take a minute or more")
+    lines.extend(
+        f"not compiled: {role}, because a penalty differentiates twice and compiled networks cannot" for role in resting
+    )
+    if table.cuda_graphs and device.type != "cuda":
+        lines.append(f"no CUDA graphs: this runs on {device.type}")
+    return lines

@@ -1,0 +1,239 @@
+"""A run's way into a checkpoint and back.
+
+What changes while training goes on is copied at the step, all ranks together; the large files are then
+written by a thread of the main process while the next steps run. A second checkpoint waits for
+the first. Each rank's own part is small and is written at once, so that the thread needs no other rank.
+"""
+
+import copy
+import platform
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
+
+import accelerate
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+import ganforge
+from ganforge.errors import CheckpointError
+from ganforge.generator_file import flat_state, save_generator
+from ganforge.recipe import dump
+from ganforge.training.checkpoint import (
+    Checkpoint,
+    CheckpointWriter,
+    prune,
+    random_states,
+    restore_random_states,
+)
+from ganforge.training.randomness import seed_everything
+from ganforge.training.run import Best, Run
+
+
+class Saver:
+    """Saves and restores one run.
+
+    Args:
+        run: whose state.
+        warn: told of a checkpoint that could not be written while training goes on.
+    """
+
+    def __init__(self, run: Run, warn: Callable[[str], None]) -> None:
+        self._run = run
+        self._warn = warn
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._pending: Future[None] | None = None
+
+    def save(self, must: bool = False) -> None:
+        """Save a checkpoint of this step. All ranks together.
+
+        Args:
+            must: wait until it is written, and fail if it cannot be; else a failure is a warning, and training goes
+                on towards the next checkpoint.
+
+        Raises:
+            CheckpointError: `must`, and it could not be written.
+        """
+        run, accelerator = self._run, self._run.accelerator
+        self.wait(must=False)
+        run.share_running_statistics()
+        writer = CheckpointWriter(run.folder / "checkpoints", run.step)
+        problem = _attempt(writer.stage) if accelerator.is_main_process else ""
+        if self._all_fine(problem):
+            rank_state = _rank_state(run)
+            problem = _attempt(lambda: writer.write_rank(accelerator.process_index, rank_state))
+            snapshot = self._snapshot()
+            if self._all_fine(problem) and accelerator.is_main_process:
+                self._pending = self._thread.submit(self._write, writer, *snapshot)
+        if problem:
+            self._report(problem, must)
+        if must:
+            self.wait(must=True)
+
+    def wait(self, must: bool = True) -> None:
+        """Until the checkpoint under way is written. All ranks together.
+
+        Raises:
+            CheckpointError: `must`, and it could not be written.
+        """
+        problem = ""
+        if self._pending is not None:
+            problem = _attempt(self._pending.result)
+            self._pending = None
+        fine = self._all_fine(problem)
+        if not fine:
+            self._report(problem or "the main process could not write it", must)
+
+    def close(self) -> None:
+        self._thread.shutdown()
+
+    def _report(self, problem: str, must: bool) -> None:
+        text = f"the checkpoint of step {self._run.step:,} could not be written: {problem}; the one before it is whole"
+        if must:
+            raise CheckpointError(text)
+        self._warn(f"warning: {text}. Training goes on")
+
+    def _all_fine(self, problem: str) -> bool:
+        """Whether no rank has a problem; a barrier as well."""
+        accelerator = self._run.accelerator
+        if accelerator.num_processes == 1:
+            return not problem
+        count = torch.tensor(1.0 if problem else 0.0, device=accelerator.device)
+        return float(accelerator.reduce(count, reduction="sum")) == 0  # type: ignore[arg-type]
+
+    def _snapshot(self) -> tuple[Any, ...]:
+        """Copies of everything the thread will write, so that training can go on. Main process only."""
+        run = self._run
+        if not run.accelerator.is_main_process:
+            return ()
+        networks = {name: flat_state(network) for name, network in run.saved_networks().items()}
+        training = _on_cpu(_training_state(run))
+        return networks, training, _plain_state(run), run.generator_config()
+
+    def _write(
+        self, writer: CheckpointWriter, networks: dict[str, dict[str, Tensor]], training: Any, plain: Any, config: Any
+    ) -> None:
+        recipe = self._run.recipe
+        for name, tensors in networks.items():
+            writer.write_tensors(name, tensors)
+        writer.write_plain("training", training)
+        writer.write_text("recipe.resolved.toml", dump(recipe))
+        writer.commit(plain)
+        prune(writer.folder, keep_last=recipe.checkpoint.keep_last, keep_every=recipe.checkpoint.keep_every)
+        save_generator(self._run.folder / "generator.last.safetensors", networks["averaged"], config)
+
+
+def save_best(run: Run) -> None:
+    """Write the averaged generator as the best so far. Main process only."""
+    state = flat_state(run.averaged.network)
+    save_generator(run.folder / "generator.best.safetensors", state, run.generator_config())
+
+
+def restore(run: Run, checkpoint: Checkpoint) -> None:
+    """Put everything back as it was at the end of the checkpoint's step.
+
+    Raises:
+        CheckpointError: a part is damaged, or does not fit the recipe's networks.
+    """
+    _check_layouts(run, checkpoint)
+    restore_weights(run, checkpoint)
+    state = checkpoint.plain("training")
+    for player in (run.discriminator, run.generator):
+        player.load_state_dict(state[player.role])
+    run.augment.load_state_dict(state["augment"])
+    run.step = checkpoint.state["step"]
+    run.rollbacks = checkpoint.state["rollbacks"]
+    run.loader.seek(checkpoint.state["batches"])
+    run.best = Best(**checkpoint.state["best"]) if checkpoint.state["best"] else None
+    rank = run.accelerator.process_index
+    own = checkpoint.rank(rank)
+    if own is not None and checkpoint.state["world_size"] == run.accelerator.num_processes:
+        for player in (run.discriminator, run.generator):
+            player.engine.load_shard(own["shards"][player.role])
+        run.meters.load_state_dict(own["meters"])
+        restore_random_states(own["random"])
+    else:
+        seed_everything(run.recipe.seed, f"rank {rank} from step {run.step}")
+
+
+def _check_layouts(run: Run, checkpoint: Checkpoint) -> None:
+    """Optimizer states lie on the ranks as they did, or were whole on each.
+
+    Raises:
+        CheckpointError: they are sharded in another way than this run would.
+    """
+    for player in (run.discriminator, run.generator):
+        before, now = checkpoint.state["layouts"][player.role], player.engine.layout
+        if before != now:
+            raise CheckpointError(
+                f"{checkpoint.path}: the {player.role}'s optimizer state was saved as '{before}', but this run keeps it as "
+                f"'{now}'; start it as it was started, or begin a new run with --init-from"
+            )
+
+
+def restore_weights(run: Run, checkpoint: Checkpoint) -> None:
+    """Both networks and the averaged generator, and nothing else: what `--init-from` takes.
+
+    Raises:
+        CheckpointError: they do not fit the recipe's networks.
+    """
+    for name, network in run.saved_networks().items():
+        try:
+            network.load_state_dict(checkpoint.tensors(name))
+        except RuntimeError as error:
+            reason = str(error).splitlines()[1].strip()
+            raise CheckpointError(f"{checkpoint.path}: the {name} does not fit the recipe's: {reason}") from error
+    for player in (run.discriminator, run.generator):
+        player.engine.weights_were_loaded()
+
+
+def _rank_state(run: Run) -> dict[str, Any]:
+    """What only this rank has."""
+    shards = {player.role: player.engine.shard() for player in (run.discriminator, run.generator)}
+    return {"random": random_states(), "meters": run.meters.state_dict(), "shards": shards}
+
+
+def _training_state(run: Run) -> dict[str, Any]:
+    players = {player.role: player.state_dict() for player in (run.discriminator, run.generator)}
+    return {"augment": run.augment.state_dict(), **players}
+
+
+def _plain_state(run: Run) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "step": run.step,
+        "images": run.images,
+        "batches": run.loader.position,
+        "best": asdict(run.best) if run.best else None,
+        "rollbacks": run.rollbacks,
+        "world_size": run.accelerator.num_processes,
+        "layouts": {player.role: player.engine.layout for player in (run.discriminator, run.generator)},
+        "versions": {
+            "ganforge": ganforge.__version__,
+            "torch": torch.__version__,
+            "accelerate": accelerate.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _on_cpu(value: Any) -> Any:
+    """A deep copy with every tensor on the CPU and in memory of its own."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _on_cpu(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_on_cpu(item) for item in value)
+    return copy.copy(value)
+
+
+def _attempt(action: Callable[[], object]) -> str:
+    """Do it; what the operating system says against it, or nothing."""
+    try:
+        action()
+    except (OSError, RuntimeError, SafetensorError) as error:  # all three report a full disk
+        return str(error).splitlines()[0]
+    return ""

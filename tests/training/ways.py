@@ -1,0 +1,99 @@
+"""Ways to run a recipe on two real processes over gloo, and what comes out of each, for the tests beside this file."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import debug_launcher
+from accelerate.state import AcceleratorState
+from PIL import Image
+from rich.console import Console
+
+from ganforge.recipe import Recipe, dump, load
+from ganforge.training.loop import train
+from ganforge.training.progress import ProgressDisplay
+from ganforge.training.run import Run
+
+DDP = {"ACCELERATE_USE_CPU": "yes"}
+ZERO = {
+    stage: {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": str(stage)} for stage in (0, 1, 2, 3)
+}
+
+
+@dataclass
+class Figures:
+    """Stands where trackers stand and keeps what a run logs."""
+
+    lines: list[dict[str, float]] = field(default_factory=list)
+
+    def figures(self, step: int, figures: dict[str, float]) -> None:
+        timeless = {key: value for key, value in figures.items() if "second" not in key and "wait" not in key}
+        self.lines.append({"step": step, **timeless})
+
+    def picture(self, step: int, name: str, picture: Image.Image) -> None:
+        pass
+
+    def summary(self, values: dict[str, Any]) -> None:
+        pass
+
+
+def outcome(recipe: Recipe) -> dict[str, Any]:
+    """Train in this process; weights of all networks and the log of losses."""
+    run = Run.build(recipe)
+    recipe.folder.mkdir(parents=True, exist_ok=True)
+    log = Figures()
+    # Every rank gets one: reducing figures is collective anyway, and pictures go into the test's folder.
+    train(run, log, ProgressDisplay(Console(quiet=True), start=0, total=1))  # type: ignore[arg-type]
+    run.share_running_statistics()
+    networks = {name: network.state_dict() for name, network in run.saved_networks().items()}
+    return {"networks": networks, "losses": log.lines, "layout": run.generator.engine.layout}
+
+
+def _outcome_of_rank(path: str, environment: dict[str, str], processes: int) -> None:
+    become(environment)
+    found = outcome(load(path))
+    rank = int(os.environ["RANK"])
+    assert AcceleratorState().num_processes == processes
+    torch.save(found, Path(path).with_name(f"rank{rank}.pt"))
+
+
+def become(environment: dict[str, str]) -> None:
+    """In a fresh rank: the environment that a launcher would have left."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    torch.set_num_threads(1)
+    os.environ.pop("ACCELERATE_USE_CPU", None)
+    os.environ.update(environment)
+
+
+def on_two(recipe: Recipe, folder: Path, environment: dict[str, str]) -> list[dict[str, Any]]:
+    """What two processes come to, rank by rank."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "recipe.toml"
+    path.write_text(dump(recipe))
+    if "ACCELERATE_USE_DEEPSPEED" in environment:
+        import deepspeed  # noqa: F401  # once, here, and not in each process that is forked
+    debug_launcher(_outcome_of_rank, (str(path), environment, 2), num_processes=2)
+    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+def assert_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Bit for bit, weights and losses."""
+    for name in one["networks"]:
+        for key, tensor in one["networks"][name].items():
+            assert torch.equal(tensor, other["networks"][name][key]), f"{name}.{key}"
+    assert one["losses"] == other["losses"]
+
+
+def assert_close(one: dict[str, Any], other: dict[str, Any], rtol: float, atol: float) -> None:
+    """To rounding, weights and losses."""
+    for name in one["networks"]:
+        for key, tensor in one["networks"][name].items():
+            torch.testing.assert_close(
+                tensor, other["networks"][name][key], rtol=rtol, atol=atol, msg=lambda text: f"{name}: {text}"
+            )
+    for mine, theirs in zip(one["losses"], other["losses"], strict=True):
+        assert mine.keys() == theirs.keys()
+        for key in mine:
+            assert abs(mine[key] - theirs[key]) <= atol * 10 + rtol * 10 * abs(theirs[key]), (key, mine, theirs)
