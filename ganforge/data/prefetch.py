@@ -61,7 +61,7 @@ class Prefetcher:
         workers: int,
         depth: int,
     ) -> None:
-        self._reader = reader
+        self.reader = reader
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="ganforge-data")
         self._device = device
         self._depth = depth
@@ -117,7 +117,7 @@ class Prefetcher:
         rows = slot.rows.numpy()
         starts = range(0, len(ids), self._chunk)
         parts = [
-            self._pool.submit(self._reader.read, ids[s : s + self._chunk], rows[s : s + self._chunk]) for s in starts
+            self._pool.submit(self.reader.read, ids[s : s + self._chunk], rows[s : s + self._chunk]) for s in starts
         ]
         self._queue.append(Pending(step, ids, slot, parts))
 

@@ -10,7 +10,10 @@ import hashlib
 import itertools
 import json
 import logging
+import lzma
 import random
+import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -86,16 +89,43 @@ def _picture_key(sample: dict[str, Any], image_key: str) -> str | None:
 
 def _samples(urls: Iterator[str], where: str) -> Iterator[dict[str, Any]]:
     """Undecoded samples; a damaged shard is an error, never a silent end."""
-    from webdataset.tariterators import group_by_keys, tar_file_expander, url_opener
+    from webdataset.tariterators import group_by_keys
 
     def refuse(error: Exception) -> bool:
-        text = " ".join(str(part) for part in error.args)
-        raise DataError(
-            f"{where}: a shard broke off: {type(error).__name__}: {text[:200]}; check the source"
-        ) from error
+        raise DataError(f"{where}: samples cannot be put together: {error}") from error
 
-    streams = url_opener(({"url": _gopen_url(url)} for url in urls), handler=refuse)
-    return group_by_keys(tar_file_expander(streams, handler=refuse), handler=refuse)
+    return group_by_keys(_members(urls), handler=refuse)
+
+
+def _members(urls: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """Files of the tars as webdataset's stages hand them on.
+
+    Its own stage takes a tar that stops early for one that ends, so the end mark is looked for here.
+    """
+    from webdataset.gopen import gopen
+
+    for url in urls:
+        ended = False
+
+        class Header(tarfile.TarInfo):
+            @classmethod
+            def frombuf(cls, buf: Any, encoding: Any, errors: Any) -> Any:
+                nonlocal ended
+                ended = ended or (len(buf) == tarfile.BLOCKSIZE and not any(buf))
+                return super().frombuf(buf, encoding, errors)
+
+        try:
+            with gopen(_gopen_url(url)) as stream, tarfile.open(fileobj=stream, mode="r|*", tarinfo=Header) as tar:
+                for info in tar:
+                    if info.isreg():
+                        file = tar.extractfile(info)
+                        assert file is not None
+                        yield {"fname": info.name, "data": file.read(), "__url__": url}
+                    tar.members = []  # or the list grows with every file
+        except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
+            raise DataError(f"{url}: the shard broke off: {type(error).__name__}: {error}; check the source") from error
+        if not ended:
+            raise DataError(f"{url}: the shard broke off: it has no end mark; check the source")
 
 
 def _gopen_url(url: str) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+import torch.distributed
 
-from ganforge.errors import CheckpointError, LaunchError
+from ganforge.errors import LaunchError
 from ganforge.training.deepspeed_config import uses_deepspeed, zero_config
 
 
@@ -79,24 +79,6 @@ _REFUSED: tuple[tuple[Callable[[], bool], str], ...] = (
 )
 
 
-def check_layout(layout: str, saved: str, path: object) -> None:
-    """Refuse a checkpoint whose optimizer states lie on the ranks in another way.
-
-    Args:
-        layout: of this run's engines.
-        saved: of the engines that wrote the checkpoint.
-        path: of the checkpoint.
-
-    Raises:
-        CheckpointError: they differ.
-    """
-    if layout != saved:
-        raise CheckpointError(
-            f"{path}: its optimizer states are {saved}, but this launch has them {layout}; launch it as it was begun, "
-            "or begin a new run from its weights with --init-from"
-        )
-
-
 @contextmanager
 def lost_ranks_named(rank: int) -> Iterator[None]:
     """Say in one line that another process has died, which backends report as an error of the connection.
@@ -114,7 +96,7 @@ def lost_ranks_named(rank: int) -> Iterator[None]:
             raise
         reason = " ".join(str(error).split())[:120]
         raise LaunchError(
-            f"rank {rank} stops, since another rank has died or hangs: what went wrong is in that one's output ({reason})"
+            f"rank {rank} stops, since another rank has died or hangs; the cause is in that one's output ({reason})"
         ) from error
 
 
@@ -122,8 +104,3 @@ def _is_lost_connection(error: RuntimeError) -> bool:
     text = str(error).lower()
     signs = ("connection closed by peer", "connection reset by peer", "timed out waiting", "broken pipe", "gloo")
     return isinstance(error, torch.distributed.DistBackendError) or any(sign in text for sign in signs)
-
-
-def has_sync_batch_norm(network: nn.Module) -> bool:
-    """Whether a network has batch norm over all ranks."""
-    return any(isinstance(module, nn.SyncBatchNorm) for module in network.modules())

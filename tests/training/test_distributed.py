@@ -12,7 +12,8 @@ from accelerate import debug_launcher
 from accelerate.state import AcceleratorState
 from rich.console import Console
 
-from training.test_reproducible import RANDOM, assert_same_run, figures
+from same_run import assert_same_run, figures
+from training.test_reproducible import RANDOM
 
 from ganforge.recipe import Recipe, dump, load
 from ganforge.training.checkpoint import whole_checkpoints

@@ -1,15 +1,17 @@
 """Ways to run a recipe on two real processes over gloo, and what comes out of each, for the tests beside this file."""
 
 import os
+import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import debug_launcher
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
 from PIL import Image
 from rich.console import Console
+from torch.multiprocessing.spawn import start_processes
 
 from ganforge.recipe import Recipe, dump, load
 from ganforge.training.loop import train
@@ -51,20 +53,30 @@ def outcome(recipe: Recipe) -> dict[str, Any]:
     return {"networks": networks, "losses": log.lines, "layout": run.generator.engine.layout}
 
 
-def _outcome_of_rank(path: str, environment: dict[str, str], processes: int) -> None:
-    become(environment)
-    found = outcome(load(path))
-    rank = int(os.environ["RANK"])
-    assert AcceleratorState().num_processes == processes
-    torch.save(found, Path(path).with_name(f"rank{rank}.pt"))
+def launch_two(function: Callable[..., None], arguments: tuple[Any, ...], environment: dict[str, str]) -> None:
+    """Run a function in two forked processes, in the environment that a launcher would have left."""
+    if "ACCELERATE_USE_DEEPSPEED" in environment:
+        import deepspeed  # noqa: F401  # once, here, and not in each process
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    common |= {"GLOO_SOCKET_IFNAME": "lo", **environment}
+    start_processes(_rank, args=(function, arguments, common), nprocs=2, start_method="fork")
 
 
-def become(environment: dict[str, str]) -> None:
-    """In a fresh rank: the environment that a launcher would have left."""
+def _rank(rank: int, function: Callable[..., None], arguments: tuple[Any, ...], environment: dict[str, str]) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
     torch.set_num_threads(1)
-    os.environ.pop("ACCELERATE_USE_CPU", None)
-    os.environ.update(environment)
+    os.environ.update({**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+    function(*arguments)
+    torch.distributed.destroy_process_group()
+
+
+def _write_outcome(path: str) -> None:
+    found = outcome(load(path))
+    assert PartialState().num_processes == 2
+    torch.save(found, Path(path).with_name(f"rank{PartialState().process_index}.pt"))
 
 
 def on_two(recipe: Recipe, folder: Path, environment: dict[str, str]) -> list[dict[str, Any]]:
@@ -72,9 +84,7 @@ def on_two(recipe: Recipe, folder: Path, environment: dict[str, str]) -> list[di
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "recipe.toml"
     path.write_text(dump(recipe))
-    if "ACCELERATE_USE_DEEPSPEED" in environment:
-        import deepspeed  # noqa: F401  # once, here, and not in each process that is forked
-    debug_launcher(_outcome_of_rank, (str(path), environment, 2), num_processes=2)
+    launch_two(_write_outcome, (str(path),), environment)
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 

@@ -1,0 +1,1 @@
+"""Components for ganforge: points on circles, and least squares."""

@@ -1,0 +1,27 @@
+"""An objective of another kind than cross-entropy."""
+
+from torch import Tensor
+
+from ganforge.objectives import Objective
+from ganforge.registry import register
+from ganforge.training.turn import Turn
+
+
+@register.objective("least-squares")
+class LeastSquares(Objective):
+    """Squared distance of the logits from their targets (LSGAN, Mao et al. 2017, equation 9).
+
+    Args:
+        real: target for real samples in D's loss, and for fake ones in G's; 1 in the paper.
+        fake: target for fake samples in D's loss; 0 in the paper.
+    """
+
+    def __init__(self, *, real: float = 1.0, fake: float = 0.0) -> None:
+        self.real = real
+        self.fake = fake
+
+    def discriminator_loss(self, turn: Turn) -> Tensor:
+        return 0.5 * ((turn.real_logits - self.real).square().mean() + (turn.fake_logits - self.fake).square().mean())
+
+    def generator_loss(self, turn: Turn) -> Tensor:
+        return 0.5 * (turn.fake_logits - self.real).square().mean()

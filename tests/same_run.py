@@ -1,0 +1,45 @@
+"""Two run folders that must hold the same run, bit for bit."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+
+
+def figures(folder: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    timings = ("images_per_second", "data/wait_share", "evaluation/seconds")
+    return [{key: value for key, value in line.items() if key not in timings} for line in lines]
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Bit for bit: log, pictures, networks, optimizers, random states."""
+    assert figures(one) == figures(other)
+    pictures = sorted((one / "samples").glob("*.png"))
+    assert pictures[-1].read_bytes() == (other / "samples" / pictures[-1].name).read_bytes()
+    a, b = (Checkpoint(whole_checkpoints(folder / "checkpoints")[-1]) for folder in (one, other))
+    for name in ("generator", "discriminator", "averaged"):
+        mine, theirs = a.tensors(name), b.tensors(name)
+        assert mine.keys() == theirs.keys()
+        assert all(torch.equal(mine[key], theirs[key]) for key in mine)
+    assert_equal(a.plain("training"), b.plain("training"))
+    assert_equal(a.rank(0), b.rank(0))
+    for key in ("step", "images", "batches", "best"):
+        assert a.state[key] == b.state[key]
+
+
+def assert_equal(one: object, other: object) -> None:
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_equal(one[key], other[key])
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other)
+        for mine, theirs in zip(one, other, strict=True):
+            assert_equal(mine, theirs)
+    else:
+        assert one == other
