@@ -1,4 +1,8 @@
-"""Optimizers by name. Each takes the player's parameters and its own checked options."""
+"""Optimizers by name. Each takes the player's parameters and its own checked options.
+
+A step is one kernel over all tensors on CUDA (`fused`), which also lets a gradient scaler work without a word to
+the host, and a few operations over lists of tensors elsewhere (`foreach`), where fused ones were slower.
+"""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -12,6 +16,10 @@ from ganforge.registry import register
 LearningRate = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _is_fused(params: list[nn.Parameter]) -> bool:
+    return bool(params) and all(param.device.type == "cuda" and param.is_floating_point() for param in params)
 
 
 @register.optimizer("adam")
@@ -32,7 +40,11 @@ def adam(
         eps: added to the root of the second moment.
         weight_decay: L2 term added to the gradient.
     """
-    return torch.optim.Adam(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, foreach=True)
+    params = list(params)
+    fused = _is_fused(params)
+    return torch.optim.Adam(
+        params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=fused, foreach=not fused
+    )
 
 
 @register.optimizer("adamw")
@@ -53,7 +65,11 @@ def adamw(
         eps: added to the root of the second moment.
         weight_decay: share of the weights taken off a step, times the learning rate.
     """
-    return torch.optim.AdamW(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, foreach=True)
+    params = list(params)
+    fused = _is_fused(params)
+    return torch.optim.AdamW(
+        params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=fused, foreach=not fused
+    )
 
 
 @register.optimizer("rmsprop")
@@ -99,4 +115,14 @@ def sgd(
         nesterov: look ahead along the velocity (Sutskever et al. 2013).
         weight_decay: L2 term added to the gradient.
     """
-    return torch.optim.SGD(params, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, foreach=True)
+    params = list(params)
+    fused = _is_fused(params)
+    return torch.optim.SGD(
+        params,
+        lr=lr,
+        momentum=momentum,
+        nesterov=nesterov,
+        weight_decay=weight_decay,
+        fused=fused,
+        foreach=not fused,
+    )

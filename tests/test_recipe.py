@@ -129,9 +129,11 @@ def test_a_name_stands_for_a_table_with_that_name_everywhere() -> None:
 
 
 def test_resolving_leaves_the_tables_it_was_given_alone() -> None:
-    before = repr(SMALLEST)
+    tables = override(SMALLEST, ["optimizer.generator=sgd", 'evaluation.metrics=["modes"]'])
+    before = repr((SMALLEST, tables))
+    resolve(tables)
     small("generator.width=3", "training.steps=1")
-    assert repr(SMALLEST) == before
+    assert repr((SMALLEST, tables)) == before
 
 
 def test_folders_follow_output_name_and_cache(monkeypatch: pytest.MonkeyPatch) -> None:

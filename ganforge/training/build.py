@@ -18,6 +18,7 @@ from ganforge.training.ema import AveragedGenerator
 from ganforge.training.engine import make_engine
 from ganforge.training.player import Player, WeightedPenalty
 from ganforge.training.randomness import seed_everything
+from ganforge.training.rank_batch_norm import replace_sync_batch_norm
 from ganforge.training.schedule import learning_rate_schedule
 from ganforge.training.start import local_world_size, make_accelerator
 from ganforge.training.turn import Role
@@ -93,6 +94,7 @@ def build_players(recipe: Recipe, networks: Networks) -> tuple[Player, Player]:
         accelerator = make_accelerator(recipe.training.precision, role)
         performance.place(network.train(), recipe.performance, accelerator.device, accelerator.mixed_precision)
         own = [weighted.penalty for weighted in penalties[role]]
+        replace_sync_batch_norm(network, accelerator.device, performance.differentiates_twice(own))
         performance.compile_network(network, recipe.performance, own, accelerator.device)
         table = getattr(recipe.optimizer, role)
         optimizer = build_component(

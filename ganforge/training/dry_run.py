@@ -76,7 +76,7 @@ def _arithmetic(run: Run) -> Table:
     table = Table(title="arithmetic", title_justify="left", show_header=False)
     table.add_row("data", f"{len(run.dataset):,} samples of {run.dataset.spec}")
     table.add_row("reader", run.loader.describe())
-    table.add_row("device", f"{ranks} x {run.accelerator.device.type}, precision {run.accelerator.mixed_precision}")
+    table.add_row("device", f"{ranks} x {run.accelerator.device.type}, precision {run.generator.engine.precision}")
     table.add_row("batch", f"{training.batch_size} = {ranks} ranks x {training.batch_size // ranks}")
     for player in (run.discriminator, run.generator):
         size = training.batch_size // ranks // player.micro_batches

@@ -34,17 +34,32 @@ def latents(
         distribution: "normal" N(0, 1) by Box-Muller, or "uniform" on [-1, 1).
         device: where they are wanted.
     """
+    if distribution not in ("normal", "uniform"):
+        raise ValueError(f"latent_distribution is 'normal' or 'uniform', not '{distribution}'")
     even = dim + dim % 2
-    uniform = _uniform(seed, stream, turn, indices, even)
+    bits = _bits(seed, stream, turn, indices, even)
+    if torch.device(device).type == "cuda":
+        # Sine and cosine take the host longer than a whole step takes a fast GPU, so only the bits are made here.
+        return shaped_on_device(_send(bits, device), dim, distribution)
+    uniform = bits.astype(np.float64) * 2.0**-53
     if distribution == "uniform":
         values = 2.0 * uniform[:, :dim] - 1.0
-    elif distribution == "normal":
+    else:
         radius = np.sqrt(-2.0 * np.log1p(-uniform[:, : even // 2]))
         angle = (2.0 * np.pi) * uniform[:, even // 2 :]
         values = np.concatenate((radius * np.cos(angle), radius * np.sin(angle)), axis=1)[:, :dim]
-    else:
-        raise ValueError(f"latent_distribution is 'normal' or 'uniform', not '{distribution}'")
-    return torch.from_numpy(values.astype(np.float32)).to(device, non_blocking=True)
+    return _send(values.astype(np.float32), device)
+
+
+def shaped_on_device(bits: Tensor, dim: int, distribution: str) -> Tensor:
+    """The same latents from their bits, int64 `(count, dim or dim + 1)`, to the last rounding of float32."""
+    uniform = bits.to(torch.float64) * 2.0**-53
+    if distribution == "uniform":
+        return (2.0 * uniform[:, :dim] - 1.0).float()
+    half = bits.shape[1] // 2
+    radius = torch.sqrt(-2.0 * torch.log1p(-uniform[:, :half]))
+    angle = (2.0 * torch.pi) * uniform[:, half:]
+    return torch.cat((radius * torch.cos(angle), radius * torch.sin(angle)), dim=1)[:, :dim].float().contiguous()
 
 
 def labels(
@@ -53,12 +68,20 @@ def labels(
     """Class labels `(len(indices),)`, int64, uniform over the classes; None when there are no classes."""
     if num_classes == 0:
         return None
-    uniform = _uniform(seed, f"{stream}/labels", turn, indices, 1)[:, 0]
-    return torch.from_numpy((uniform * num_classes).astype(np.int64)).to(device, non_blocking=True)
+    uniform = _bits(seed, f"{stream}/labels", turn, indices, 1)[:, 0].astype(np.float64) * 2.0**-53
+    return _send((uniform * num_classes).astype(np.int64), device)
 
 
-def _uniform(seed: int, stream: str, turn: int, indices: range, dim: int) -> np.ndarray:
-    """Float64 in [0, 1), `(len(indices), dim)`: row i depends on (seed, stream, turn, indices[i]) alone."""
+def _send(values: np.ndarray, device: torch.device | str) -> Tensor:
+    """To the device; through pinned memory to a GPU, since a copy from elsewhere may wait for it."""
+    tensor = torch.from_numpy(values)
+    return (
+        tensor.pin_memory().to(device, non_blocking=True) if torch.device(device).type == "cuda" else tensor.to(device)
+    )
+
+
+def _bits(seed: int, stream: str, turn: int, indices: range, dim: int) -> np.ndarray:
+    """53 random bits as int64, `(len(indices), dim)`: row i depends on (seed, stream, turn, indices[i]) alone."""
     assert indices.step == 1
     steps_a_row = -(-dim // WORDS)
     generator = np.random.Philox(
@@ -66,4 +89,4 @@ def _uniform(seed: int, stream: str, turn: int, indices: range, dim: int) -> np.
         counter=np.array([indices.start * steps_a_row, turn, 0, 0], dtype=np.uint64),
     )
     raw = generator.random_raw(len(indices) * steps_a_row * WORDS).reshape(len(indices), -1)[:, :dim]
-    return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return (raw >> np.uint64(11)).view(np.int64)

@@ -34,7 +34,7 @@ class RankBatchNorm(nn.SyncBatchNorm):
                 input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
         dims = [0, *range(2, input.dim())]
-        variance, mean = torch.var_mean(input.float(), dims, correction=0)
+        variance, mean = torch.var_mean(input.to(torch.promote_types(input.dtype, torch.float32)), dims, correction=0)
         ranks = torch.distributed.get_world_size()
         mean, variance = _combined(mean, variance, ranks)
         self._follow(mean.detach(), variance.detach(), count=ranks * input.numel() // input.shape[1])
@@ -85,9 +85,9 @@ def replace_sync_batch_norm(network: nn.Module, device: torch.device, differenti
 
 def _taken_over(layer: nn.SyncBatchNorm) -> RankBatchNorm:
     """The same parameters and buffers in the other class."""
-    made = RankBatchNorm(
-        layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats
-    ).train(layer.training)
+    made = RankBatchNorm(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats).train(
+        layer.training
+    )
     made.weight, made.bias = layer.weight, layer.bias
     made.running_mean, made.running_var = layer.running_mean, layer.running_var
     made.num_batches_tracked = layer.num_batches_tracked

@@ -9,6 +9,7 @@ from ganforge.errors import GanforgeError
 from ganforge.files import write_text
 from ganforge.recipe import Recipe, dump
 from ganforge.training.loop import train
+from ganforge.training.parallel_checks import lost_ranks_named
 from ganforge.training.progress import ProgressDisplay
 from ganforge.training.checkpoint import Checkpoint, torn_checkpoints
 from ganforge.training.resume import Resume, check_same_run, find_checkpoint, newest_checkpoint
@@ -52,7 +53,8 @@ def run_session(
         try:
             for line in [*_opening(run), *_origin(run, checkpoint, changes, init_from)]:
                 display.say(line)
-            exit_code = train(run, tracking, display)
+            with lost_ranks_named(run.accelerator.process_index):
+                exit_code = train(run, tracking, display)
         finally:
             display.close()
             if tracking is not None:
@@ -79,7 +81,7 @@ def _opening(run: Run) -> list[str]:
     where = "process" if accelerator.num_processes == 1 else "processes"
     return [
         f"{run.recipe.name}: {accelerator.num_processes} {where} on {accelerator.device.type}, "
-        f"precision {accelerator.mixed_precision}, {len(run.dataset):,} samples of {run.dataset.spec}",
+        f"precision {run.generator.engine.precision}, {len(run.dataset):,} samples of {run.dataset.spec}",
         run.loader.describe(),
         *run.describe_performance(),
     ]

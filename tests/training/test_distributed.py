@@ -2,10 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from accelerate import debug_launcher
@@ -16,7 +19,7 @@ from same_run import assert_same_run, figures
 from training.test_reproducible import RANDOM
 
 from ganforge.recipe import Recipe, dump, load
-from ganforge.training.checkpoint import whole_checkpoints
+from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.training.loop import train
 from ganforge.training.progress import ProgressDisplay
 from ganforge.training.run import Run
@@ -157,3 +160,50 @@ def test_a_launch_that_would_silently_run_one_process_is_refused(make_recipe, tm
     assert done.returncode != 0
     assert "several processes were asked for, but `accelerate launch --cpu` starts only one" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "to"), [(signal.SIGUSR1, "one rank"), (signal.SIGTERM, "all ranks")])
+def test_a_signal_to_any_rank_stops_all_in_the_same_step_and_a_restart_equals_an_unbroken_run(
+    make_recipe, tmp_path, number, to
+):
+    table = {**RANDOM, "checkpoint": {"every": 50_000}}
+    path = tmp_path / "recipe.toml"
+    recipe = make_recipe(**{**table, "training": {**RANDOM["training"], "steps": 100_000}}, name="stopped")
+    path.write_text(dump(recipe))
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "ganforge",
+        "train",
+        str(path),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    log = recipe.folder / "metrics.jsonl"
+    deadline = time.monotonic() + 90
+    while not (log.exists() and log.read_text().count("\n") > 3):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.05)
+    ranks = psutil.Process(process.pid).children()
+    assert len(ranks) == 2
+    for rank in ranks if to == "all ranks" else ranks[1:]:
+        rank.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert "everything is saved" in output, output
+    assert output.count("exitcode  : 85") >= 1, output
+    step = Checkpoint(whole_checkpoints(recipe.folder / "checkpoints")[-1]).state["step"]
+
+    folders = [recipe.folder]
+    for name in ("stopped", "unbroken"):
+        path.write_text(
+            dump(make_recipe(**{**table, "training": {**RANDOM["training"], "steps": step + 5}}, name=name))
+        )
+        debug_launcher(session, (str(path), ""), num_processes=2)
+        folders.append(recipe.folder.with_name(name))
+    assert_same_run(folders[2], folders[0])

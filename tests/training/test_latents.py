@@ -2,7 +2,7 @@ import pytest
 import torch
 from scipy import stats
 
-from ganforge.training.latents import labels, latents
+from ganforge.training.latents import _bits, labels, latents, shaped_on_device
 
 
 def test_any_slice_of_a_batch_equals_that_slice_of_the_whole():
@@ -54,3 +54,12 @@ def test_labels_cover_all_classes_evenly_and_are_none_without_classes():
     counts = torch.bincount(values, minlength=10)
     assert stats.chisquare(counts.numpy()).pvalue > 1e-3
     assert labels(0, "generator", 0, range(4), 0) is None
+
+
+@pytest.mark.parametrize("distribution", ["normal", "uniform"])
+@pytest.mark.parametrize("dim", [7, 8])
+def test_latents_shaped_on_a_gpu_are_those_of_the_host_to_the_last_rounding(distribution, dim):
+    indices = range(3, 70)
+    bits = torch.from_numpy(_bits(5, "generator", 2, indices, dim + dim % 2))
+    mine = shaped_on_device(bits, dim, distribution)
+    torch.testing.assert_close(mine, latents(5, "generator", 2, indices, dim, distribution), rtol=2e-7, atol=1e-7)
