@@ -43,6 +43,7 @@ def ganforge(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
             main()
         code = end.value.code
         assert code is None or isinstance(code, int)
-        return Outcome(code or 0, *capsys.readouterr())
+        captured = capsys.readouterr()
+        return Outcome(code or 0, captured.out, captured.err)
 
     return call

@@ -52,8 +52,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": {*PART, "data", "grid", "recipe"},
     "cluster": {*BASE, "recipe"},
     "training": {*PART, "data", "objectives", "penalties", "generator_file", "grid", "metrics", "recipe"},
+    "bench": {*PART, "data", "recipe", "training", "metrics"},  # measures what training does, from outside
     "sampling": {*BASE, "generator_file", "grid", "training"},  # draws its latents as training does
-    "cli": {*PART, "data", "recipe", "training", "metrics", "cluster", "sampling", "generator_file", "grid"},
+    "cli": {*PART, "data", "recipe", "training", "metrics", "cluster", "bench", "sampling", "generator_file", "grid"},
 }
 """What each module or package may import of ganforge at run time. A package covers what is below it."""
 

@@ -21,7 +21,7 @@ def run(python: Path | str, *arguments: object, cwd: Path, code: int = 0, **envi
     done = subprocess.run(
         [python, *map(str, arguments)],
         cwd=cwd,
-        env={**inherited, "COLUMNS": "200", **environment},
+        env={**inherited, "COLUMNS": "200", "PYTHONDONTWRITEBYTECODE": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -101,10 +101,22 @@ def test_a_mistake_in_the_plugins_options_is_answered_like_any_other(python: Pat
 def test_a_recipe_trains_through_plugins_without_installing_anything(tmp_path: Path) -> None:
     """The same package from its checkout, in this environment that it is not installed in."""
     plugins = 'plugins=["gan_orbits.generator", "gan_orbits.objective"]'
-    path = {"PYTHONPATH": str(PACKAGE / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    out = run(sys.executable, "-m", "ganforge", "recipe", "check", RECIPE, cwd=tmp_path, code=2, **path)
+    path = str(PACKAGE / "src")
+    out = run(sys.executable, "-m", "ganforge", "recipe", "check", RECIPE, cwd=tmp_path, code=2, PYTHONPATH=path)
     assert "generator.name: no generator is called 'orbits'" in out
-    run(sys.executable, "-m", "ganforge", "train", RECIPE, *FEW, "--set", plugins, cwd=tmp_path, **path)
+    run(sys.executable, "-m", "ganforge", "train", RECIPE, *FEW, "--set", plugins, cwd=tmp_path, PYTHONPATH=path)
     assert (tmp_path / "runs/orbits/generator.last.safetensors").is_file()
-    out = run(sys.executable, "-m", "ganforge", "sample", "runs/orbits", "--n", 4, "--out", "out", cwd=tmp_path, **path)
+    out = run(
+        sys.executable,
+        "-m",
+        "ganforge",
+        "sample",
+        "runs/orbits",
+        "--n",
+        4,
+        "--out",
+        "out",
+        cwd=tmp_path,
+        PYTHONPATH=path,
+    )
     assert out == "4 samples in out/samples.npy\n"

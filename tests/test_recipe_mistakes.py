@@ -164,6 +164,15 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
         ("training.batch_size=64", "training.discriminator_micro_batches=3"),
         "training.discriminator_micro_batches: 3 pieces do not divide the batch of 64; use a divisor",
     ),
+    "graphs of networks that are not compiled": (
+        ("performance.cuda_graphs=true",),
+        "performance.cuda_graphs: graphs are taken of compiled networks; set performance.compile = true",
+    ),
+    "shared fakes in pieces": (
+        ("performance.reuse_fakes=true", "training.generator_micro_batches=2"),
+        "performance.reuse_fakes: works on whole turns; "
+        "set training.discriminator_micro_batches and generator_micro_batches to 1",
+    ),
     "a best figure without metrics": (
         ("evaluation.best=fid",),
         "evaluation.best: names a figure, but evaluation.metrics is empty; list a metric",

@@ -2,7 +2,7 @@
 
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def test_a_component_gets_what_it_names_of_the_offers_and_its_options(kind: Kind
 
     for name, built in (("plain", {"width": 5}), ("asking", {"spec": "grey", "width": 5})):
         component = kind.get(name)
-        assert component.build(component.options(width=5), spec="grey", unasked=1) == built
+        assert component.build(component.options.model_validate({"width": 5}), spec="grey", unasked=1) == built
 
 
 def test_a_positional_parameter_that_is_not_offered_is_refused(kind: Kind) -> None:
@@ -170,7 +170,7 @@ def test_a_component_says_where_it_comes_from() -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder on Python's path that takes distributions and modules."""
     monkeypatch.syspath_prepend(str(tmp_path))
     before = set(sys.modules)
@@ -197,7 +197,7 @@ def test_an_entry_point_is_imported_only_when_its_name_is_asked_for(site: Path, 
     kind.get("own")
     assert "shapes_module" not in sys.modules
     cube = kind.get("cube")
-    assert cube.build(cube.options(edge=3)) == 27
+    assert cube.build(cube.options.model_validate({"edge": 3})) == 27
     assert "shapes_module" in sys.modules
     assert [component.name for component in kind.loaded()] == ["cube", "own"]
     assert cube.package == "shapes 1.2"

@@ -7,6 +7,7 @@ import typer
 
 from ganforge import __version__
 from ganforge.cli import components, recipes, sampling, training
+from ganforge.cli.bench import app as bench_app
 from ganforge.cli.data import app as data_app
 from ganforge.errors import GanforgeError
 
@@ -23,6 +24,7 @@ app.command("list")(components.list_components)
 app.command("show")(components.show)
 app.add_typer(recipes.app, name="recipe")
 app.add_typer(data_app, name="data")
+app.add_typer(bench_app, name="bench")
 
 
 def _print_version(wanted: bool) -> None:

@@ -85,6 +85,9 @@ class Dataset(ABC):
         """Which decoder reads encoded pictures, for the loader's one line; empty without one."""
         return ""
 
+    def release(self) -> None:
+        """Give back the memory of what was read; files are opened again when they are needed."""
+
     def close(self) -> None:
         """Let go of open files."""
 

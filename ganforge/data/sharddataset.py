@@ -192,6 +192,10 @@ class ShardDataset(Dataset):
             with self._lock:
                 self._open.pop(number, None)
 
+    def release(self) -> None:
+        with self._lock:
+            self._open.clear()
+
     def describe_decoder(self) -> str:
         return "" if self.codec == "raw" else describe_decoders()
 

@@ -4,6 +4,7 @@ Imported only when the launch asks for DeepSpeed, since importing it takes secon
 """
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -43,15 +44,17 @@ def make_zero_accelerator(player: str, timeout: timedelta) -> Accelerator:
     Raises:
         LaunchError: DeepSpeed is not installed, or its config would change what is trained.
     """
+    on_cpu = not torch.accelerator.is_available()
+    if on_cpu:
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # or it warns that it has found nothing better
     try:
         import deepspeed.ops
     except ImportError as error:
         raise LaunchError(f"the launch asks for DeepSpeed: {error}; pip install 'ganforge[deepspeed]'") from error
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-    on_cpu = not torch.accelerator.is_available()
     if on_cpu:
-        # Otherwise it compiles an operator for ranks that share memory, for minutes, before the first step.
-        cast(Any, deepspeed.ops).__compatible_ops__["deepspeed_shm_comm"] = False
+        # None to compile: it would try out which it can, and build one for ranks that share memory, for minutes.
+        cast(Any, deepspeed.ops).__compatible_ops__ = {}
     handler = InitProcessGroupKwargs(backend="gloo" if on_cpu else "nccl", timeout=timeout)
     accelerator = Accelerator(
         mixed_precision="no",
@@ -93,6 +96,9 @@ class ZeroEngine(Engine):
         if precision == "bf16":
             forward = torch.autocast(accelerator.device.type, torch.bfloat16)(network.forward)
             network.forward = convert_outputs_to_fp32(forward)  # the resting player's, too
+        # It looks at weights as bytes and lays them in one flat piece, for which channels-last ones do not do.
+        for parameter in network.parameters():
+            parameter.data = parameter.data.contiguous()
         super().__init__(accelerator, network, optimizer)
         self.precision = precision
         self._engine = cast(Any, self._wrapped)

@@ -5,6 +5,7 @@ the resting player. A turn is `with piece(...): forward, backward` for each of i
 and then one `step`.
 """
 
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -31,6 +32,8 @@ class Engine:
         self.accelerator = accelerator
         self.raw = network
         self.precision: str = accelerator.mixed_precision
+        # A channels-last weight of one channel has two layouts that are the same; DDP warns of the difference.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         self._wrapped, self._optimizer = accelerator.prepare(network, optimizer)
 
     @property

@@ -30,10 +30,9 @@ def place(network: nn.Module, table: PerformanceTable, device: torch.device, pre
         device: where it will run.
         precision: accelerate's: `no`, `bf16` or `fp16`.
     """
+    network.to(device)
     if has_channels_last(table, device, precision):
-        network.to(device=device, memory_format=torch.channels_last)
-    else:
-        network.to(device)
+        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in torch's stubs
 
 
 def has_channels_last(table: PerformanceTable, device: torch.device, precision: str) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 import torch.distributed
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class _SumOverRanks(torch.autograd.Function):
@@ -21,7 +22,7 @@ class _SumOverRanks(torch.autograd.Function):
         return _SumOverRanks.apply(gradients[0].contiguous())  # type: ignore[return-value]
 
 
-class RankBatchNorm(nn.SyncBatchNorm):
+class RankBatchNorm(_BatchNorm):
     """Batch norm (Ioffe and Szegedy 2015) whose statistics are those of the global batch, `(batch, channels, ...)`.
 
     One small all-reduce a forward and one a backward, of mean and variance of every rank. Every rank must

@@ -5,6 +5,8 @@ habits of such loops: probabilities and `BCELoss`, one backward a term, several 
 gathers gradients in the generator's turn too, and one forward of the generator a step, whose fakes both players use.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +25,7 @@ def classic_generator(width: int = 64) -> nn.Sequential:
     """Latents `(batch, 100, 1, 1)` to pictures `(batch, 3, 64, 64)`."""
     layers: list[nn.Module] = []
     channels = [LATENT, width * 8, width * 4, width * 2, width]
-    for index, (before, after) in enumerate(zip(channels, channels[1:], strict=False)):
+    for index, (before, after) in enumerate(pairwise(channels)):
         stride, padding = (1, 0) if index == 0 else (2, 1)
         layers += [nn.ConvTranspose2d(before, after, 4, stride, padding, bias=False), nn.BatchNorm2d(after)]
         layers.append(nn.ReLU(inplace=True))

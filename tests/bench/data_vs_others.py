@@ -67,7 +67,9 @@ def stock_webdataset(folder: Path) -> Iterator[int]:
     import webdataset
 
     urls = sorted(str(path) for path in folder.glob("*.tar"))
-    dataset = webdataset.WebDataset(urls, shardshuffle=len(urls)).shuffle(1000).decode("torchrgb").to_tuple("jpg", "cls")
+    dataset = (
+        webdataset.WebDataset(urls, shardshuffle=len(urls)).shuffle(1000).decode("torchrgb").to_tuple("jpg", "cls")
+    )
     for pictures, _ in dataset.batched(BATCH):
         yield len(pictures.mul(2).sub(1))
 

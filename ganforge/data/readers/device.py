@@ -32,6 +32,8 @@ class ResidentStore(DeviceStore):
             actual[start:stop] = source.read(np.arange(start, stop), target.numpy())
             if staging is not None:
                 self.rows[start:stop].copy_(target)  # blocking: the staging buffer is used again at once
+            # What the shards map counts as memory of this process until it is given back.
+            dataset.release()
         labels = dataset.labels
         self.labels = None if labels is None else torch.from_numpy(labels[actual]).to(device)
         self._actual = actual

@@ -127,6 +127,7 @@ class HostReader(Reader):
         temporary = self._mark(block).with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(json.dumps({"bad": rows}))
         os.replace(temporary, self._mark(block))
+        dataset.release()
 
     def _collect(self, count: int) -> None:
         """What every rank found unreadable, so that all of them replace and count the same."""

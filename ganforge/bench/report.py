@@ -1,0 +1,90 @@
+"""What `ganforge bench train` prints."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+
+from ganforge.bench.scaling import Links, Prediction, predict
+from ganforge.bench.train import TrainReport
+
+COUNTS = (1, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+def predictions(report: TrainReport, links: Links, counts: Sequence[int] = COUNTS) -> list[Prediction]:
+    """The scaling table of a report; turns take their share of a step in one go."""
+    share = report.seconds / (report.milliseconds * 1e-3)
+    turns = [
+        (cost.milliseconds * 1e-3 * share, float(cost.communicated))
+        for cost in report.players.values()
+        for _ in range(cost.turns)
+    ]
+    rest = max(0.0, report.seconds - sum(seconds for seconds, _ in turns))
+    return predict(turns, rest, report.batch // report.ranks, links, counts)
+
+
+def tables(report: TrainReport, links: Links) -> Iterable[Table]:
+    """The step, the players, and what more GPUs would do."""
+    yield _step(report)
+    yield _players(report)
+    yield _scaling(report, links)
+
+
+def _step(report: TrainReport) -> Table:
+    table = Table(title="a step", title_justify="left", show_header=False)
+    ranks = "1 process" if report.ranks == 1 else f"{report.ranks} processes"
+    table.add_row("where", f"{ranks} on {report.device}, precision {report.precision}, batch {report.batch}")
+    table.add_row("speed", f"{report.images_per_second:,.1f} images/s, {report.seconds * 1e3:,.1f} ms a step")
+    table.add_row("turn by turn", f"{report.milliseconds:,.1f} ms a step (median), the device waited for in between")
+    table.add_row("waiting for data", f"{report.wait_share:.1%} of the time")
+    table.add_row("peak memory", f"{report.peak_memory / 2**30:,.2f} GiB")
+    flops, traffic = report.of_step("flops"), report.of_step("traffic")
+    table.add_row(
+        "operations",
+        f"{flops / 1e9:,.1f} GFLOP a step; {flops / report.seconds / 1e9:,.0f} GFLOP/s are {report.flops_share:.0%} of "
+        f"the {report.ceilings.flops / 1e9:,.0f} of a matrix product here",
+    )
+    table.add_row(
+        "traffic",
+        f"{traffic / 1e9:,.2f} GB a step if nothing is fused or cached; {traffic / report.seconds / 1e9:,.0f} GB/s are "
+        f"{report.traffic_share:.0%} of the {report.ceilings.copy_bytes / 1e9:,.0f} of a copy here",
+    )
+    table.add_row("communication", f"{report.of_step('communicated') / 1e6:,.2f} MB of gradients a step and rank")
+    return table
+
+
+def _players(report: TrainReport) -> Table:
+    table = Table(title="a turn", title_justify="left")
+    for name in ("player", "turns a step", "ms", "GFLOP", "GB moved", "MB exchanged"):
+        table.add_column(name, justify="left" if name == "player" else "right")
+    for role, cost in report.players.items():
+        table.add_row(
+            role,
+            str(cost.turns),
+            f"{cost.milliseconds:,.2f}",
+            f"{cost.flops / 1e9:,.2f}",
+            f"{cost.traffic / 1e9:,.3f}",
+            f"{cost.communicated / 1e6:,.2f}",
+        )
+    return table
+
+
+def _scaling(report: TrainReport, links: Links) -> Table:
+    table = Table(
+        title="predicted: more devices like this one, each with its own batch",
+        title_justify="left",
+        caption=f"ring all-reduce over {links.node_gb:g} GB/s and {links.node_us:g} us a hop within nodes of "
+        f"{links.gpus_per_node}, {links.network_gb:g} GB/s a device and {links.network_us:g} us between them; a model, "
+        "not a measurement: slow ranks, storage and busy networks are not in it",
+        caption_justify="left",
+    )
+    for name in ("devices", "all-reduce ms", "images/s", "efficiency", "if hidden behind backward"):
+        table.add_column(name, justify="right")
+    for row in predictions(report, links):
+        table.add_row(
+            f"{row.gpus:,}",
+            f"{row.communication * 1e3:,.2f}",
+            f"{row.images_per_second:,.0f}",
+            f"{row.efficiency:.1%}",
+            f"{row.best_efficiency:.1%}",
+        )
+    return table

@@ -1,0 +1,99 @@
+"""How a run would go on more GPUs: a model of the one thing that grows, the all-reduce of gradients.
+
+A ring all-reduce of S bytes over p ranks takes `2 (p - 1) a + 2 (p - 1) / p S / b` seconds, with latency a a hop and
+bandwidth b a rank (the alpha-beta model, Hockney 1994; rings, Patarasu and Yuan 2009). Over several nodes it is done
+in levels, as libraries do: within each node, a ring reduces and at the end gathers, and between nodes the g GPUs of
+a node drive g rings at once, each with its share of the gradient. Each GPU keeps its batch, so images grow with GPUs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Links:
+    """What connects the GPUs.
+
+    Args:
+        gpus_per_node: GPUs that share the fast links.
+        node_gb: gigabytes a second that each GPU sends within its node.
+        network_gb: gigabytes a second that each GPU sends to other nodes: its share of the node's adapters.
+        node_us: microseconds a hop within a node.
+        network_us: microseconds a hop between nodes.
+    """
+
+    gpus_per_node: int = 8
+    node_gb: float = 300.0
+    network_gb: float = 40.0
+    node_us: float = 3.0
+    network_us: float = 10.0
+
+
+def all_reduce_seconds(size: float, gpus: int, links: Links) -> float:
+    """Predicted time of one all-reduce.
+
+    Args:
+        size: bytes a rank holds.
+        gpus: ranks; one takes no time.
+        links: what connects them.
+    """
+    in_node = min(gpus, links.gpus_per_node)
+    nodes = -(-gpus // links.gpus_per_node)
+    within = _ring(size, in_node, links.node_us * 1e-6, links.node_gb * 1e9)
+    return within + _ring(size / in_node, nodes, links.network_us * 1e-6, links.network_gb * 1e9)
+
+
+def _ring(size: float, ranks: int, latency: float, bandwidth: float) -> float:
+    return 2 * (ranks - 1) * latency + 2 * (ranks - 1) / ranks * size / bandwidth
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One row of the table.
+
+    Args:
+        gpus: how many.
+        communication: seconds of all-reduce a step.
+        images_per_second: if nothing of it hides behind the backward pass.
+        efficiency: share of the linear speed, if nothing hides.
+        best_efficiency: the same if all of it hides that can: two thirds of a turn are backward.
+    """
+
+    gpus: int
+    communication: float
+    images_per_second: float
+    efficiency: float
+    best_efficiency: float
+
+
+BACKWARD_SHARE = 2 / 3
+
+
+def predict(
+    turns: Sequence[tuple[float, float]], rest: float, images: int, links: Links, counts: Sequence[int]
+) -> list[Prediction]:
+    """What a step would take on each number of GPUs.
+
+    Args:
+        turns: seconds on one GPU and bytes all-reduced, of each all-reduce in a step.
+        rest: seconds of a step outside of turns.
+        images: pictures of a step on one GPU.
+        links: what connects the GPUs.
+        counts: numbers of GPUs.
+    """
+    alone = rest + sum(seconds for seconds, _ in turns)
+    rows = []
+    for gpus in counts:
+        times = [(seconds, all_reduce_seconds(size, gpus, links)) for seconds, size in turns]
+        open_time = alone + sum(reduce for _, reduce in times)
+        hidden = alone + sum(max(0.0, reduce - BACKWARD_SHARE * seconds) for seconds, reduce in times)
+        rows.append(
+            Prediction(
+                gpus,
+                communication=sum(reduce for _, reduce in times),
+                images_per_second=gpus * images / open_time,
+                efficiency=alone / open_time,
+                best_efficiency=alone / hidden,
+            )
+        )
+    return rows

@@ -1,0 +1,305 @@
+"""`ganforge bench train` and the switches of `[performance]`: what is counted, what is predicted, what must not change."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ganforge.bench.counting import counted
+from ganforge.bench.scaling import Links, all_reduce_seconds, predict
+from ganforge.bench.train import bench_train
+from ganforge.bench.train import step as take_step
+from ganforge.errors import RecipeError
+from ganforge.penalties import R1
+from ganforge.recipe import PerformanceTable, Recipe, dump, resolve
+from ganforge.training.loop import move
+from ganforge.training.performance import begin_turn, compile_network, describe, has_channels_last
+from ganforge.training.run import Run
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerate():
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture
+def make_recipe(tmp_path):
+    def make(**changes) -> Recipe:
+        table = {
+            "name": "tiny",
+            "output": str(tmp_path / "runs"),
+            "data": {"name": "digits", "size": 16, "cache_dir": str(tmp_path / "cache")},
+            "generator": {"name": "dcgan", "width": 4, "latent_dim": 8},
+            "discriminator": {"name": "dcgan", "width": 4},
+            "training": {"steps": 100, "batch_size": 8},
+        }
+        for key, value in changes.items():
+            table[key] = {**table.get(key, {}), **value} if isinstance(value, dict) else value
+        return resolve(table)
+
+    return make
+
+
+def losses(recipe: Recipe, steps: int = 4) -> dict[str, float]:
+    AcceleratorState._reset_state(reset_partial_state=False)
+    run = Run.build(recipe)
+    for _ in range(steps):
+        take_step(run)
+    return run.meters.reduce(run.accelerator)
+
+
+# --- what is counted -----------------------------------------------------------------------------
+
+
+def test_operations_of_a_convolution_are_counted_forward_and_backward():
+    layer = nn.Conv2d(3, 5, 4, stride=2, padding=1)
+    samples = torch.randn(2, 3, 8, 8, requires_grad=True)
+    with counted() as counter:
+        layer(samples).sum().backward()
+    assert counter.flops == 3 * 2 * (2 * 5 * 4 * 4) * (3 * 4 * 4)
+
+
+def test_traffic_counts_what_is_read_and_written_and_not_what_is_looked_at():
+    values = torch.zeros(100)
+    with counted() as counter:
+        values.view(10, 10).t()
+    assert counter.traffic == 0
+    with counted() as counter:
+        values + 1
+    assert counter.traffic == 800
+    with counted() as counter:
+        values.add_(1)
+    assert counter.traffic == 800
+
+
+def test_a_report_counts_the_gradients_of_both_players_and_leaves_no_folder(make_recipe):
+    recipe = make_recipe(training={"discriminator_turns": 2})
+    report = bench_train(recipe, steps=1, warmup=1)
+    run = Run.build(recipe)
+    sizes = {
+        player.role: 4 * sum(parameter.numel() for parameter in player.network.parameters())
+        for player in (run.discriminator, run.generator)
+    }
+    assert {role: cost.communicated for role, cost in report.players.items()} == sizes
+    assert report.of_step("communicated") == 2 * sizes["discriminator"] + sizes["generator"]
+    assert report.images_per_second > 0
+    assert 0 <= report.wait_share <= 1
+    assert report.ceilings.flops > 1e8
+    assert not Path(recipe.output).exists()
+
+
+def test_a_lazy_penalty_is_counted_as_often_as_it_comes(make_recipe):
+    flops = {
+        interval: bench_train(make_recipe(penalties=penalties), steps=1, warmup=1).players["discriminator"].flops
+        for interval, penalties in {
+            0: [],
+            1: [{"name": "r1"}],
+            4: [{"name": "r1", "interval": 4}],
+        }.items()
+    }
+    assert flops[1] > flops[0]
+    assert flops[4] == pytest.approx(flops[0] + (flops[1] - flops[0]) / 4, rel=1e-6)
+
+
+def test_the_command_prints_tables_and_writes_figures(make_recipe, ganforge, tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(dump(make_recipe()))
+    done = ganforge(
+        "bench", "train", path, "--steps", 1, "--warmup", 1, "--json", tmp_path / "r.json", "--network-gb", 5
+    )
+    assert done.code == 0, done.err
+    for word in ("images/s", "waiting for data", "GFLOP/s", "5 GB/s a device", "1,024"):
+        assert word in done.out
+    figures = json.loads((tmp_path / "r.json").read_text())
+    assert figures["players"]["generator"]["flops"] > 0
+    assert [row["gpus"] for row in figures["predicted"]][-1] == 1024
+
+
+# --- what is predicted ---------------------------------------------------------------------------
+
+
+def test_one_gpu_communicates_nothing():
+    assert all_reduce_seconds(1e9, 1, Links()) == 0
+
+
+def test_a_ring_within_a_node_is_the_alpha_beta_model():
+    links = Links(gpus_per_node=8, node_gb=100.0, node_us=2.0)
+    assert all_reduce_seconds(1e9, 4, links) == pytest.approx(2 * 3 * 2e-6 + 2 * 3 / 4 * 1e9 / 100e9)
+
+
+def test_between_nodes_each_gpu_sends_its_share_of_the_gradient():
+    links = Links(gpus_per_node=4, node_gb=100.0, network_gb=10.0, node_us=0.0, network_us=5.0)
+    between = 2 * 7 * 5e-6 + 2 * 7 / 8 * 0.25e9 / 10e9
+    assert all_reduce_seconds(1e9, 32, links) == pytest.approx(2 * 3 / 4 * 1e9 / 100e9 + between)
+
+
+def test_a_prediction_loses_exactly_the_communication_and_at_best_what_backward_cannot_hide():
+    links = Links(gpus_per_node=1, network_gb=1.0, network_us=0.0)
+    (row,) = predict([(0.003, 4e6)], 0.001, 10, links, [2])
+    assert row.communication == pytest.approx(4e-3)
+    assert row.images_per_second == pytest.approx(20 / 0.008)
+    assert row.efficiency == pytest.approx(0.5)
+    assert row.best_efficiency == pytest.approx(0.004 / (0.004 + 0.002))
+
+
+# --- what must not change ------------------------------------------------------------------------
+
+
+def test_channels_last_computes_the_same_losses_to_rounding(make_recipe):
+    one, other = (losses(make_recipe(performance={"channels_last": chosen})) for chosen in (True, False))
+    assert one == pytest.approx(other, rel=1e-3, abs=1e-5)
+
+
+def test_channels_last_reaches_both_networks_their_average_and_their_optimizers(make_recipe):
+    run = Run.build(make_recipe())
+    take_step(run)
+    for network in run.saved_networks().values():
+        for parameter in network.parameters():
+            assert parameter.dim() != 4 or parameter.is_contiguous(memory_format=torch.channels_last)
+    for player in (run.discriminator, run.generator):
+        states = player.engine._optimizer.state  # pyright: ignore
+        for parameter, state in states.items():
+            assert state["exp_avg"].stride() == parameter.stride()
+
+
+def test_reused_fakes_give_the_generator_the_gradients_of_a_forward_of_its_own(make_recipe):
+    """Batch norm follows one forward instead of two, so only gradients are compared."""
+    recipe = make_recipe(performance={"reuse_fakes": True})
+    run = Run.build(recipe)
+    calls = []
+    run.networks.generator.register_forward_hook(lambda *_: calls.append("G"))
+    shared = []
+    original = run.turns
+
+    def turns(moving, number):
+        made = original(moving, number)
+        shared.append(made[0])
+        return made
+
+    run.turns = turns  # type: ignore[method-assign]
+    gradients = []
+    run.generator.engine.step = lambda: gradients.extend(  # type: ignore[method-assign]
+        parameter.grad.clone() for parameter in run.networks.generator.parameters()
+    )
+    take_step(run)
+    assert calls == ["G"]
+    of_discriminator, of_generator = shared
+    assert torch.equal(of_discriminator.latent, of_generator.latent)
+    assert torch.equal(of_discriminator.fake, of_generator.fake)
+    assert not of_discriminator.fake.requires_grad
+
+    run.networks.generator.zero_grad()
+    of_generator.made = None
+    del of_generator.__dict__["fake"], of_generator.__dict__["fake_logits"]
+    with run.discriminator.frozen():
+        run.generator.learn(of_generator, 0)
+    own = [parameter.grad for parameter in run.networks.generator.parameters()]
+    torch.testing.assert_close(gradients, own)
+
+
+def test_reused_fakes_leave_the_resting_discriminators_turn_without_gradients_for_the_generator(make_recipe):
+    run = Run.build(make_recipe(performance={"reuse_fakes": True}, training={"discriminator_turns": 2}))
+    move(run, run.discriminator, run.generator)
+    assert all(parameter.grad is None for parameter in run.networks.generator.parameters())
+    assert all(parameter.requires_grad for parameter in run.networks.generator.parameters())
+    move(run, run.generator, run.discriminator)
+    assert run._fakes is None
+
+
+@pytest.mark.parametrize(
+    ("performance", "training", "path"),
+    [
+        ({"cuda_graphs": True}, {}, "performance.cuda_graphs"),
+        ({"cuda_graphs": True, "compile": True, "reuse_fakes": True}, {}, "performance.reuse_fakes"),
+        ({"reuse_fakes": True}, {"generator_micro_batches": 2}, "performance.reuse_fakes"),
+    ],
+)
+def test_switches_that_do_not_go_together_are_refused(make_recipe, performance, training, path):
+    with pytest.raises(RecipeError, match=path):
+        make_recipe(performance=performance, training=training)
+
+
+class _Asked(TorchDispatchMode):
+    """Remembers where a value was asked for, which on a GPU makes the host wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func._overloadpacket in (torch.ops.aten._local_scalar_dense, torch.ops.aten.is_nonzero):
+            frame = sys._getframe(1)
+            names = []
+            while frame is not None:
+                names.append(frame.f_code.co_filename)
+                frame = frame.f_back
+            # Adam's own counter of steps, which lies on the host also when its parameters do not.
+            if not any("torch/optim/" in name for name in names):
+                self.places.append(names[0])
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("penalties", [[], [{"name": "r1", "interval": 2}]], ids=["plain", "r1"])
+def test_no_value_is_asked_of_the_device_between_log_lines(make_recipe, penalties):
+    run = Run.build(make_recipe(penalties=penalties))
+    with _Asked() as asked:
+        for _ in range(3):
+            take_step(run)
+    assert asked.places == []
+    with _Asked() as asked:
+        run.meters.reduce(run.accelerator)["discriminator/loss"]
+        torch.zeros(1).item()
+    assert asked.places, "the watch itself is blind"
+
+
+# --- what is on, and what steps aside ------------------------------------------------------------
+
+
+def test_layout_is_chosen_by_device_unless_the_recipe_says_so():
+    assert has_channels_last(PerformanceTable(), CPU, "no")
+    assert not has_channels_last(PerformanceTable(channels_last=False), CPU, "no")
+    assert not has_channels_last(PerformanceTable(), torch.device("mps"), "no")
+
+
+def test_the_player_with_double_backward_is_not_compiled_and_the_run_says_so():
+    table = PerformanceTable(compile=True, cuda_graphs=True)
+    plain, penalised = nn.Linear(2, 2), nn.Linear(2, 2)
+    compile_network(plain, table, [], CPU)
+    compile_network(penalised, table, [R1()], CPU)
+    assert plain._compiled_call_impl is not None
+    assert penalised._compiled_call_impl is None
+    lines = describe(table, CPU, {"discriminator": [R1()], "generator": []})
+    assert [line.split(",")[0].split(";")[0] for line in lines] == [
+        "compiled: generator",
+        "not compiled: discriminator",
+        "no CUDA graphs: this runs on cpu",
+    ]
+    assert describe(PerformanceTable(), CPU, {"discriminator": [R1()], "generator": []}) == []
+    begin_turn(table, CPU)  # nothing to tell
+
+
+@pytest.mark.slow
+def test_compiled_networks_compute_the_same_losses_to_rounding(make_recipe):
+    data = {"name": "ring", "samples": 100}
+    networks = {"data": data, "generator": {"name": "mlp"}, "discriminator": {"name": "mlp"}}
+    tables = {key: {k: v for k, v in value.items()} for key, value in networks.items()}
+    recipes = []
+    for chosen in (True, False):
+        table = {
+            "name": "tiny",
+            "training": {"steps": 100, "batch_size": 8},
+            **tables,
+            "performance": {"compile": chosen},
+        }
+        recipes.append(resolve(table))
+    compiled, plain = (losses(recipe) for recipe in recipes)
+    assert compiled == pytest.approx(plain, rel=1e-3, abs=1e-5)

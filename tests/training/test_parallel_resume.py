@@ -1,0 +1,107 @@
+"""Checkpoints of sharded optimizers: they come back bit for bit, only as they were, and without running code."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from same_run import assert_equal as assert_same_state
+from same_run import assert_same_run
+from training.ways import DDP, ZERO, launch_two
+
+from ganforge.errors import CheckpointError
+from ganforge.recipe import dump, load
+from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.training.session import run_session
+
+pytestmark = pytest.mark.slow
+
+TABLE = {
+    "data": {"name": "digits", "size": 16},
+    "generator": {"name": "dcgan", "width": 4, "latent_dim": 8},
+    "discriminator": {"name": "dcgan", "width": 4, "dropout": 0.2},
+    "penalties": [{"name": "r1", "gamma": 0.1, "interval": 2}],
+    "training": {"steps": 7, "batch_size": 8, "log_every": 2},
+    "checkpoint": {"every": 3, "keep_last": 10},
+}
+
+
+def _session(path: str, refusal: str, init_from: str) -> None:
+    try:
+        run_session(load(path), init_from=Path(init_from) if init_from else None)
+    except CheckpointError as error:
+        assert refusal, error
+        Path(refusal).write_text(str(error))
+    else:
+        assert not refusal
+
+
+def session(recipe, folder: Path, environment: dict[str, str], is_refused: bool = False, init_from: str = "") -> str:
+    """Train on two processes as the command line does; the refusal, if one is expected."""
+    path, refusal = folder / "recipe.toml", folder / "refusal.txt"
+    path.write_text(dump(recipe))
+    launch_two(_session, (str(path), str(refusal) if is_refused else "", init_from), environment)
+    return refusal.read_text() if is_refused else ""
+
+
+def forget_after(folder: Path, step: int) -> None:
+    for path in whole_checkpoints(folder / "checkpoints"):
+        if int(path.name.removeprefix("step-")) > step:
+            shutil.rmtree(path)
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_n_steps_and_m_more_equal_n_plus_m_with_sharded_optimizers(make_recipe, tmp_path, stage):
+    pytest.importorskip("deepspeed")
+    recipe = make_recipe(**TABLE)
+    session(recipe, tmp_path, ZERO[stage])
+    kept = tmp_path / "kept"
+    shutil.copytree(recipe.folder, kept)
+    forget_after(recipe.folder, 3)
+    session(recipe, tmp_path, ZERO[stage])
+    assert_same_run(kept, recipe.folder)
+    mine, theirs = (Checkpoint(whole_checkpoints(folder / "checkpoints")[-1]) for folder in (kept, recipe.folder))
+    for rank in (0, 1):
+        assert_same_state(mine.rank(rank), theirs.rank(rank))
+    shards = [mine.rank(rank)["shards"]["generator"]["state"][0]["exp_avg"] for rank in (0, 1)]
+    assert shards[0].numel() == shards[1].numel()
+    assert not shards[0].equal(shards[1])
+
+
+def test_a_sharded_checkpoint_is_refused_under_another_stage_way_or_number_of_ranks(
+    make_recipe, tmp_path, train_silently
+):
+    pytest.importorskip("deepspeed")
+    recipe = make_recipe(**TABLE)
+    session(recipe, tmp_path, ZERO[1])
+    for environment, now in ((ZERO[2], "ZeRO 2 over 2 ranks"), (DDP, "whole")):
+        refusal = session(recipe, tmp_path, environment, is_refused=True)
+        assert "saved as 'ZeRO 1 over 2 ranks'" in refusal
+        assert f"'{now}'" in refusal
+    with pytest.raises(CheckpointError, match="ZeRO 1 over 2 ranks"):  # one process
+        train_silently(recipe)
+    assert run_session(make_recipe(**TABLE, name="onward"), init_from=recipe.folder) == 0
+
+
+def test_what_zero_0_saved_goes_on_under_ddp_and_in_one_process(make_recipe, tmp_path, train_silently):
+    pytest.importorskip("deepspeed")
+    recipe = make_recipe(**TABLE)
+    session(recipe, tmp_path, ZERO[0])
+    forget_after(recipe.folder, 6)
+    session(recipe, tmp_path, DDP)
+    forget_after(recipe.folder, 6)
+    assert train_silently(recipe) == 0
+
+
+def test_weights_taken_over_by_a_sharded_run_are_not_undone_by_its_own_copy(make_recipe, tmp_path, train_silently):
+    pytest.importorskip("deepspeed")
+    source = make_recipe(**TABLE, name="source")
+    train_silently(source)
+    still = {"optimizer": {role: {"name": "sgd", "lr": 1e-12} for role in ("generator", "discriminator")}}
+    recipe = make_recipe(**{**TABLE, **still}, name="taken")
+    session(recipe, tmp_path, ZERO[2], init_from=str(source.folder))
+    before, after = (
+        Checkpoint(whole_checkpoints(folder / "checkpoints")[-1]).tensors("generator")
+        for folder in (source.folder, recipe.folder)
+    )
+    weights = [key for key in before if "running" not in key and "num_batches" not in key]
+    assert all((before[key] - after[key]).abs().max() < 1e-8 for key in weights)
