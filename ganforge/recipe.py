@@ -6,268 +6,28 @@ in all defaults; `load(dump(recipe)) == recipe`.
 """
 
 import copy
-import os
-import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast
 
 import tomli_w
-from pydantic import AfterValidator, ConfigDict, Field, create_model
+from pydantic import ConfigDict, create_model
 
-from ganforge.data.options import LoaderOptions
 from ganforge.errors import PluginError, Problem, RecipeError, RegistryError
-from ganforge.options import OptionsModel, dotted, is_list, is_table, validate
+from ganforge.options import dotted, is_list, is_table, validate
 from ganforge.registry import Component, Kind, load_plugins, register
+from ganforge.tables import (
+    ComponentTable,
+    DataTable,
+    EvaluationTable,
+    OptimizerTable,
+    OptimizerTables,
+    PenaltyTable,
+    Recipe,
+)
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-
-
-class ComponentTable(OptionsModel):
-    """A table that names a component; the component's own options are added for each name."""
-
-    name: str
-
-
-class PenaltyTable(ComponentTable):
-    """A penalty: `weight` scales it, `interval` computes it every so many turns, scaled up to make good."""
-
-    weight: float = 1.0
-    interval: Positive = 1
-
-
-class DataTable(ComponentTable, LoaderOptions):
-    """Where samples come from; how they are read (`ganforge.data.options`) stands in the same table.
-
-    Args:
-        cache_dir: folder for packed and fetched data; by default `ganforge` in the user's cache folder.
-    """
-
-    cache_dir: str | None = None
-
-
-class OptimizerTable(ComponentTable):
-    """An optimizer and the course of its learning rate.
-
-    Args:
-        warmup: steps in which the learning rate rises linearly from 0.
-        decay: after that it stays (`none`), or falls to 0 at the run's last step by a line or half a cosine.
-    """
-
-    warmup: Count = 0
-    decay: Literal["none", "linear", "cosine"] = "none"
-
-
-class OptimizerTables(OptionsModel):
-    """One optimizer a player."""
-
-    generator: OptimizerTable
-    discriminator: OptimizerTable
-
-
-class TrainingTable(OptionsModel):
-    """The alternation and its arithmetic.
-
-    Args:
-        steps: alternations (one round of both players' turns).
-        batch_size: pictures in one turn over all ranks together.
-        discriminator_turns: turns of the discriminator a step.
-        generator_turns: turns of the generator a step.
-        discriminator_micro_batches: pieces in which one turn of D is computed on each rank, to save memory.
-        generator_micro_batches: the same for G.
-        precision: `no`, `bf16`, `fp16`, or `auto` for what accelerate's config says.
-        ema: half-life of the averaged generator in images; 0 for none.
-        ema_rampup: the half-life is at most this share of the images so far (Karras et al. 2020); 0 for no ramp.
-        log_every: steps between lines of the log.
-        on_divergence: when a loss or a weight is no longer finite, `stop`, or `rollback` to the newest checkpoint and
-            go on with smaller learning rates.
-        rollback_limit: rollbacks after which the run stops all the same.
-        rollback_factor: what each rollback multiplies the learning rates by.
-    """
-
-    steps: Positive
-    batch_size: Positive = 64
-    discriminator_turns: Positive = 1
-    generator_turns: Positive = 1
-    discriminator_micro_batches: Positive = 1
-    generator_micro_batches: Positive = 1
-    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
-    ema: Annotated[float, Field(ge=0)] = 10_000.0
-    ema_rampup: Annotated[float, Field(ge=0)] = 0.05
-    log_every: Positive = 50
-    on_divergence: Literal["stop", "rollback"] = "stop"
-    rollback_limit: Count = 3
-    rollback_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
-
-
-class PerformanceTable(OptionsModel):
-    """What makes a step cheaper. The defaults change nothing but the order in which sums are rounded.
-
-    Args:
-        channels_last: keep pictures and convolutions as (batch, height, width, channels) in memory. By default on CPUs,
-            and on GPUs where tensor cores compute the convolutions (bf16, fp16, TF32), which want that order.
-        cudnn_benchmark: let cuDNN try its algorithms in the first steps and keep the fastest.
-        tf32: where float32 may be rounded to 10 bits of mantissa for the tensor cores of GPUs since Ampere:
-            `convolutions` (torch's own default), `all` (matrix products too), `none`.
-        compile: compile both networks with `torch.compile` in the first steps; a network whose penalty differentiates
-            twice (r1) stays as it is.
-        cuda_graphs: replay each compiled network as one CUDA graph; for networks so small that the host is what takes
-            the time. Needs `compile`; without a CUDA device it does nothing.
-        reuse_fakes: show the generator, in its first turn of a step, the fakes that the discriminator has just learned
-            from, as many examples do, instead of fresh ones: saves one of two generator forwards a step. The gradient
-            of a turn stays unbiased up to D's one update on these very fakes; latents seen are half as many, and batch
-            norm's running statistics of G move once a step instead of twice.
-    """
-
-    channels_last: bool | None = None
-    cudnn_benchmark: bool = True
-    tf32: Literal["none", "convolutions", "all"] = "convolutions"
-    compile: bool = False
-    cuda_graphs: bool = False
-    reuse_fakes: bool = False
-
-
-class SamplesTable(OptionsModel):
-    """Sample grids: every so many steps, always from the same latents.
-
-    Args:
-        every: steps between grids; 0 for only the one at the end.
-        num: pictures in a grid.
-    """
-
-    every: Count = 500
-    num: Positive = 64
-
-
-class CheckpointTable(OptionsModel):
-    """Checkpoints for resuming.
-
-    Args:
-        every: steps between checkpoints; there is always one at the end.
-        keep_last: how many of the newest stay.
-        keep_every: checkpoints at multiples of this step stay for good; 0 for none.
-    """
-
-    every: Positive = 1000
-    keep_last: Positive = 2
-    keep_every: Count = 0
-
-
-class EvaluationTable(OptionsModel):
-    """Metrics in training.
-
-    Args:
-        metrics: the metrics to compute, names or tables.
-        extractor: what turns pictures into features, for the metrics that need them.
-        every: steps between evaluations; 0 for only the one at the end.
-        at_end: evaluate once more after the last step.
-        num_fakes: generated samples an evaluation looks at.
-        num_reals: real samples it compares with; 0 for all.
-        best: the figure that decides which generator is the best, by default the first metric's first.
-    """
-
-    metrics: tuple[ComponentTable, ...] = ()
-    extractor: ComponentTable | None = None
-    every: Count = 0
-    at_end: bool = True
-    num_fakes: Positive = 2048
-    num_reals: Count = 0
-    best: str | None = None
-
-
-class WandbTable(OptionsModel):
-    """Weights & Biases: the table's presence switches it on.
-
-    Args:
-        project: project to log to.
-        run_name: display name, by default the recipe's name.
-        entity: user or team.
-        group: group of runs.
-        tags: tags of the run.
-        mode: `online`, `offline` (sync later with `wandb sync`) or `disabled`.
-    """
-
-    project: str = "ganforge"
-    run_name: str | None = None
-    entity: str | None = None
-    group: str | None = None
-    tags: tuple[str, ...] = ()
-    mode: Literal["online", "offline", "disabled"] = "online"
-
-
-class TensorboardTable(OptionsModel):
-    """TensorBoard event files in the run folder: the table's presence switches them on."""
-
-
-class TrackingTable(OptionsModel):
-    """Where figures go beside `metrics.jsonl`, which is always written."""
-
-    wandb: WandbTable | None = None
-    tensorboard: TensorboardTable | None = None
-
-
-def _folder_name(name: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is None:
-        raise ValueError("must be letters, digits, '.', '_' and '-', as it names the run folder")
-    return name
-
-
-class Recipe(OptionsModel):
-    """Everything a run is made of. Component tables carry the options of the component they name."""
-
-    name: Annotated[str, AfterValidator(_folder_name)]
-    seed: Count = 0
-    plugins: tuple[str, ...] = ()
-    output: str = "runs"
-    data: DataTable
-    generator: ComponentTable
-    discriminator: ComponentTable
-    objective: ComponentTable
-    penalties: tuple[PenaltyTable, ...] = ()
-    augment: tuple[ComponentTable, ...] = ()
-    optimizer: OptimizerTables
-    training: TrainingTable
-    performance: PerformanceTable = PerformanceTable()
-    samples: SamplesTable = SamplesTable()
-    checkpoint: CheckpointTable = CheckpointTable()
-    evaluation: EvaluationTable = EvaluationTable()
-    tracking: TrackingTable = TrackingTable()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Recipe) and self.to_dict() == other.to_dict()
-
-    __hash__ = None  # type: ignore[assignment]  # compared by content, never a key
-
-    @property
-    def folder(self) -> Path:
-        """The run folder."""
-        return Path(self.output) / self.name
-
-    @property
-    def loader(self) -> LoaderOptions:
-        """The loader's options of the `[data]` table."""
-        return LoaderOptions(**{name: getattr(self.data, name) for name in LoaderOptions.model_fields})
-
-    @property
-    def cache_dir(self) -> Path:
-        """Folder for packed and fetched data."""
-        if self.data.cache_dir is not None:
-            return Path(self.data.cache_dir).expanduser()
-        return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "ganforge"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain tables, every default filled in; what is None is left out, as TOML has no null."""
-        return _name_first(self.model_dump(mode="json", exclude_none=True))
-
-
-def _name_first(value: Any) -> Any:
-    if is_table(value):
-        keys = sorted(value, key=lambda key: key != "name")
-        return {key: _name_first(value[key]) for key in keys}
-    return [_name_first(item) for item in value] if is_list(value) else value
-
+__all__ = ["Recipe", "component_of", "difference", "dump", "load", "override", "parse", "resolve"]
 
 PLACES: tuple[tuple[tuple[str, ...], Kind, type[ComponentTable], bool], ...] = (
     (("data",), register.dataset, DataTable, False),

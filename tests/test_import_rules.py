@@ -41,7 +41,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "options": {"errors"},
     "data.options": {"options"},
     "registry": {"errors", "options", "data.options"},
-    "recipe": {"errors", "options", "data.options", "registry"},
+    "tables": {"options", "data.options"},
+    "recipe": {"errors", "options", "registry", "tables"},
     "models": PART,
     "objectives": PART,
     "penalties": PART,
@@ -51,8 +52,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "generator_file": PART,  # a trained generator is its component and its options; no training needed to load it
     "metrics": {*PART, "data", "grid", "recipe"},
     "cluster": {*BASE, "recipe"},
-    "training": {*PART, "data", "objectives", "penalties", "generator_file", "grid", "metrics", "recipe"},
-    "bench": {*PART, "data", "recipe", "training", "metrics"},  # measures what training does, from outside
+    "training": {*PART, "data", "objectives", "penalties", "generator_file", "grid", "metrics", "recipe", "tables"},
+    "bench": {*PART, "data", "recipe", "tables", "training", "metrics"},  # measures what training does, from outside
     "sampling": {*BASE, "generator_file", "grid", "training"},  # draws its latents as training does
     "cli": {*PART, "data", "recipe", "training", "metrics", "cluster", "bench", "sampling", "generator_file", "grid"},
 }
@@ -67,7 +68,7 @@ ONLY_THERE = {
 """Libraries that only these know."""
 
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdataset", "safetensors", "torch_fidelity"}
-LIGHT = {"", "__main__", "cli", "errors", "options", "data.options", "registry", "recipe"}
+LIGHT = {"", "__main__", "cli", "errors", "options", "data.options", "registry", "tables", "recipe"}
 """Modules that `ganforge --help` or a check of recipes imports: nothing heavy at their top level."""
 
 

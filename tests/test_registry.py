@@ -10,8 +10,9 @@ import pytest
 
 from ganforge.errors import PluginError, RegistryError
 from ganforge.options import OptionsModel
-from ganforge.recipe import PLACES, DataTable, OptimizerTable, PenaltyTable
+from ganforge.recipe import PLACES
 from ganforge.registry import Kind, Registry, load_plugins, register
+from ganforge.tables import DataTable, OptimizerTable, PenaltyTable
 
 
 @pytest.fixture

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from ganforge.cli.bench_data import bench_data
 from ganforge.cli.recipes import Overrides
 
 app = typer.Typer(name="bench", no_args_is_help=True, help="Measure training and data on this hardware.")
+app.command("data")(bench_data)
 
 
 @app.command()

@@ -1,16 +1,20 @@
 """`ganforge bench data`: how fast each reader is on the user's own shards."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ganforge.cli.data import CACHE, CacheDir
 
+if TYPE_CHECKING:
+    from ganforge.data.dataset import Dataset
+    from ganforge.data.options import LoaderOptions
+
 
 def bench_data(
     target: Annotated[str, typer.Argument(help="A recipe, a packed folder, tars, or urls of shards.")],
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a batch; a recipe's own by default.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=0, help="Samples in a batch; 0 for the recipe's own, or 128.")] = 0,
     seconds: Annotated[float, typer.Option(min=0.1, help="How long to measure each reader.")] = 3.0,
     device: Annotated[str, typer.Option(help="cpu or cuda; by default the accelerator if there is one.")] = "",
     cache_dir: CacheDir = CACHE,
@@ -41,8 +45,10 @@ def bench_data(
             rows,
             f"{result.start_seconds:.2f} s",
         )
-    console = Console(highlight=False, width=None)
-    console.print(f"{target}: {len(dataset):,} samples, {dataset.spec}, codec {dataset.codec}; batch {batch} on {place}")
+    console = Console(highlight=False)
+    console.print(
+        f"{target}: {len(dataset):,} samples, {dataset.spec}, codec {dataset.codec}; batch {batch} on {place}"
+    )
     console.print(table)
     for reason in reasons:
         console.print(reason, style="dim", markup=False)
@@ -51,9 +57,8 @@ def bench_data(
     loader.close()
 
 
-def _open(target: str, cache: Path):  # noqa: ANN202 - a dataset, options or None, and a batch size or 0
-    """What a recipe or a place names."""
-    from ganforge.data.options import LoaderOptions
+def _open(target: str, cache: Path) -> "tuple[Dataset, LoaderOptions | None, int]":
+    """What a recipe or a place names, its options of reading, and its batch size, 0 without a recipe."""
     from ganforge.data.shards import shards
 
     if not target.endswith(".toml"):
@@ -62,8 +67,7 @@ def _open(target: str, cache: Path):  # noqa: ANN202 - a dataset, options or Non
     from ganforge.registry import register
 
     recipe = load(target)
-    dataset = component_of(register.dataset, recipe.data).build(recipe.data, cache_dir=cache)
-    options = LoaderOptions(**{name: getattr(recipe.data, name) for name in LoaderOptions.model_fields})
-    return dataset, options.model_copy(update={"reader": "auto"}), recipe.training.batch_size
-
-
+    component = component_of(register.dataset, recipe.data)
+    own = component.options(**{name: getattr(recipe.data, name) for name in component.options.model_fields})
+    dataset = component.build(own, cache_dir=cache)
+    return dataset, recipe.loader.model_copy(update={"reader": "auto"}), recipe.training.batch_size

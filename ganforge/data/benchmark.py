@@ -70,9 +70,7 @@ def bench_reader(
         DataError: it cannot read the dataset.
     """
     began = time.perf_counter()
-    loader = Loader(
-        dataset, batch_size=batch_size, options=options, reader=reader, device=device, cache_dir=cache_dir
-    )
+    loader = Loader(dataset, batch_size=batch_size, options=options, reader=reader, device=device, cache_dir=cache_dir)
     loader.next()
     start = time.perf_counter() - began
 
@@ -119,5 +117,3 @@ def _rate(step: Callable[[], None], seconds: float, device: torch.device) -> tup
 def _wait_for(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-

@@ -183,6 +183,18 @@ class Loader:
         """Host time spent waiting for data so far."""
         return self._wait + (self._prefetcher.wait_seconds if self._prefetcher else 0.0)
 
+    def remedy(self) -> str:
+        """What helps when steps wait for data too long, for the trainer's warning."""
+        if self.choice.reader == "device":
+            return "the data is on the device already; look elsewhere"
+        if not self._is_local:
+            return "shards come too slowly: copy them to a local disk, or raise data.cache_limit_gb or data.workers"
+        if self.choice.reader == "webdataset":
+            return "pack the source with `ganforge data pack`: shards with an index are read many times faster"
+        if self.choice.reader == "encoded":
+            return "set data.reader = 'host', pack smaller pictures with --codec raw, or raise data.workers"
+        return "set data.reader = 'device' if it fits, or raise data.prefetch and data.workers"
+
     def unreadable(self) -> list[str]:
         """Key and reason of each sample that was replaced so far."""
         return self._problems()

@@ -96,9 +96,7 @@ class OpenShard:
         if table is None:
             samples = parse_idx(text, str(path))
             if len(samples) != self.count:
-                raise DataError(
-                    f"{path}: lists {len(samples)} samples, the manifest says {self.count}; pack again"
-                )
+                raise DataError(f"{path}: lists {len(samples)} samples, the manifest says {self.count}; pack again")
             places = [(sample, picture_member(sample, self._image_key)) for sample in samples]
             offsets = np.array([sample[n].offset if n >= 0 else 0 for sample, n in places], dtype=np.int64)
             sizes = np.array([sample[n].size if n >= 0 else 0 for sample, n in places], dtype=np.int64)

@@ -11,8 +11,9 @@ from ganforge.data.loader import Loader
 from ganforge.errors import Problem, RecipeError
 from ganforge.metrics.evaluator import Evaluator
 from ganforge.objectives import Objective
-from ganforge.recipe import ComponentTable, Recipe
+from ganforge.recipe import Recipe
 from ganforge.registry import Kind, register
+from ganforge.tables import ComponentTable
 from ganforge.training import performance
 from ganforge.training.ema import AveragedGenerator
 from ganforge.training.engine import make_engine

@@ -118,11 +118,10 @@ class ZeroEngine(Engine):
     def piece(self, is_last: bool) -> Iterator[None]:
         """`no_sync` raises where gradients are sharded; the boundary is right on all stages."""
         self._engine.set_gradient_accumulation_boundary(is_last)
-        self._has_entered = False
         yield
 
     def train_forward(self, *inputs: Any) -> Tensor:
-        """The first forward of a piece enters through the engine, which prepares its backward once; the others do not.
+        """The first forward before a backward enters through the engine, which prepares its backward once; the others do not.
 
         A forward whose input gradients are wanted (R1) must not: taking them would start the engine's backward.
         """
@@ -135,6 +134,7 @@ class ZeroEngine(Engine):
     def backward(self, loss: Tensor) -> None:
         """Accelerate's would step the optimizer as well, in every piece."""
         assert self._has_entered, "a loss without a forward of its player that needs no input gradients"
+        self._has_entered = False
         self._engine.backward(loss)
 
     def step(self) -> None:

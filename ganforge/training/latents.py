@@ -75,9 +75,9 @@ def labels(
 def _send(values: np.ndarray, device: torch.device | str) -> Tensor:
     """To the device; through pinned memory to a GPU, since a copy from elsewhere may wait for it."""
     tensor = torch.from_numpy(values)
-    return (
-        tensor.pin_memory().to(device, non_blocking=True) if torch.device(device).type == "cuda" else tensor.to(device)
-    )
+    if torch.device(device).type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def _bits(seed: int, stream: str, turn: int, indices: range, dim: int) -> np.ndarray:

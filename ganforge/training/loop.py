@@ -197,7 +197,8 @@ def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> N
         return
     run.share_running_statistics()
     figures = run.evaluator(lambda indices: run.sample("evaluation", indices))
-    run.figures, run.figures_step = figures, run.step
+    run.figures = {name: value for name, value in figures.items() if name != "seconds"}
+    run.figures_step = run.step
     better = run.evaluator.better()
     name = run.recipe.evaluation.best or next(iter(better))
     sign = 1 if better[name] == "higher" else -1

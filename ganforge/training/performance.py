@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ganforge.penalties import Penalty
-from ganforge.recipe import PerformanceTable
+from ganforge.tables import PerformanceTable
 
 
 def choose_kernels(table: PerformanceTable) -> None:

@@ -168,8 +168,8 @@ def _check_layouts(run: Run, checkpoint: Checkpoint) -> None:
         before, now = checkpoint.state["layouts"][player.role], player.engine.layout
         if before != now:
             raise CheckpointError(
-                f"{checkpoint.path}: the {player.role}'s optimizer state was saved as '{before}', but this run keeps it as "
-                f"'{now}'; start it as it was started, or begin a new run with --init-from"
+                f"{checkpoint.path}: the {player.role}'s optimizer state was saved as '{before}', this run keeps it "
+                f"as '{now}'; start it as it was started, or begin a new run with --init-from"
             )
 
 

@@ -8,10 +8,10 @@ from rich.console import Console
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
 from ganforge.recipe import Recipe, dump
+from ganforge.training.checkpoint import Checkpoint, torn_checkpoints
 from ganforge.training.loop import train
 from ganforge.training.parallel_checks import lost_ranks_named
 from ganforge.training.progress import ProgressDisplay
-from ganforge.training.checkpoint import Checkpoint, torn_checkpoints
 from ganforge.training.resume import Resume, check_same_run, find_checkpoint, newest_checkpoint
 from ganforge.training.run import Run
 from ganforge.training.saving import restore, restore_weights

@@ -68,7 +68,8 @@ def _make_replicated(precision: str, world_size: int) -> Accelerator:
         raise LaunchError(f"training.precision = '{precision}': {error}") from error
     if accelerator.mixed_precision == "fp16" and accelerator.device.type == "cpu":
         raise LaunchError(
-            "training.precision: fp16 needs a GPU, since on a CPU accelerate leaves out the gradient scaler; use bf16 or no"
+            "training.precision: fp16 needs a GPU, since on a CPU accelerate leaves out its gradient scaler; "
+            "use bf16 or no"
         )
     accelerator.ddp_handler = cast(Any, _OwnBuffers())  # it takes no subclasses as a handler
     return accelerator

@@ -21,18 +21,18 @@ from typing import Any
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
-import numpy as np
-import torch
-from PIL import Image, ImageOps
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from PIL import Image, ImageOps  # noqa: E402
 
-from ganforge.data.loader import Loader
-from ganforge.data.manifest import load_manifest
-from ganforge.data.options import ReaderName
-from ganforge.data.order import Order
-from ganforge.data.pack import pack
-from ganforge.data.plan import PackOptions
-from ganforge.data.shards import open_folder
-from ganforge.data.sources.folder import FolderSource
+from ganforge.data.loader import Loader  # noqa: E402
+from ganforge.data.manifest import load_manifest  # noqa: E402
+from ganforge.data.options import ReaderName  # noqa: E402
+from ganforge.data.order import Order  # noqa: E402
+from ganforge.data.pack import pack  # noqa: E402
+from ganforge.data.plan import PackOptions  # noqa: E402
+from ganforge.data.shards import open_folder  # noqa: E402
+from ganforge.data.sources.folder import FolderSource  # noqa: E402
 
 BATCH = 128
 SIZE = 64

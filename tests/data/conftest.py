@@ -11,8 +11,8 @@ from PIL import Image
 from ganforge.data.manifest import Manifest
 from ganforge.data.pack import pack
 from ganforge.data.plan import PackOptions
-from ganforge.data.shards import open_folder
 from ganforge.data.sharddataset import ShardDataset
+from ganforge.data.shards import open_folder
 from ganforge.data.sources.arrays import ArraySource
 from ganforge.data.sources.folder import FolderSource
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,6 +37,12 @@ def damage(folder: Path, every: int, extension: str) -> list[int]:
                     damaged.append(number)
                 number += 1
     return damaged
+
+
+def read_batches(folder: Path, count: int, **options: Any) -> None:
+    loader = Loader(open_folder(folder), **options)
+    for _ in range(count):
+        loader.next()
 
 
 CASES = [("raw_folder", "npy", reader) for reader in ("device", "host", "raw")]
@@ -74,9 +81,7 @@ def test_too_many_corrupt_samples_stop_the_run(reader: str, jpeg_folder: Path, t
     folder = copy_of(jpeg_folder, tmp_path / "copy")
     damage(folder, 10, "jpg")
     with pytest.raises(DataError, match=r"shard-\d+\.tar: \d+\.jpg.*unreadable samples.*max_corrupt = 0\.05.*verify"):
-        loader = Loader(open_folder(folder), batch_size=50, reader=reader, max_corrupt=0.05, cache_dir=tmp_path)
-        for _ in range(6):
-            loader.next()
+        read_batches(folder, 6, batch_size=50, reader=reader, max_corrupt=0.05, cache_dir=tmp_path)
 
 
 def test_no_corrupt_sample_is_allowed_at_zero(jpeg_folder: Path, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import webdataset
 from conftest import encoded, read_all, smooth_pictures
+from webdataset.writer import ShardWriter, TarWriter
 
 from ganforge.data.loader import Loader
 from ganforge.data.shards import open_shards
@@ -22,14 +22,14 @@ from ganforge.registry import register
 ROWS = smooth_pictures(60, 24)
 
 
-def shards(path: str, cache: Path, **options: object):  # noqa: ANN201
+def shards(path: str, cache: Path, **options: object):
     return register.dataset.get("shards").factory(cache, path=path, **options)
 
 
 def stock(folder: Path, extension: str = "png", label: str = "cls") -> Path:
     """Three shards by webdataset's own ShardWriter."""
     folder.mkdir(parents=True)
-    with webdataset.ShardWriter(str(folder / "%06d.tar"), maxcount=20, verbose=0) as sink:
+    with ShardWriter(str(folder / "%06d.tar"), maxcount=20, verbose=0) as sink:
         for number, row in enumerate(ROWS):
             sample: dict[str, object] = {"__key__": f"sample{number:04d}"}
             if extension == "npy":
@@ -96,13 +96,13 @@ def test_indexing_happens_once_and_again_when_a_shard_changes(tmp_path: Path) ->
 
 
 def test_the_key_of_the_picture_can_be_named(tmp_path: Path) -> None:
-    with webdataset.TarWriter(str(tmp_path / "x.tar")) as sink:
+    with TarWriter(str(tmp_path / "x.tar")) as sink:
         for number in range(4):
             small, large = encoded(ROWS[number][:8, :8]), encoded(ROWS[number])
             sink.write({"__key__": f"{number}", "lowres.png": small, "full.png": large})
     assert shards(str(tmp_path / "x.tar"), tmp_path / "c", image_key="full.png").spec.shape == (3, 24, 24)
     assert shards(str(tmp_path / "x.tar"), tmp_path / "c", image_key="lowres.png").spec.shape == (3, 8, 8)
-    with pytest.raises(DataError, match="set data.image_key"):
+    with pytest.raises(DataError, match=r"set data\.image_key"):
         shards(str(tmp_path / "x.tar"), tmp_path / "c", image_key="none.png")
 
 
@@ -145,7 +145,7 @@ def test_hostile_members_are_refused_and_nothing_is_written(tmp_path: Path) -> N
 )
 def test_labels_that_are_none_are_refused_with_shard_and_key(text: str, message: str, tmp_path: Path) -> None:
     extension = "cls" if text.startswith("b") else "json"
-    with webdataset.TarWriter(str(tmp_path / "x.tar")) as sink:
+    with TarWriter(str(tmp_path / "x.tar")) as sink:
         sink.write({"__key__": "first", "png": encoded(ROWS[0]), extension: text.encode()})
     with pytest.raises(DataError, match=rf"x\.tar: first\.{extension}.*{message}"):
         shards(str(tmp_path / "x.tar"), tmp_path / "cache")
@@ -224,7 +224,7 @@ def test_the_stream_refuses_a_truncated_shard_instead_of_losing_it(tmp_path: Pat
 
 
 def test_the_stream_skips_and_names_unreadable_samples(tmp_path: Path) -> None:
-    with webdataset.TarWriter(str(tmp_path / "x.tar")) as sink:
+    with TarWriter(str(tmp_path / "x.tar")) as sink:
         for number, row in enumerate(ROWS):
             sink.write({"__key__": f"s{number}", "png": encoded(row) if number != 30 else b"nonsense"})
     dataset = shards(str(tmp_path / "x.tar"), tmp_path / "cache", stream=True)
@@ -234,9 +234,7 @@ def test_the_stream_skips_and_names_unreadable_samples(tmp_path: Path) -> None:
     assert any("s30" in line for line in loader.unreadable())
     loader.close()
     with pytest.raises(DataError, match="s30"):
-        strict = Loader(dataset, batch_size=30, reader="webdataset", max_corrupt=0.0, cache_dir=tmp_path)
-        for _ in range(3):
-            strict.next()
+        batches(dataset, tmp_path, 5, max_corrupt=0.0)
 
 
 def test_packed_shards_can_be_streamed_too(raw_folder: Path, tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ RANK = textwrap.dedent("""
     from ganforge.data.loader import Loader
     from ganforge.data.readers import host
     from ganforge.data.shards import open_folder
-    folder, cache, rank, world, delay = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
+    folder, cache, rank, world = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    delay = float(sys.argv[5])
     host._BLOCK_BYTES = 100_000
     dataset = open_folder(Path(folder))
     read, count = dataset.read, 0
@@ -105,14 +106,14 @@ MEMORY = textwrap.dedent("""
     def memory():
         lines = open("/proc/self/smaps_rollup").read().splitlines()
         return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
-    # Imports, allocator and threads are not the data: warm them up on a small set first.
-    small = Loader(open_folder(Path(sys.argv[2])), batch_size=128, reader=sys.argv[3], cache_dir=Path(sys.argv[4]))
+    # Imports, threads and the float batches are not the data: warm them up on a small set first.
+    small = Loader(open_folder(Path(sys.argv[2])), batch_size=16, reader=sys.argv[3], cache_dir=Path(sys.argv[4]))
     for _ in range(100):
         small.next()
     small.close(); del small
     before = memory()
-    loader = Loader(open_folder(Path(sys.argv[1])), batch_size=128, reader=sys.argv[3], cache_dir=Path(sys.argv[4]))
-    for _ in range(len(loader.dataset) // 128 + 1):
+    loader = Loader(open_folder(Path(sys.argv[1])), batch_size=16, reader=sys.argv[3], cache_dir=Path(sys.argv[4]))
+    for _ in range(len(loader.dataset) // 16 + 1):
         batch = loader.next()
     del batch
     Path(sys.argv[5]).touch()
@@ -125,7 +126,9 @@ MEMORY = textwrap.dedent("""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("reader", "codec", "ranks"), [("device", "raw", 1), ("device", "jpeg", 1), ("host", "jpeg", 2)])
+@pytest.mark.parametrize(
+    ("reader", "codec", "ranks"), [("device", "raw", 1), ("device", "jpeg", 1), ("host", "jpeg", 2)]
+)
 def test_a_resident_set_adds_its_decoded_size_per_node_and_ten_percent(
     reader: str, codec: str, ranks: int, tmp_path: Path
 ) -> None:

@@ -1,9 +1,13 @@
 """All readers, ranks and restarts give the same batches, full ones, for ever."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +17,7 @@ from conftest import read_all, smooth_pictures
 from ganforge.data.loader import Batch, Loader
 from ganforge.data.manifest import Manifest
 from ganforge.data.options import LoaderOptions
+from ganforge.data.readers import choose as module
 from ganforge.data.shards import open_folder
 from ganforge.data.transform import uniform
 from ganforge.errors import DataError
@@ -22,7 +27,7 @@ READERS = ["device", "host", "raw", "encoded"]
 AUGMENTED = {"flip": True, "crop": 3, "rotate": 10.0}
 
 
-def batches(folder: Path, cache: Path, count: int = 12, start: int = 0, **options: object) -> list[Batch]:
+def batches(folder: Path, cache: Path, count: int = 12, start: int = 0, **options: Any) -> list[Batch]:
     loader = Loader(open_folder(folder), cache_dir=cache, **{"batch_size": 48, **options})  # type: ignore[arg-type]
     loader.seek(start)
     found = [loader.next() for _ in range(count)]
@@ -41,7 +46,7 @@ def assert_same(left: list[Batch], right: list[Batch]) -> None:
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("options", [{}, AUGMENTED, {"window": 2}], ids=["plain", "augmented", "windowed"])
 def test_every_reader_gives_the_same_batches(
-    reader: str, options: dict[str, object], raw_folder: Path, tmp_path: Path
+    reader: str, options: dict[str, Any], raw_folder: Path, tmp_path: Path
 ) -> None:
     assert_same(
         batches(raw_folder, tmp_path, reader=reader, workers=3, **options),
@@ -59,9 +64,7 @@ def test_every_reader_of_encoded_shards_gives_the_same_batches(reader: str, jpeg
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("ranks", [2, 3, 8, 16])
-def test_ranks_put_together_give_the_batches_of_one(
-    reader: str, ranks: int, raw_folder: Path, tmp_path: Path
-) -> None:
+def test_ranks_put_together_give_the_batches_of_one(reader: str, ranks: int, raw_folder: Path, tmp_path: Path) -> None:
     alone = batches(raw_folder, tmp_path, 7, reader="raw", **AUGMENTED)
     options = {"reader": reader, "world_size": ranks, "workers": 1, **AUGMENTED}
     parts = [batches(raw_folder, tmp_path, 7, rank=rank, **options) for rank in range(ranks)]
@@ -131,7 +134,9 @@ def test_half_of_the_pictures_are_flipped_and_it_depends_on_the_position_only(ra
     assert np.array_equal(np.array(is_flipped), uniform(0, np.arange(len(is_flipped)), 1) < 0.5)
 
 
-def test_shifts_reach_as_far_as_asked_and_no_farther(tmp_path: Path, packed: Callable[..., tuple[Path, Manifest]]) -> None:
+def test_shifts_reach_as_far_as_asked_and_no_farther(
+    tmp_path: Path, packed: Callable[..., tuple[Path, Manifest]]
+) -> None:
     rows = np.zeros((64, 17, 17, 1), np.uint8)
     rows[:, 8, 8] = 255
     folder, _ = packed(rows)
@@ -176,10 +181,12 @@ def test_waiting_for_data_is_measured(raw_folder: Path, tmp_path: Path, monkeypa
     for _ in range(3):
         loader.next()
     assert 0.25 < loader.wait_seconds < 0.6
+    assert "data.workers" in loader.remedy()
     loader.close()
 
 
 def test_a_slow_step_hides_reading(raw_folder: Path, tmp_path: Path) -> None:
+    others = set(threading.enumerate())
     loader = Loader(open_folder(raw_folder), batch_size=64, reader="encoded", cache_dir=tmp_path)
     loader.next()
     before = loader.wait_seconds
@@ -188,7 +195,7 @@ def test_a_slow_step_hides_reading(raw_folder: Path, tmp_path: Path) -> None:
         loader.next()
     assert loader.wait_seconds - before < 0.05
     loader.close()
-    assert not [t for t in threading.enumerate() if t.name.startswith("ganforge-data")], "threads outlive the loader"
+    assert set(threading.enumerate()) <= others, "threads outlive the loader"
 
 
 def test_closing_and_failing_leave_no_thread_writing(raw_folder: Path, tmp_path: Path) -> None:
@@ -222,12 +229,39 @@ def test_digits_are_real_and_packed_once(tmp_path: Path) -> None:
     again = make(tmp_path, size=32)
     assert again.digest == dataset.digest
     assert (tmp_path / "digits-32" / "dataset.json").stat().st_mtime_ns == stamp
-    from sklearn.datasets import load_digits
+    from sklearn import datasets
+
+    load_digits: Any = datasets.load_digits
 
     assert np.array_equal(dataset.labels, load_digits().target)
     rows = read_all(dataset)[:, :, :, 0].astype(float)
     small = rows.reshape(-1, 8, 4, 8, 4).mean(axis=(2, 4)) / 255 * 16
     assert np.corrcoef(small.ravel(), load_digits().images.ravel())[0, 1] > 0.97
+
+
+def test_auto_weighs_size_against_memory_and_device(
+    raw_folder: Path, jpeg_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chosen(folder: Path, size: float, memory: float) -> str:
+        dataset = open_folder(folder)
+        monkeypatch.setattr(type(dataset), "decoded_bytes", property(lambda self: int(size)))
+        monkeypatch.setattr(module, "available_memory", lambda: int(memory))
+        monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=1e12))
+        return module.choose(dataset, "auto", torch.device("cpu"), tmp_path).reader
+
+    assert chosen(raw_folder, 1e6, 16e9) == "device"
+    assert chosen(raw_folder, 40e9, 16e9) == "raw"
+    assert chosen(jpeg_folder, 4e9, 16e9) == "host"
+    assert chosen(jpeg_folder, 40e9, 16e9) == "encoded"
+
+
+def test_importing_the_datasets_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, ganforge.data.shards, ganforge.data.digits, ganforge.data.synthetic, ganforge.data.options\n"
+        "heavy = {'torch', 'webdataset', 'cv2', 'simplejpeg', 'obstore', 'sklearn', 'accelerate'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_options_of_a_recipe_are_checked() -> None:

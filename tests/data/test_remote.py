@@ -103,7 +103,9 @@ def test_no_server_at_all_is_an_error(tmp_path: Path) -> None:
 
 
 def test_training_from_a_url_gives_the_batches_of_the_folder(server: FaultyServer, tmp_path: Path) -> None:
-    for name, fault in zip(["shard-000000.tar", "shard-000001.tar", "dataset.json"], ["cut", "503", "503"], strict=True):
+    for name, fault in zip(
+        ["shard-000000.tar", "shard-000001.tar", "dataset.json"], ["cut", "503", "503"], strict=True
+    ):
         server.faults[name].append(fault)
     remote = open_remote(server.url, tmp_path, QUICK)
     local = open_folder(server.folder)
@@ -210,6 +212,7 @@ def ranks(url: str, cache: Path, count: int, silence: float = 5, reader: str = "
     ]
 
 
+@pytest.mark.slow
 def test_one_rank_of_a_node_fetches_each_shard(server: FaultyServer, tmp_path: Path) -> None:
     processes = ranks(server.url, tmp_path, 3)
     for process in processes:

@@ -7,6 +7,7 @@ import struct
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ from PIL import Image
 
 from ganforge.data.pack import pack
 from ganforge.data.plan import PackOptions
-from ganforge.data.shards import open_folder
 from ganforge.data.sharddataset import ShardDataset
+from ganforge.data.shards import open_folder
 from ganforge.data.sources.base import Source
 from ganforge.data.sources.open import open_source
 from ganforge.errors import DataError
@@ -70,7 +71,8 @@ def test_the_zip_of_stylegan(labelled: bool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz"])
 def test_a_tar_of_pictures(suffix: str, tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / f"x{suffix}", "w:" + suffix.rpartition(".")[2].replace("tar", "")) as tar:
+    mode: Any = "w:" + suffix.rpartition(".")[2].replace("tar", "")
+    with tarfile.open(tmp_path / f"x{suffix}", mode) as tar:
         for number, row in enumerate(ROWS):
             data = encoded(row)
             info = tarfile.TarInfo(f"./{'b' if number % 2 else 'a'}/my picture {number:02d}.png")
@@ -106,7 +108,7 @@ def test_arrays(layout: str, tmp_path: Path) -> None:
 
 def test_arrays_of_floats_and_pickles_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "f.npy", ROWS / 255)
-    with pytest.raises(DataError, match="float64 .* must be uint8"):
+    with pytest.raises(DataError, match=r"float64 .* must be uint8"):
         source(tmp_path / "f.npy", tmp_path)
     np.save(tmp_path / "o.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(DataError, match="cannot be read"):
@@ -207,7 +209,10 @@ def test_torchvision_celeba_with_its_usual_crop(tmp_path: Path, monkeypatch: pyt
 def test_torchvision_lsun(tmp_path: Path) -> None:
     lmdb = pytest.importorskip("lmdb")
     for name in ("bedroom_train", "church_outdoor_train"):
-        with lmdb.open(str(tmp_path / f"{name}_lmdb"), map_size=2**24) as environment, environment.begin(write=True) as t:
+        with (
+            lmdb.open(str(tmp_path / f"{name}_lmdb"), map_size=2**24) as environment,
+            environment.begin(write=True) as t,
+        ):
             for number, row in enumerate(ROWS[:4]):
                 t.put(f"{number:08d}".encode(), encoded(row))
     text = f"torchvision:LSUN?root={tmp_path}&classes=bedroom_train,church_outdoor_train"

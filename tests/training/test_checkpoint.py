@@ -94,7 +94,7 @@ def test_opening_a_hostile_checkpoint_runs_no_code(tmp_path, monkeypatch):
         with pytest.raises(CheckpointError, match=f"{name}.pt: cannot be read as plain"):
             Checkpoint(path).plain(name)
     (path / "generator.safetensors").write_bytes(pickle.dumps(Hostile()))
-    with pytest.raises(CheckpointError, match="generator.safetensors: cannot be read"):
+    with pytest.raises(CheckpointError, match=r"generator\.safetensors: cannot be read"):
         Checkpoint(path).tensors("generator")
     assert not (tmp_path / "hostile-code-ran").exists()
 
@@ -119,7 +119,7 @@ def test_a_changed_recipe_is_shown_and_refused_unless_allowed(make_recipe, train
         train_silently(make_recipe(generator={"width": 24}))
     assert "tiny: generator.width: was 16, is now 24" in str(error.value)
     assert "--allow-changed" in str(error.value)
-    with pytest.raises(RecipeError, match=r"training.batch_size: was 32, is now 16"):
+    with pytest.raises(RecipeError, match=r"training\.batch_size: was 32, is now 16"):
         train_silently(make_recipe(training={"batch_size": 16}))
     assert (
         train_silently(

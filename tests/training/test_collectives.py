@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
-from training.ways import DDP, ZERO, launch_two
 
 from ganforge.recipe import dump, load
 from ganforge.training.run import Run
+from training.ways import DDP, ZERO, launch_two, needs_deepspeed
 
 PICTURES = {
     "data": {"name": "digits", "size": 16},
@@ -61,18 +61,18 @@ def test_gradients_of_a_network_of_several_buckets_are_sent_once_too(make_recipe
         assert sum(elements for _, elements in calls) == parameters
 
 
+@needs_deepspeed
 @pytest.mark.slow
 def test_zero_0_sends_what_ddp_sends(make_recipe, tmp_path):
-    pytest.importorskip("deepspeed")
     for parameters, calls in sent(make_recipe(**PICTURES), tmp_path, ZERO[0]).values():
         assert calls == [["gloo:all_reduce", parameters]]
 
 
+@needs_deepspeed
 @pytest.mark.slow
 @pytest.mark.parametrize(("stage", "pieces", "reductions"), [(1, 1, 1), (1, 2, 1), (2, 1, 1), (2, 2, 2)])
 def test_zero_1_and_2_send_gradients_a_norm_and_the_new_weights(make_recipe, tmp_path, stage, pieces, reductions):
     """Stage 2 keeps no whole gradients from piece to piece, so it must send those of every piece."""
-    pytest.importorskip("deepspeed")
     training = {**PICTURES["training"], "discriminator_micro_batches": pieces, "generator_micro_batches": pieces}
     for parameters, calls in sent(make_recipe(**{**PICTURES, "training": training}), tmp_path, ZERO[stage]).values():
         gathered, norm, *gradients = calls

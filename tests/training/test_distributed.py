@@ -14,9 +14,7 @@ import torch
 from accelerate import debug_launcher
 from accelerate.state import AcceleratorState
 from rich.console import Console
-
 from same_run import assert_same_run, figures
-from training.test_reproducible import RANDOM
 
 from ganforge.recipe import Recipe, dump, load
 from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
@@ -24,6 +22,7 @@ from ganforge.training.loop import train
 from ganforge.training.progress import ProgressDisplay
 from ganforge.training.run import Run
 from ganforge.training.session import run_session
+from training.test_reproducible import RANDOM
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from training.ways import DDP, ZERO, assert_close, assert_equal, on_two, outcome
 
 from ganforge.training.rank_batch_norm import RankBatchNorm
-
-pytest.importorskip("deepspeed")
+from training.ways import DDP, ZERO, assert_close, assert_equal, needs_deepspeed, on_two, outcome
 
 PICTURES = {
     "data": {"name": "digits", "size": 16},
@@ -36,6 +34,7 @@ def ddp_pictures(tmp_path_factory):
     return get
 
 
+@needs_deepspeed
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", [0, 1, 2])
 def test_zero_trains_bit_for_bit_what_ddp_trains(make_recipe, ddp_pictures, tmp_path, stage):
@@ -49,9 +48,7 @@ def test_zero_trains_bit_for_bit_what_ddp_trains(make_recipe, ddp_pictures, tmp_
 
 WAYS = [
     pytest.param(DDP, id="ddp"),
-    pytest.param(ZERO[0], id="zero0", marks=pytest.mark.slow),
-    pytest.param(ZERO[1], id="zero1", marks=pytest.mark.slow),
-    pytest.param(ZERO[2], id="zero2", marks=pytest.mark.slow),
+    *(pytest.param(ZERO[stage], id=f"zero{stage}", marks=[pytest.mark.slow, needs_deepspeed]) for stage in (0, 1, 2)),
 ]
 
 
@@ -92,6 +89,16 @@ def test_sync_batch_norm_sees_the_global_batch_on_cpus_too(make_recipe, tmp_path
     local = on_two(make_recipe(**table, name="local"), Path(tmp_path / "local"), environment)
     with pytest.raises(AssertionError):  # each rank's own statistics are another training
         assert_close(local[0], alone, rtol=2e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("environment", WAYS[:3:2])
+def test_fakes_of_one_turn_may_be_learned_from_in_the_next(make_recipe, tmp_path, environment):
+    """`performance.reuse_fakes`: the generator's forward then lies in the discriminator's turn."""
+    recipe = make_recipe(**POINTS, optimizer=SGD, performance={"reuse_fakes": True})
+    two = on_two(recipe, tmp_path / "two", environment)
+    assert_equal(two[0], two[1])
+    table = {**POINTS, "optimizer": SGD, "performance": {"reuse_fakes": True}}
+    assert_close(two[0], outcome(make_recipe(**table, name="alone")), rtol=2e-4, atol=2e-6)
 
 
 def test_rank_batch_norm_has_the_names_that_checkpoints_know():

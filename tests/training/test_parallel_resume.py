@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from same_run import assert_equal as assert_same_state
 from same_run import assert_same_run
-from training.ways import DDP, ZERO, launch_two
 
 from ganforge.errors import CheckpointError
 from ganforge.recipe import dump, load
 from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.training.session import run_session
+from training.ways import DDP, ZERO, launch_two, needs_deepspeed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, needs_deepspeed]
 
 TABLE = {
     "data": {"name": "digits", "size": 16},
@@ -51,7 +51,6 @@ def forget_after(folder: Path, step: int) -> None:
 
 @pytest.mark.parametrize("stage", [1, 2])
 def test_n_steps_and_m_more_equal_n_plus_m_with_sharded_optimizers(make_recipe, tmp_path, stage):
-    pytest.importorskip("deepspeed")
     recipe = make_recipe(**TABLE)
     session(recipe, tmp_path, ZERO[stage])
     kept = tmp_path / "kept"
@@ -70,7 +69,6 @@ def test_n_steps_and_m_more_equal_n_plus_m_with_sharded_optimizers(make_recipe, 
 def test_a_sharded_checkpoint_is_refused_under_another_stage_way_or_number_of_ranks(
     make_recipe, tmp_path, train_silently
 ):
-    pytest.importorskip("deepspeed")
     recipe = make_recipe(**TABLE)
     session(recipe, tmp_path, ZERO[1])
     for environment, now in ((ZERO[2], "ZeRO 2 over 2 ranks"), (DDP, "whole")):
@@ -83,7 +81,6 @@ def test_a_sharded_checkpoint_is_refused_under_another_stage_way_or_number_of_ra
 
 
 def test_what_zero_0_saved_goes_on_under_ddp_and_in_one_process(make_recipe, tmp_path, train_silently):
-    pytest.importorskip("deepspeed")
     recipe = make_recipe(**TABLE)
     session(recipe, tmp_path, ZERO[0])
     forget_after(recipe.folder, 6)
@@ -93,7 +90,6 @@ def test_what_zero_0_saved_goes_on_under_ddp_and_in_one_process(make_recipe, tmp
 
 
 def test_weights_taken_over_by_a_sharded_run_are_not_undone_by_its_own_copy(make_recipe, tmp_path, train_silently):
-    pytest.importorskip("deepspeed")
     source = make_recipe(**TABLE, name="source")
     train_silently(source)
     still = {"optimizer": {role: {"name": "sgd", "lr": 1e-12} for role in ("generator", "discriminator")}}

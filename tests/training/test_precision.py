@@ -35,6 +35,11 @@ def test_the_resting_player_computes_in_the_runs_precision_too(make_recipe):
     assert seen == [torch.bfloat16] * 2
 
 
+def test_auto_takes_the_precision_of_accelerates_config(make_recipe, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    assert Run.build(make_recipe()).accelerator.mixed_precision == "bf16"
+
+
 def test_fp16_on_a_cpu_would_train_without_its_scaler_and_is_refused(make_recipe, build_and_train):
     with pytest.raises(LaunchError, match="fp16 needs a GPU"):
         build_and_train(make_recipe(training={"precision": "fp16"}))

@@ -14,7 +14,6 @@ from same_run import assert_same_run, figures
 from ganforge.recipe import dump
 from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
 
-
 RANDOM = {
     "discriminator": {"name": "mlp", "width": 16, "dropout": 0.3},
     "augment": [{"name": "instance_noise", "sigma": 0.05}],

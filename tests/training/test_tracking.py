@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -50,18 +51,18 @@ def test_wandb_offline_gets_figures_pictures_tags_and_the_best_in_its_summary(ma
     (offline,) = (recipe.folder / "wandb").glob("offline-run-*")
     assert offline.name.endswith(run_id(recipe.folder))
     (log,) = offline.glob("*.wandb")
-    content = log.read_bytes()
-    for text in (b"gans", b"toys", b"tiny", b"generator/loss", b"best/modes", b"samples"):
-        assert text in content
+    wanted = (b"gans", b"toys", b"tiny", b"generator/loss", b"best/modes", b"samples")
+    deadline = time.monotonic() + 30  # W&B's own process may still be writing
+    while not all(text in log.read_bytes() for text in wanted) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [text for text in wanted if text not in log.read_bytes()] == []
     assert list((offline / "files" / "media" / "images").glob("samples_*.png"))
     # A resumed run is the same run to W&B.
     train_silently(
         make_recipe(
-            **{
-                "tracking": {"wandb": {"mode": "offline"}},
-                "training": {"steps": 3},
-                "evaluation": {"metrics": ["modes"], "num_fakes": 50},
-            }
+            tracking={"wandb": {"mode": "offline"}},
+            training={"steps": 3},
+            evaluation={"metrics": ["modes"], "num_fakes": 50},
         )
     )
     runs = list((recipe.folder / "wandb").glob("offline-run-*"))

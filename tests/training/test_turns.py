@@ -21,8 +21,13 @@ class LooksWithoutSaying(SeesReal):
     generator_sees_real = False
 
 
-register.objective("test-sees-real")(SeesReal)
-register.objective("test-looks-without-saying")(LooksWithoutSaying)
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+    """On a shelf of this test's own."""
+    register.objective.names()  # the built-ins stay where they are
+    monkeypatch.setattr(register.objective, "_components", dict(register.objective._components))
+    register.objective("test-sees-real")(SeesReal)
+    register.objective("test-looks-without-saying")(LooksWithoutSaying)
 
 
 def test_the_resting_player_keeps_no_gradients(make_recipe):

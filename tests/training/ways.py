@@ -4,9 +4,11 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from accelerate.state import AcceleratorState, PartialState
 from PIL import Image
@@ -17,6 +19,8 @@ from ganforge.recipe import Recipe, dump, load
 from ganforge.training.loop import train
 from ganforge.training.progress import ProgressDisplay
 from ganforge.training.run import Run
+
+needs_deepspeed = pytest.mark.skipif(find_spec("deepspeed") is None, reason="pip install 'ganforge[deepspeed]'")
 
 DDP = {"ACCELERATE_USE_CPU": "yes"}
 ZERO = {

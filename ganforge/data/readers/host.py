@@ -19,7 +19,7 @@ from ganforge.data.readers.base import Reader
 from ganforge.errors import DataError
 
 _BLOCK_BYTES = 64 * 2**20
-_PIECE = 256
+_PIECE = 64
 
 
 class HostReader(Reader):

@@ -1,0 +1,166 @@
+"""The files under launch/accelerate/ as a user starts them, and what becomes of a job whose rank dies."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from same_run import assert_same_run
+
+from ganforge.recipe import Recipe, dump
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "launch" / "accelerate").glob("*.yaml"))
+LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--quiet"]
+
+ON_A_CPU = {
+    "cpu1": ("1 process on cpu, precision no", {}),
+    "cpu2": ("2 processes on cpu, precision no", {"ACCELERATE_USE_CPU": "true"}),
+    "cpu2-bf16": ("2 processes on cpu, precision bf16", {"ACCELERATE_USE_CPU": "true"}),
+    "zero1": ("2 processes on cpu, precision no", {}),
+    "zero2": ("2 processes on cpu, precision no", {}),
+    "zero2-file": ("2 processes on cpu, precision no", {}),
+}
+"""What a run under each file says first, and what must stand in the environment."""
+
+TABLE = {
+    "data": {"name": "digits", "size": 16},
+    "generator": {"name": "dcgan", "width": 4, "latent_dim": 8},
+    "discriminator": {"name": "dcgan", "width": 4},
+    "training": {"steps": 8, "batch_size": 8, "log_every": 2},
+    "checkpoint": {"every": 2, "keep_last": 10},
+    "penalties": [{"name": "r1", "gamma": 0.1}],
+}
+
+KILLER = '''
+import os, signal
+from pathlib import Path
+from torch import nn
+from ganforge.registry import register
+
+@register.augment("killer")
+class Killer(nn.Module):
+    """Kills rank 1 once, in the middle of a step.
+
+    Args:
+        spec: unused.
+        mark: a file; while it is there, nobody dies.
+    """
+
+    def __init__(self, spec, *, mark: str = "mark") -> None:
+        super().__init__()
+        self.mark = Path(mark)
+        self.calls = 0
+
+    def forward(self, samples):
+        self.calls += 1
+        if self.calls == 13 and os.environ.get("RANK") == "1" and not self.mark.exists():
+            self.mark.write_text("dead")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return samples
+'''
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", **more}
+
+
+def write(recipe: Recipe, folder: Path) -> Path:
+    path = folder / f"{recipe.name}.toml"
+    path.write_text(dump(recipe))
+    return path
+
+
+def test_every_way_that_a_cpu_can_run_is_started_by_a_test_and_the_rest_is_for_gpus():
+    assert {path.stem for path in FILES} == {*ON_A_CPU, "gpu1", "gpu2", "gpu2-fp16"}
+    for path in FILES:
+        config = yaml.safe_load(path.read_text())
+        assert f"launch/accelerate/{path.name}" in path.read_text(), "its first lines say how to use it"
+        assert config["num_processes"] == (1 if path.stem.endswith("1") and "zero" not in path.stem else 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ON_A_CPU)
+def test_a_launch_file_starts_what_it_says(make_recipe, tmp_path, name):
+    if "zero" in name:
+        pytest.importorskip("deepspeed")
+    first_line, variables = ON_A_CPU[name]
+    port = ["--main_process_port", "0"] if name != "cpu1" else []
+    done = subprocess.run(
+        [*LAUNCH, "--config_file", f"launch/accelerate/{name}.yaml", *port, "-m", "ganforge", "train",
+         str(write(make_recipe(**TABLE), tmp_path))],
+        env=environment(**variables), cwd=ROOT, capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"tiny: {first_line}" in done.stdout
+    lines = (tmp_path / "runs" / "tiny" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [2, 4, 6, 8]
+
+
+@pytest.fixture
+def deadly(make_recipe, tmp_path, monkeypatch):
+    """A recipe whose second rank is killed in its fourth step."""
+    (tmp_path / "killer_plugin.py").write_text(KILLER)
+    monkeypatch.syspath_prepend(tmp_path)
+    mark = tmp_path / "mark"
+
+    def make(name: str) -> Recipe:
+        augment = [{"name": "killer", "mark": str(mark)}]
+        return make_recipe(**TABLE, plugins=["killer_plugin"], augment=augment, name=name)
+
+    return make
+
+
+@pytest.mark.slow
+def test_when_a_rank_dies_the_others_say_so_in_one_line_and_end(deadly, tmp_path):
+    """Started one by one, as `srun python -m ganforge` does: nobody but the ranks themselves can notice."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "ganforge", "train", str(write(deadly("dying"), tmp_path))]
+    variables = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    variables |= {"ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(tmp_path)}
+    ranks = [
+        subprocess.Popen(
+            command, env=environment(**variables, RANK=rank, LOCAL_RANK=rank), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for rank in ("0", "1")
+    ]  # fmt: skip
+    assert ranks[1].wait(timeout=120) == -signal.SIGKILL
+    died = time.monotonic()
+    _, error = ranks[0].communicate(timeout=60)
+    assert time.monotonic() - died < 60
+    assert ranks[0].returncode == 2
+    (line,) = [line for line in error.splitlines() if line.startswith("ganforge: ")]
+    assert "rank 0 stops, since another rank has died" in line
+    assert "Traceback" not in error
+
+
+@pytest.mark.slow
+def test_a_launcher_with_restarts_goes_on_by_itself_after_a_rank_has_died(deadly, tmp_path):
+    recipe = deadly("dying")
+    done = subprocess.run(
+        [*LAUNCH, "--config_file", str(ROOT / "launch/accelerate/cpu2.yaml"), "--main_process_port", "0",
+         "--max_restarts", "2", "-m", "ganforge", "train", str(write(recipe, tmp_path))],
+        env=environment(ACCELERATE_USE_CPU="true", PYTHONPATH=str(tmp_path)),
+        cwd=tmp_path, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "mark").exists()
+    assert "resumed from" in done.stdout
+    unbroken = deadly("unbroken")  # the mark is there: nobody dies any more
+    done = subprocess.run(
+        [*LAUNCH, "--config_file", str(ROOT / "launch/accelerate/cpu2.yaml"), "--main_process_port", "0",
+         "-m", "ganforge", "train", str(write(unbroken, tmp_path))],
+        env=environment(ACCELERATE_USE_CPU="true", PYTHONPATH=str(tmp_path)),
+        cwd=tmp_path, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert_same_run(recipe.folder, unbroken.folder)
