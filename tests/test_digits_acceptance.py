@@ -31,8 +31,9 @@ def judge(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_digits32_makes_all_ten_digits_well_and_copies_none(judge, seed, tmp_path):
+    overrides = ["--set", f"seed={seed}", "--set", f"output={tmp_path}"]
     done = subprocess.run(
-        [sys.executable, "-m", "ganforge", "train", str(RECIPE), "--set", f"seed={seed}", "--set", f"output={tmp_path}"],
+        [sys.executable, "-m", "ganforge", "train", str(RECIPE), *overrides],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=590,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -1,11 +1,10 @@
 """One chunk of a pack: pictures in, a piece of a tar out. This is what worker processes run."""
 
-import io
+import tarfile
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from webdataset.writer import TarWriter
 
 from ganforge.data.pictures import BadPicture, Fit, encode, from_array, open_picture, to_pixels
 from ganforge.data.sources.base import Source
@@ -16,7 +15,14 @@ _KEPT_FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 
 
 class Job(NamedTuple):
-    """What a worker must know, the same for all chunks."""
+    """What a worker must know, the same for all chunks.
+
+    Attributes:
+        source: the pictures.
+        fit: how they become samples.
+        codec: how samples are stored.
+        keep: whether pictures that fit already stay untouched.
+    """
 
     source: Source
     fit: Fit
@@ -95,7 +101,7 @@ def tar_member(name: str, data: bytes) -> bytes:
     The header is TarWriter's own with name, size and checksum replaced: making it anew for each of two
     members took a fifth of all packing time.
     """
-    header = bytearray(_header())
+    header = bytearray(tar_header())
     header[: len(name)] = name.encode("ascii")
     header[124:135] = b"%011o" % len(data)
     header[148:156] = b" " * 8
@@ -104,12 +110,15 @@ def tar_member(name: str, data: bytes) -> bytes:
 
 
 @cache
-def _header() -> bytes:
-    """The header that TarWriter gives a file, its name blanked out."""
-    buffer = io.BytesIO()
-    with TarWriter(buffer, encoder=False, mtime=0) as writer:
-        writer.write({"__key__": "0", "x": b""})
-    return bytes(100) + buffer.getvalue()[100:BLOCK]
+def tar_header() -> bytes:
+    """The header that webdataset's TarWriter gives a file with `mtime=0`, its name blank.
+
+    Made here, since importing webdataset imports torch, which costs every worker seconds; that shards are
+    TarWriter's byte for byte is tested.
+    """
+    info = tarfile.TarInfo("name")
+    info.mode, info.uname, info.gname = 0o444, "bigdata", "bigdata"
+    return bytes(100) + info.tobuf(tarfile.USTAR_FORMAT)[100:BLOCK]
 
 
 def picture_bytes(job: Job, data: bytes | np.ndarray) -> tuple[str, bytes]:

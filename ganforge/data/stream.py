@@ -115,7 +115,8 @@ def _members(urls: Iterator[str]) -> Iterator[dict[str, Any]]:
                 return super().frombuf(buf, encoding, errors)
 
         try:
-            with gopen(_gopen_url(url)) as stream, tarfile.open(fileobj=stream, mode="r|*", tarinfo=Header) as tar:
+            stream: Any = gopen(_gopen_url(url))
+            with stream, tarfile.open(fileobj=stream, mode="r|*", tarinfo=Header) as tar:
                 for info in tar:
                     if info.isreg():
                         file = tar.extractfile(info)

@@ -45,7 +45,7 @@ class DCGANGenerator(nn.Module):
             leaves no checkerboard).
         stem: how the latent becomes the first map: `conv`, a transposed convolution over 1x1, or `dense`, a linear
             layer and a reshape. The two are the same function of the same number of weights, kept in another order.
-        norm: `batch`, `sync` (batch norm over all ranks, GPUs only when there are several), `none`, or `spectral`
+        norm: `batch`, `sync` (batch norm over all ranks), `none`, or `spectral`
             (Miyato et al. 2018). Layers have a bias where no batch norm can follow, so with `none` and `spectral`.
         activation: non-linearity after hidden layers (ReLU in the paper).
         leaky_slope: slope below zero if `activation` is `leaky_relu`.
@@ -126,7 +126,7 @@ class DCGANDiscriminator(nn.Module):
         kernel_size: side of the kernels of the halving layers.
         head: how the last map becomes a logit: `conv`, a convolution as large as the map, or `dense`, a linear layer
             on the flattened map. The two are the same function of the same number of weights.
-        norm: `batch`, `sync` (batch norm over all ranks, GPUs only when there are several), `none`, or `spectral`
+        norm: `batch`, `sync` (batch norm over all ranks), `none`, or `spectral`
             (Miyato et al. 2018: every layer, the head too). Layers have a bias with `none` and `spectral`.
         activation: non-linearity after hidden layers (leaky ReLU in the paper).
         leaky_slope: slope below zero if `activation` is `leaky_relu` (0.2 in the paper).

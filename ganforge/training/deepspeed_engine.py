@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import DeepSpeedPlugin, InitProcessGroupKwargs
 from accelerate.utils.operations import convert_outputs_to_fp32
 from torch import Tensor, nn
@@ -67,14 +68,11 @@ def make_zero_accelerator(player: str, timeout: timedelta) -> Accelerator:
 
 def _plugins() -> dict[str, DeepSpeedPlugin] | None:
     """A plugin for each player, or None when an Accelerator has them already."""
-    from accelerate.state import AcceleratorState
-
-    config = zero_config()
     if AcceleratorState._shared_state and AcceleratorState().deepspeed_plugins is not None:
         return None
     return {
         role: _Plugin(
-            hf_ds_config={**config}, gradient_accumulation_steps=1, gradient_clipping=0.0, zero3_init_flag=False
+            hf_ds_config=zero_config(), gradient_accumulation_steps=1, gradient_clipping=0.0, zero3_init_flag=False
         )
         for role in ("discriminator", "generator")
     }
@@ -121,7 +119,7 @@ class ZeroEngine(Engine):
         yield
 
     def train_forward(self, *inputs: Any) -> Tensor:
-        """The first forward before a backward enters through the engine, which prepares its backward once; the others do not.
+        """The first forward before a backward enters through the engine, which prepares its backward once.
 
         A forward whose input gradients are wanted (R1) must not: taking them would start the engine's backward.
         """

@@ -34,7 +34,8 @@ def _networks(run: Run) -> Table:
             (
                 f"discriminator {run.recipe.discriminator.name}",
                 discriminator,
-                (generator(latent, fake_labels), fake_labels),
+                # The average is in evaluation mode: batch norm over all ranks would wait for the other ones.
+                (run.averaged.network(latent, fake_labels), fake_labels),
             ),
         ):
             total = sum(parameter.numel() for parameter in network.parameters())

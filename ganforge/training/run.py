@@ -28,6 +28,7 @@ from ganforge.training.build import (
 from ganforge.training.ema import AveragedGenerator
 from ganforge.training.latents import labels, latents
 from ganforge.training.meters import Meters
+from ganforge.training.parallel_checks import check_launch
 from ganforge.training.player import Player
 from ganforge.training.randomness import seed_everything
 from ganforge.training.turn import Turn
@@ -84,6 +85,7 @@ class Run:
     @classmethod
     def build(cls, recipe: Recipe) -> "Run":
         """Make every part. All ranks call it together."""
+        check_launch()
         dataset = build_dataset(recipe)
         networks = build_networks(recipe, dataset)
         averaged = build_average(recipe, networks)

@@ -321,3 +321,17 @@ def test_s3_works_against_a_real_server(raw_folder: Path, tmp_path: Path, monkey
     finally:
         server.stop()
     shutil.rmtree(tmp_path)
+
+
+def test_shards_in_use_stay_even_when_they_alone_exceed_the_limit(tmp_path: Path) -> None:
+    cache = ShardCache(tmp_path)
+    cache.limit_bytes = 2500
+    paths = [cache.path(f"http://x/{number}.tar") for number in range(6)]
+    for age, path in enumerate(paths):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(1000))
+        os.utime(path, (age, age))
+    cache.keep(paths[:4])
+    assert [path.exists() for path in paths] == [True] * 4 + [False] * 2
+    cache.keep(paths[2:4])
+    assert [path.exists() for path in paths[:4]] == [False, False, True, True]

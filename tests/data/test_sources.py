@@ -216,7 +216,9 @@ def test_torchvision_lsun(tmp_path: Path) -> None:
             for number, row in enumerate(ROWS[:4]):
                 t.put(f"{number:08d}".encode(), encoded(row))
     text = f"torchvision:LSUN?root={tmp_path}&classes=bedroom_train,church_outdoor_train"
+    before = set(Path.cwd().iterdir())
     dataset = packed(source(text, tmp_path), tmp_path)
+    assert set(Path.cwd().iterdir()) == before, "torchvision's index must not land in the working folder"
     assert len(dataset) == 8
     assert dataset.labels is not None
     assert dataset.labels.tolist() == [0] * 4 + [1] * 4

@@ -63,8 +63,10 @@ def test_gradients_of_a_network_of_several_buckets_are_sent_once_too(make_recipe
 
 @needs_deepspeed
 @pytest.mark.slow
-def test_zero_0_sends_what_ddp_sends(make_recipe, tmp_path):
-    for parameters, calls in sent(make_recipe(**PICTURES), tmp_path, ZERO[0]).values():
+def test_zero_0_sends_what_ddp_sends_once_for_all_pieces(make_recipe, tmp_path):
+    training = {**PICTURES["training"], "discriminator_micro_batches": 2, "generator_micro_batches": 2}
+    found = sent(make_recipe(**{**PICTURES, "training": training}), tmp_path, ZERO[0])
+    for parameters, calls in found.values():
         assert calls == [["gloo:all_reduce", parameters]]
 
 

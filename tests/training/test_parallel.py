@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
+from ganforge.recipe import dump, load
+from ganforge.training.dry_run import describe_run
 from ganforge.training.rank_batch_norm import RankBatchNorm
-from training.ways import DDP, ZERO, assert_close, assert_equal, needs_deepspeed, on_two, outcome
+from training.ways import DDP, ZERO, assert_close, assert_equal, launch_two, needs_deepspeed, on_two, outcome
 
 PICTURES = {
     "data": {"name": "digits", "size": 16},
@@ -101,5 +104,28 @@ def test_fakes_of_one_turn_may_be_learned_from_in_the_next(make_recipe, tmp_path
     assert_close(two[0], outcome(make_recipe(**table, name="alone")), rtol=2e-4, atol=2e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", WAYS[:3:2])
+def test_compiled_networks_train_the_same_on_two_processes(make_recipe, tmp_path, environment, monkeypatch):
+    compiled = torch.nn.Module.compile  # the default backend takes a minute to say the same
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **_: compiled(self, backend="aot_eager"))
+    table = {"training": {"steps": 4}, "optimizer": SGD}
+    two = on_two(make_recipe(**table, performance={"compile": True}), tmp_path / "two", environment)
+    assert_equal(two[0], two[1])
+    assert_close(two[0], outcome(make_recipe(**table, name="alone")), rtol=2e-4, atol=2e-6)
+
+
 def test_rank_batch_norm_has_the_names_that_checkpoints_know():
     assert list(RankBatchNorm(3).state_dict()) == list(torch.nn.SyncBatchNorm(3).state_dict())
+
+
+def _describe(path: str) -> None:
+    describe_run(load(path), Console(quiet=True))
+
+
+def test_a_dry_run_of_two_ranks_with_sync_batch_norm_does_not_wait_for_ever(make_recipe, tmp_path):
+    """Only one rank describes the networks, and batch norm over all ranks must not be asked then."""
+    networks = {role: {**PICTURES[role], "norm": "sync"} for role in ("generator", "discriminator")}
+    path = tmp_path / "recipe.toml"
+    path.write_text(dump(make_recipe(**{**PICTURES, **networks})))
+    launch_two(_describe, (str(path),), DDP)

@@ -121,9 +121,9 @@ def test_fp16_under_deepspeed_is_refused_and_auto_takes_the_launchs_word(launche
     ],
 )
 def test_a_lost_connection_is_named_in_one_line(error):
-    with pytest.raises(LaunchError, match=r"^rank 3 stops, since another rank has died or hangs.*$") as found:
-        with lost_ranks_named(3):
-            raise error
+    expected = pytest.raises(LaunchError, match=r"^rank 3 stops, since another rank has died or hangs.*$")
+    with expected as found, lost_ranks_named(3):
+        raise error
     assert "\n" not in str(found.value)
 
 

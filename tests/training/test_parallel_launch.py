@@ -7,13 +7,22 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
+from accelerate.state import PartialState
 from same_run import assert_same_run
+from torch.multiprocessing.spawn import ProcessRaisedException
 
-from ganforge.recipe import Recipe, dump
+from ganforge.errors import LaunchError
+from ganforge.penalties import Penalty
+from ganforge.recipe import Recipe, dump, load
+from ganforge.registry import register
+from ganforge.training import start
+from ganforge.training.session import run_session
+from training.ways import DDP, launch_two
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "launch" / "accelerate").glob("*.yaml"))
@@ -144,6 +153,20 @@ def test_when_a_rank_dies_the_others_say_so_in_one_line_and_end(deadly, tmp_path
 
 
 @pytest.mark.slow
+def test_when_a_rank_dies_the_launcher_ends_soon_and_names_it(deadly, tmp_path):
+    done = subprocess.run(
+        [*LAUNCH, "--config_file", str(ROOT / "launch/accelerate/cpu2.yaml"), "--main_process_port", "0",
+         "-m", "ganforge", "train", str(write(deadly("dying"), tmp_path))],
+        env=environment(ACCELERATE_USE_CPU="true", PYTHONPATH=str(tmp_path)),
+        cwd=tmp_path, capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    assert time.time() - (tmp_path / "mark").stat().st_mtime < 60
+    assert done.returncode != 0
+    assert "Signal 9 (SIGKILL) received" in done.stderr
+    assert (tmp_path / "runs" / "dying" / "checkpoints" / "last").exists()
+
+
+@pytest.mark.slow
 def test_a_launcher_with_restarts_goes_on_by_itself_after_a_rank_has_died(deadly, tmp_path):
     recipe = deadly("dying")
     done = subprocess.run(
@@ -164,3 +187,36 @@ def test_a_launcher_with_restarts_goes_on_by_itself_after_a_rank_has_died(deadly
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert_same_run(recipe.folder, unbroken.folder)
+
+
+class HangsOnRankOne(Penalty):
+    """Never comes back in the second step of rank 1."""
+
+    player = "generator"
+    sees_real = False
+
+    def __call__(self, turn):
+        if turn.step == 1 and PartialState().process_index == 1:
+            time.sleep(600)
+        return turn.fake.mean() * 0.0
+
+
+def _hang(path: str, found: str) -> None:
+    try:
+        run_session(load(path))
+    except LaunchError as error:
+        Path(found).write_text(str(error))
+        raise
+
+
+@pytest.mark.slow
+def test_a_rank_that_hangs_ends_the_job_when_the_time_for_a_collective_is_over(make_recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(start, "COLLECTIVE_TIMEOUT", timedelta(seconds=4))
+    monkeypatch.setattr(register.penalty, "_components", dict(register.penalty._components))
+    register.penalty("test-hangs")(HangsOnRankOne)
+    path, found = write(make_recipe(penalties=["test-hangs"]), tmp_path), tmp_path / "found.txt"
+    began = time.monotonic()
+    with pytest.raises(ProcessRaisedException):
+        launch_two(_hang, (str(path), str(found)), DDP)
+    assert time.monotonic() - began < 60
+    assert "another rank has died or hangs" in found.read_text()

@@ -66,7 +66,9 @@ def launch_two(function: Callable[..., None], arguments: tuple[Any, ...], enviro
         port = free.getsockname()[1]
     common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     common |= {"GLOO_SOCKET_IFNAME": "lo", **environment}
-    start_processes(_rank, args=(function, arguments, common), nprocs=2, start_method="fork")
+    ranks = start_processes(_rank, args=(function, arguments, common), nprocs=2, join=False, start_method="fork")
+    while not ranks.join(grace_period=2):  # when one fails the other is ended
+        pass
 
 
 def _rank(rank: int, function: Callable[..., None], arguments: tuple[Any, ...], environment: dict[str, str]) -> None:
@@ -105,7 +107,7 @@ def assert_close(one: dict[str, Any], other: dict[str, Any], rtol: float, atol: 
     for name in one["networks"]:
         for key, tensor in one["networks"][name].items():
             torch.testing.assert_close(
-                tensor, other["networks"][name][key], rtol=rtol, atol=atol, msg=lambda text: f"{name}: {text}"
+                tensor, other["networks"][name][key], rtol=rtol, atol=atol, msg=f"{name}.{key}: ".__add__
             )
     for mine, theirs in zip(one["losses"], other["losses"], strict=True):
         assert mine.keys() == theirs.keys()

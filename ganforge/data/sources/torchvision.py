@@ -1,6 +1,9 @@
 """torchvision's datasets, such as `torchvision:CIFAR10?root=data&split=train&download=1`."""
 
+import contextlib
 import hashlib
+import os
+import tempfile
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -61,7 +64,10 @@ class TorchvisionSource(Source):
         if "download" in arguments:
             arguments["download"] = arguments["download"] in ("1", "true", "yes")
         try:
-            self._opened = getattr(datasets, self.name)(self.words["root"], **arguments)
+            root = os.path.abspath(os.path.expanduser(self.words["root"]))
+            # LSUN leaves a `_cache_` file in the working folder, wherever that is: give it one of its own.
+            with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
+                self._opened = getattr(datasets, self.name)(root, **arguments)
         except (RuntimeError, OSError, ValueError, TypeError, ImportError) as error:
             said = " ".join(str(error).split()) or type(error).__name__
             raise DataError(f"{self.text}: {said}; add download=1 to fetch it") from error
