@@ -104,13 +104,14 @@ class PerformanceTable(OptionsModel):
         tf32: where float32 may be rounded to 10 bits of mantissa for the tensor cores of GPUs since Ampere:
             `convolutions` (torch's own default), `all` (matrix products too), `none`.
         compile: compile both networks with `torch.compile` in the first steps; a network whose penalty differentiates
-            twice (r1) stays as it is.
+            twice (r1) stays as it is. For GPUs: on a CPU it was slower than the layout above by itself.
         cuda_graphs: replay each compiled network as one CUDA graph; for networks so small that the host is what takes
             the time. Needs `compile`; without a CUDA device it does nothing.
         reuse_fakes: show the generator, in its first turn of a step, the fakes that the discriminator has just learned
-            from, as many examples do, instead of fresh ones: saves one of two generator forwards a step. The gradient
-            of a turn stays unbiased up to D's one update on these very fakes; latents seen are half as many, and batch
-            norm's running statistics of G move once a step instead of twice.
+            from, as many examples do, instead of fresh ones (Goodfellow et al. 2014, algorithm 1). Saves one of two
+            generator forwards a step, 7 to 10 percent of the time on a CPU. It is another training: D has just been
+            updated on these very fakes and knows them better than fresh ones, G sees half as many latents, batch norm's
+            running statistics of G move once a step instead of twice, and G's graph lies in memory during D's turn.
     """
 
     channels_last: bool | None = None

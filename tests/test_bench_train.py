@@ -1,6 +1,8 @@
 """`ganforge bench train` and `[performance]`: what is counted, what is predicted, what must not change."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from ganforge.training.performance import begin_turn, compile_network, describe,
 from ganforge.training.run import Run
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -300,3 +303,25 @@ def test_compiled_networks_compute_the_same_losses_to_rounding():
     recipes = [resolve({**table, "performance": {"compile": chosen}}) for chosen in (True, False)]
     compiled, plain = (losses(recipe) for recipe in recipes)
     assert compiled == pytest.approx(plain, rel=1e-3, abs=1e-5)
+
+
+# --- the scripts -----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_contest_with_the_classic_loop_runs_and_prints_ratios():
+    script = ROOT / "tests" / "bench" / "train_vs_reference.py"
+    tiny = ["--batch", "4", "--width", "4", "--rounds", "2"]
+    done = subprocess.run([sys.executable, str(script), *tiny], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "| classic loop | " in done.stdout
+    assert "| ganforge, as it comes | " in done.stdout
+
+
+@pytest.mark.slow
+def test_the_gpu_measurements_go_through_in_their_dry_mode(tmp_path):
+    environment = {**os.environ, "OUT": str(tmp_path), "PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": ""}
+    script = ROOT / "tests" / "gpu" / "run.sh"
+    done = subprocess.run(["bash", str(script), "--dry"], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "results.md").read_text().endswith("All sections passed.\n")

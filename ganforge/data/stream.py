@@ -122,7 +122,7 @@ def _members(urls: Iterator[str]) -> Iterator[dict[str, Any]]:
                         file = tar.extractfile(info)
                         assert file is not None
                         yield {"fname": info.name, "data": file.read(), "__url__": url}
-                    tar.members = []  # or the list grows with every file
+                    tar.members.clear()  # type: ignore[attr-defined] # or the list grows with every file
         except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
             raise DataError(f"{url}: the shard broke off: {type(error).__name__}: {error}; check the source") from error
         if not ended:

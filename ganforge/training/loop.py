@@ -19,6 +19,9 @@ from ganforge.training.saving import Saver, restore, save_best
 from ganforge.training.signals import StopRequest
 from ganforge.training.tracking import Tracking
 
+TOLERABLE_WAIT = 0.1
+"""Share of the time that a step may wait for data before the log says what helps."""
+
 
 def due(step: int, every: int) -> bool:
     """Whether something that happens every so many steps happens after this one; 0 means never."""
@@ -144,9 +147,14 @@ def log_figures(run: Run, tracking: Tracking | None, display: ProgressDisplay, w
     """Reduce the meters over all ranks, once; the only place where the host waits for the device."""
     figures = run.meters.reduce(run.accelerator)
     _require_finite(run, figures)
+    speed = watch.lap()
     if tracking is not None:
-        tracking.figures(run.step, {"images": run.images, **figures, **watch.lap()})
+        tracking.figures(run.step, {"images": run.images, **figures, **speed})
     display.figures(run.step, run.images, figures)
+    if speed["data/wait_share"] > TOLERABLE_WAIT:
+        display.say_once(
+            f"warning: {speed['data/wait_share']:.0%} of the time goes into waiting for data; {run.loader.remedy()}"
+        )
 
 
 def _require_finite(run: Run, figures: Mapping[str, float]) -> None:

@@ -27,6 +27,7 @@ class ProgressDisplay:
         self._console = console
         self._total = total
         self._begin = (time.monotonic(), start)
+        self._has_warned = False
         self._bar: Progress | None = None
         if console is not None and console.is_terminal:
             self._bar = Progress(
@@ -64,6 +65,12 @@ class ProgressDisplay:
         """A line above the bar."""
         if self._console is not None:
             self._console.print(text, highlight=False, soft_wrap=True)
+
+    def say_once(self, text: str) -> None:
+        """A warning about something that is likely to go on; only its first occurrence is shown."""
+        if not self._has_warned:
+            self._has_warned = True
+            self.say(text)
 
     def close(self) -> None:
         if self._bar is not None:

@@ -110,3 +110,24 @@ def test_the_run_folder_holds_what_the_readme_says(make_recipe, train_silently):
         "samples/step-00000006.png", "checkpoints/step-00000006/generator.safetensors", "checkpoints/last",
         "generator.best.safetensors", "generator.best.json", "generator.last.safetensors", "generator.last.json",
     } <= names  # fmt: skip
+
+
+def test_waiting_for_data_is_logged_and_a_warning_names_the_remedy_once(
+    make_recipe, train_silently, monkeypatch, capsys
+):
+    from ganforge.data.loader import Loader
+
+    following = Loader.next
+
+    def slow(self):
+        time.sleep(0.05)
+        self._wait += 0.05
+        return following(self)
+
+    monkeypatch.setattr(Loader, "next", slow)
+    recipe = make_recipe()
+    train_silently(recipe)
+    lines = [json.loads(line) for line in (recipe.folder / "metrics.jsonl").read_text().splitlines()]
+    assert all(line["data/wait_share"] > 0.5 for line in lines)
+    out = capsys.readouterr().out
+    assert out.count("of the time goes into waiting for data; ") == 1

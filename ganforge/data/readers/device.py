@@ -7,7 +7,7 @@ from torch import Tensor
 from ganforge.data.dataset import Dataset
 from ganforge.data.readers.base import DeviceStore, Reader
 
-_FILL = 4096
+_FILL = 512  # rows at a time, so that what is needed on the way stays small
 
 
 class ResidentStore(DeviceStore):

@@ -111,7 +111,7 @@ class HostReader(Reader):
             rows = np.empty((len(ids), *dataset.row_shape), np.uint8)
             self._faults.read(ids, rows)
             # Written, not mapped: a full disk is then an error with a name instead of a bus error.
-            view, position = memoryview(rows).cast("B"), start * self._row_bytes
+            view, position = memoryview(rows.data).cast("B"), start * self._row_bytes
             while view:
                 written = os.pwrite(file, view, position)
                 view, position = view[written:], position + written
