@@ -6,8 +6,11 @@ from datetime import timedelta
 from typing import Any, cast
 
 import torch
+import torch.distributed
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import InitProcessGroupKwargs
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from ganforge.errors import LaunchError
@@ -41,6 +44,7 @@ def make_accelerator(precision: str, player: str = "generator") -> Accelerator:
     """
     check_launch()
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    _join_after_restart()
     if uses_deepspeed():
         from ganforge.training.deepspeed_engine import make_zero_accelerator
 
@@ -53,6 +57,24 @@ def make_accelerator(precision: str, player: str = "generator") -> Accelerator:
             "see 'Two GPUs' in the README for launch lines that work"
         )
     return accelerator
+
+
+def _join_after_restart() -> None:
+    """Ranks that the launcher has started again meet under names of their own.
+
+    Its store still holds the addresses of the ranks that died, and gloo would try those as often as not.
+    """
+    attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    if attempt == 0 or torch.distributed.is_initialized():
+        return
+    store, rank, world_size = next(rendezvous("env://", timeout=COLLECTIVE_TIMEOUT))
+    torch.distributed.init_process_group(
+        "gloo" if uses_cpu() or not torch.accelerator.is_available() else "nccl",
+        store=PrefixStore(f"attempt-{attempt}", store),
+        rank=rank,
+        world_size=world_size,
+        timeout=COLLECTIVE_TIMEOUT,
+    )
 
 
 def _make_replicated(precision: str, world_size: int) -> Accelerator:
