@@ -168,3 +168,11 @@ def test_arrays_of_other_types_are_refused_by_name() -> None:
     with pytest.raises(BadPicture, match="float32"):
         from_array(np.zeros((4, 4, 3), np.float32), Fit())
     assert from_array(np.full((4, 4), 0x1234, np.uint16), Fit())[0, 0, 0] == 0x12
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 3), (28, 28, 1), (16, 24, 3)])
+def test_a_raw_sample_is_byte_for_byte_what_numpy_saves(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    buffer = io.BytesIO()
+    np.save(buffer, pixels)
+    assert encode(pixels, "raw") == ("npy", buffer.getvalue())
