@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
+from two_processes import DDP, launch_two
 
 from ganforge.recipe import dump, load
 from ganforge.training.run import Run
-from training.ways import DDP, ZERO, launch_two, needs_deepspeed
+from training.ways import ZERO, needs_deepspeed
 
 PICTURES = {
     "data": {"name": "digits", "size": 16},

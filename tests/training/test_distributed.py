@@ -11,10 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from accelerate import debug_launcher
-from accelerate.state import AcceleratorState
 from rich.console import Console
 from same_run import assert_same_run, figures
+from two_processes import launch_two
 
 from ganforge.recipe import Recipe, dump, load
 from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
@@ -29,8 +28,6 @@ ROOT = Path(__file__).parents[2]
 
 def trained_parts(path: str, out: str) -> None:
     """In each process: train, then write this rank's networks and figures."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    torch.set_num_threads(1)
     recipe = load(path)
     run = Run.build(recipe)
     train(run, None, ProgressDisplay(Console(quiet=True), start=0, total=1))
@@ -46,7 +43,7 @@ def run_on_two(recipe: Recipe, folder: Path) -> list[dict]:
     path = folder / "recipe.toml"
     path.write_text(dump(recipe))
     recipe.folder.mkdir(parents=True, exist_ok=True)
-    debug_launcher(trained_parts, (str(path), str(folder)), num_processes=2)
+    launch_two(trained_parts, (str(path), str(folder)))
     return [torch.load(folder / f"rank{rank}.pt") for rank in (0, 1)]
 
 
@@ -88,8 +85,6 @@ def test_two_ranks_train_what_one_process_trains(make_recipe, build_and_train, t
 
 def session(path: str, out: str) -> None:
     """In each process: a whole session, as the command line runs it."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    torch.set_num_threads(1)
     assert run_session(load(path)) == 0
 
 
@@ -99,11 +94,11 @@ def test_two_ranks_resume_bit_for_bit(make_recipe, tmp_path):
         recipe = make_recipe(**RANDOM, name=name)
         path = tmp_path / f"{name}.toml"
         path.write_text(dump(recipe))
-        debug_launcher(session, (str(path), ""), num_processes=2)
+        launch_two(session, (str(path), ""))
         folders.append(recipe.folder)
     for path in whole_checkpoints(folders[1] / "checkpoints")[1:]:
         path.rename(path.with_name(f"gone-{path.name}"))
-    debug_launcher(session, (str(tmp_path / "parts.toml"), ""), num_processes=2)
+    launch_two(session, (str(tmp_path / "parts.toml"), ""))
     assert_same_run(*folders)
 
 
@@ -114,7 +109,7 @@ def test_a_run_of_two_processes_goes_on_with_one_to_rounding(make_recipe, tmp_pa
     }
     path = tmp_path / "recipe.toml"
     path.write_text(dump(make_recipe(**table, name="shrunk", training={"steps": 3})))
-    debug_launcher(session, (str(path), ""), num_processes=2)
+    launch_two(session, (str(path), ""))
     shrunk, alone = make_recipe(**table, name="shrunk"), make_recipe(**table, name="alone")
     train_silently(shrunk)
     assert "2 processes then, 1 now" in capsys.readouterr().out
@@ -203,6 +198,6 @@ def test_a_signal_to_any_rank_stops_all_in_the_same_step_and_a_restart_equals_an
         path.write_text(
             dump(make_recipe(**{**table, "training": {**RANDOM["training"], "steps": step + 5}}, name=name))
         )
-        debug_launcher(session, (str(path), ""), num_processes=2)
+        launch_two(session, (str(path), ""))
         folders.append(recipe.folder.with_name(name))
     assert_same_run(folders[2], folders[0])

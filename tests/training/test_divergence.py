@@ -34,8 +34,17 @@ class Breaks(Penalty):
         assert state == {}
 
 
+def break_in_this_process() -> None:
+    """What the fixture below does, for a process that ends with the test."""
+    watch(pytest.MonkeyPatch())
+
+
 @pytest.fixture(autouse=True)
 def watch_run(monkeypatch):
+    watch(monkeypatch)
+
+
+def watch(monkeypatch: pytest.MonkeyPatch) -> None:
     register.penalty.names()  # the built-ins stay where they are
     monkeypatch.setattr(register.penalty, "_components", dict(register.penalty._components))
     register.penalty("test-breaks-once-a-run")(Breaks)

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
+from two_processes import DDP, launch_two
 
 from ganforge.recipe import dump, load
 from ganforge.training.dry_run import describe_run
 from ganforge.training.rank_batch_norm import RankBatchNorm
-from training.ways import DDP, ZERO, assert_close, assert_equal, launch_two, needs_deepspeed, on_two, outcome
+from training.ways import ZERO, assert_close, assert_equal, needs_deepspeed, on_two, outcome
 
 PICTURES = {
     "data": {"name": "digits", "size": 16},
@@ -104,13 +105,18 @@ def test_fakes_of_one_turn_may_be_learned_from_in_the_next(make_recipe, tmp_path
     assert_close(two[0], outcome(make_recipe(**table, name="alone")), rtol=2e-4, atol=2e-6)
 
 
+def compile_quickly() -> None:
+    """The default backend takes a minute to say the same."""
+    compiled = torch.nn.Module.compile
+    torch.nn.Module.compile = lambda self, **_: compiled(self, backend="aot_eager")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("environment", WAYS[:3:2])
-def test_compiled_networks_train_the_same_on_two_processes(make_recipe, tmp_path, environment, monkeypatch):
-    compiled = torch.nn.Module.compile  # the default backend takes a minute to say the same
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **_: compiled(self, backend="aot_eager"))
+def test_compiled_networks_train_the_same_on_two_processes(make_recipe, tmp_path, environment):
     table = {"training": {"steps": 4}, "optimizer": SGD}
-    two = on_two(make_recipe(**table, performance={"compile": True}), tmp_path / "two", environment)
+    recipe = make_recipe(**table, performance={"compile": True})
+    two = on_two(recipe, tmp_path / "two", environment, compile_quickly)
     assert_equal(two[0], two[1])
     assert_close(two[0], outcome(make_recipe(**table, name="alone")), rtol=2e-4, atol=2e-6)
 

@@ -15,6 +15,7 @@ import yaml
 from accelerate.state import PartialState
 from same_run import assert_same_run
 from torch.multiprocessing.spawn import ProcessRaisedException
+from two_processes import DDP, launch_two
 
 from ganforge.errors import LaunchError
 from ganforge.penalties import Penalty
@@ -22,7 +23,6 @@ from ganforge.recipe import Recipe, dump, load
 from ganforge.registry import register
 from ganforge.training import start
 from ganforge.training.session import run_session
-from training.ways import DDP, launch_two
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "launch" / "accelerate").glob("*.yaml"))
@@ -201,6 +201,11 @@ class HangsOnRankOne(Penalty):
         return turn.fake.mean() * 0.0
 
 
+def hang_soon() -> None:
+    start.COLLECTIVE_TIMEOUT = timedelta(seconds=4)
+    register.penalty("test-hangs")(HangsOnRankOne)
+
+
 def _hang(path: str, found: str) -> None:
     try:
         run_session(load(path))
@@ -211,12 +216,12 @@ def _hang(path: str, found: str) -> None:
 
 @pytest.mark.slow
 def test_a_rank_that_hangs_ends_the_job_when_the_time_for_a_collective_is_over(make_recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(start, "COLLECTIVE_TIMEOUT", timedelta(seconds=4))
+    register.penalty.names()  # the built-ins stay where they are
     monkeypatch.setattr(register.penalty, "_components", dict(register.penalty._components))
     register.penalty("test-hangs")(HangsOnRankOne)
     path, found = write(make_recipe(penalties=["test-hangs"]), tmp_path), tmp_path / "found.txt"
     began = time.monotonic()
     with pytest.raises(ProcessRaisedException):
-        launch_two(_hang, (str(path), str(found)), DDP)
+        launch_two(_hang, (str(path), str(found)), DDP, hang_soon)
     assert time.monotonic() - began < 60
     assert "another rank has died or hangs" in found.read_text()

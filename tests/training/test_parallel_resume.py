@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from same_run import assert_equal as assert_same_state
 from same_run import assert_same_run
+from two_processes import DDP, launch_two
 
 from ganforge.errors import CheckpointError
 from ganforge.recipe import dump, load
 from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.training.session import run_session
-from training.test_divergence import recipe_that_breaks, watch_run  # noqa: F401  # an autouse fixture
-from training.ways import DDP, ZERO, launch_two, needs_deepspeed
+from training.test_divergence import break_in_this_process, recipe_that_breaks, watch_run  # noqa: F401  # a fixture
+from training.ways import ZERO, needs_deepspeed
 
 pytestmark = [pytest.mark.slow, needs_deepspeed]
 
@@ -37,11 +38,13 @@ def _session(path: str, refusal: str, init_from: str) -> None:
         assert not refusal
 
 
-def session(recipe, folder: Path, environment: dict[str, str], is_refused: bool = False, init_from: str = "") -> str:
+def session(
+    recipe, folder: Path, environment: dict[str, str], is_refused: bool = False, init_from: str = "", prepare=None
+) -> str:
     """Train on two processes as the command line does; the refusal, if one is expected."""
     path, refusal = folder / "recipe.toml", folder / "refusal.txt"
     path.write_text(dump(recipe))
-    launch_two(_session, (str(path), str(refusal) if is_refused else "", init_from), environment)
+    launch_two(_session, (str(path), str(refusal) if is_refused else "", init_from), environment, prepare)
     return refusal.read_text() if is_refused else ""
 
 
@@ -107,7 +110,7 @@ def test_weights_taken_over_by_a_sharded_run_are_not_undone_by_its_own_copy(make
 
 def test_a_rollback_takes_sharded_optimizers_back_too(make_recipe, tmp_path):
     recipe = recipe_that_breaks(make_recipe, 1)
-    session(recipe, tmp_path, ZERO[2])
+    session(recipe, tmp_path, ZERO[2], prepare=break_in_this_process)
     newest = Checkpoint(whole_checkpoints(recipe.folder / "checkpoints")[-1])
     assert newest.state["rollbacks"] == 1
     assert newest.state["step"] == 8

@@ -102,7 +102,7 @@ def test_a_signal_saves_leaves_with_its_code_and_the_next_start_goes_on(
     assert "everything is saved" in output
     assert "Traceback" not in output
     step = Checkpoint(whole_checkpoints(recipe.folder / "checkpoints")[-1]).state["step"]
-    assert step > 9
+    assert step > 3
 
     end = step + 7
     table = {**RANDOM, "training": {**RANDOM["training"], "steps": end}}

@@ -1,7 +1,5 @@
 """Ways to run a recipe on two real processes over gloo, and what comes out of each, for the tests beside this file."""
 
-import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -10,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState, PartialState
+from accelerate.state import PartialState
 from PIL import Image
 from rich.console import Console
-from torch.multiprocessing.spawn import start_processes
+from two_processes import launch_two
 
 from ganforge.recipe import Recipe, dump, load
 from ganforge.training.loop import train
@@ -22,7 +20,6 @@ from ganforge.training.run import Run
 
 needs_deepspeed = pytest.mark.skipif(find_spec("deepspeed") is None, reason="pip install 'ganforge[deepspeed]'")
 
-DDP = {"ACCELERATE_USE_CPU": "yes"}
 ZERO = {
     stage: {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": str(stage)} for stage in (0, 1, 2, 3)
 }
@@ -57,40 +54,20 @@ def outcome(recipe: Recipe) -> dict[str, Any]:
     return {"networks": networks, "losses": log.lines, "layout": run.generator.engine.layout}
 
 
-def launch_two(function: Callable[..., None], arguments: tuple[Any, ...], environment: dict[str, str]) -> None:
-    """Run a function in two forked processes, in the environment that a launcher would have left."""
-    if "ACCELERATE_USE_DEEPSPEED" in environment:
-        import deepspeed  # noqa: F401  # once, here, and not in each process
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    common |= {"GLOO_SOCKET_IFNAME": "lo", **environment}
-    ranks = start_processes(_rank, args=(function, arguments, common), nprocs=2, join=False, start_method="fork")
-    while not ranks.join(grace_period=2):  # when one fails the other is ended
-        pass
-
-
-def _rank(rank: int, function: Callable[..., None], arguments: tuple[Any, ...], environment: dict[str, str]) -> None:
-    AcceleratorState._reset_state(reset_partial_state=True)
-    torch.set_num_threads(1)
-    os.environ.update({**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)})
-    function(*arguments)
-    torch.distributed.destroy_process_group()
-
-
 def _write_outcome(path: str) -> None:
     found = outcome(load(path))
     assert PartialState().num_processes == 2
     torch.save(found, Path(path).with_name(f"rank{PartialState().process_index}.pt"))
 
 
-def on_two(recipe: Recipe, folder: Path, environment: dict[str, str]) -> list[dict[str, Any]]:
+def on_two(
+    recipe: Recipe, folder: Path, environment: dict[str, str], prepare: Callable[[], None] | None = None
+) -> list[dict[str, Any]]:
     """What two processes come to, rank by rank."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "recipe.toml"
     path.write_text(dump(recipe))
-    launch_two(_write_outcome, (str(path),), environment)
+    launch_two(_write_outcome, (str(path),), environment, prepare)
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
