@@ -198,11 +198,13 @@ def test_a_slow_step_hides_reading(raw_folder: Path, tmp_path: Path) -> None:
     assert set(threading.enumerate()) <= others, "threads outlive the loader"
 
 
-def test_closing_and_failing_leave_no_thread_writing(raw_folder: Path, tmp_path: Path) -> None:
+def test_closing_twice_with_batches_under_way_leaves_no_thread(raw_folder: Path, tmp_path: Path) -> None:
+    others = set(threading.enumerate())
     loader = Loader(open_folder(raw_folder), batch_size=64, reader="raw", prefetch=8, cache_dir=tmp_path)
     loader.next()
     loader.close()
     loader.close()
+    assert set(threading.enumerate()) <= others
 
 
 @pytest.mark.parametrize("name", ["ring", "grid"])
