@@ -16,7 +16,7 @@ from pydantic import ConfigDict, create_model
 
 from ganforge.errors import PluginError, Problem, RecipeError, RegistryError
 from ganforge.options import dotted, is_list, is_table, validate
-from ganforge.registry import Component, Kind, load_plugins, register
+from ganforge.registry import Kind, load_plugins, register
 from ganforge.tables import (
     ComponentTable,
     DataTable,
@@ -27,7 +27,7 @@ from ganforge.tables import (
     Recipe,
 )
 
-__all__ = ["Recipe", "component_of", "difference", "dump", "load", "override", "parse", "resolve"]
+__all__ = ["Recipe", "difference", "dump", "load", "override", "parse", "resolve"]
 
 PLACES: tuple[tuple[tuple[str, ...], Kind, type[ComponentTable], bool], ...] = (
     (("data",), register.dataset, DataTable, False),
@@ -153,11 +153,6 @@ def resolve(table: Mapping[str, Any], source: str = "recipe") -> Recipe:
 def dump(recipe: Recipe) -> str:
     """The resolved recipe as TOML."""
     return tomli_w.dumps(recipe.to_dict(), multiline_strings=False)
-
-
-def component_of(kind: Kind, table: ComponentTable) -> Component:
-    """The registered component that a resolved table names."""
-    return kind.get(table.name)
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

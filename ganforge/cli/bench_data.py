@@ -63,11 +63,9 @@ def _open(target: str, cache: Path) -> "tuple[Dataset, LoaderOptions | None, int
 
     if not target.endswith(".toml"):
         return shards(cache, path=target), None, 0
-    from ganforge.recipe import component_of, load
+    from ganforge.recipe import load
     from ganforge.registry import register
 
     recipe = load(target)
-    component = component_of(register.dataset, recipe.data)
-    own = component.options(**{name: getattr(recipe.data, name) for name in component.options.model_fields})
-    dataset = component.build(own, cache_dir=cache)
+    dataset = register.dataset.get(recipe.data.name).build(recipe.data, cache_dir=cache)
     return dataset, recipe.loader.model_copy(update={"reader": "auto"}), recipe.training.batch_size

@@ -4,7 +4,6 @@ simplejpeg and OpenCV (extra `fast`) are used when they are there, torchvision o
 are not sure to read in the same way (alpha, palettes, 16 bits, EXIF turns) goes through Pillow.
 """
 
-from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -14,7 +13,6 @@ from ganforge.data.pictures import BadPicture, Fit, open_picture, to_pixels
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
 Buffer = bytes | memoryview
-Decoder = Callable[[Buffer, bool], np.ndarray]
 
 
 def decode_into(data: Buffer, out: np.ndarray, fit: Fit | None = None) -> None:

@@ -6,7 +6,6 @@
 Never hand this to `accelerator.prepare`: that would shard it a second time and read one batch ahead.
 """
 
-import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +27,6 @@ from ganforge.data.readers.host import HostReader
 from ganforge.data.stream import StreamReader
 from ganforge.data.transform import Transform
 from ganforge.errors import DataError
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass

@@ -56,7 +56,6 @@ class OpenShard:
             )
         self._idx = idx
         self._image_key = image_key
-        self._row_shape = row_shape
         self._table: tuple[np.ndarray, np.ndarray] | None = None
         with open(tar, "rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -149,7 +149,8 @@ def log_figures(run: Run, tracking: Tracking | None, display: ProgressDisplay, w
     _require_finite(run, figures)
     speed = watch.lap()
     if tracking is not None:
-        tracking.figures(run.step, {"images": run.images, **figures, **speed})
+        unreadable = {"data/unreadable": len(run.loader.unreadable())}
+        tracking.figures(run.step, {"images": run.images, **figures, **speed, **unreadable})
     display.figures(run.step, run.images, figures)
     if speed["data/wait_share"] > TOLERABLE_WAIT:
         display.say_once(

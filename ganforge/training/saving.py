@@ -61,14 +61,16 @@ class Saver:
         run.share_running_statistics()
         writer = CheckpointWriter(run.folder / "checkpoints", run.step)
         problem = _attempt(writer.stage) if accelerator.is_main_process else ""
-        if self._all_fine(problem):
+        is_fine = self._all_fine(problem)
+        if is_fine:
             rank_state = _rank_state(run)
             problem = _attempt(lambda: writer.write_rank(accelerator.process_index, rank_state))
-            snapshot = self._snapshot()
-            if self._all_fine(problem) and accelerator.is_main_process:
-                self._pending = self._thread.submit(self._write, writer, *snapshot)
-        if problem:
-            self._report(problem, must)
+            is_fine = self._all_fine(problem)
+        if not is_fine:  # on every rank, whichever it was: none may think that there is a checkpoint
+            self._report(problem or "another process could not write its part", must)
+            return
+        if accelerator.is_main_process:
+            self._pending = self._thread.submit(self._write, writer, *self._snapshot())
         if must:
             self.wait(must=True)
 
@@ -106,8 +108,6 @@ class Saver:
     def _snapshot(self) -> tuple[Any, ...]:
         """Copies of everything the thread will write, so that training can go on. Main process only."""
         run = self._run
-        if not run.accelerator.is_main_process:
-            return ()
         networks = {name: flat_state(network) for name, network in run.saved_networks().items()}
         training = _on_cpu(_training_state(run))
         return networks, training, _plain_state(run), run.generator_config()

@@ -107,6 +107,11 @@ def _closing(run: Run, exit_code: int) -> list[str]:
     if exit_code:
         return [f"stopped at step {run.step:,}; everything is saved in {folder}, the same command goes on"]
     lines = []
+    if unreadable := run.loader.unreadable():
+        lines.append(
+            f"warning: {len(unreadable)} samples could not be read and others stood in for them; the first, "
+            f"{unreadable[0]}; `ganforge data verify` names them all"
+        )
     if run.best is not None:
         lines.append(f"best {run.best.name} {run.best.value:.4g} at step {run.best.step:,}")
     lines.append(

@@ -15,8 +15,9 @@ from rich.console import Console
 from same_run import assert_same_run, figures
 from two_processes import launch_two
 
+from ganforge.errors import CheckpointError
 from ganforge.recipe import Recipe, dump, load
-from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.training.checkpoint import Checkpoint, CheckpointWriter, whole_checkpoints
 from ganforge.training.loop import train
 from ganforge.training.progress import ProgressDisplay
 from ganforge.training.run import Run
@@ -100,6 +101,31 @@ def test_two_ranks_resume_bit_for_bit(make_recipe, tmp_path):
         path.rename(path.with_name(f"gone-{path.name}"))
     launch_two(session, (str(tmp_path / "parts.toml"), ""))
     assert_same_run(*folders)
+
+
+def failing_on_rank_one(path: str, out: str) -> None:
+    """In each process: a session in which rank 1 cannot write its part; what each rank says."""
+    write_rank = CheckpointWriter.write_rank
+
+    def fails(self, rank, state):
+        if rank == 1:
+            raise OSError(28, "No space left on device")
+        write_rank(self, rank, state)
+
+    CheckpointWriter.write_rank = fails
+    with pytest.raises(CheckpointError) as error:
+        run_session(load(path))
+    Path(f"{out}/said{os.environ['RANK']}").write_text(str(error.value))
+
+
+def test_a_part_that_one_rank_cannot_write_fails_the_checkpoint_on_all_ranks(make_recipe, tmp_path):
+    recipe = make_recipe(training={"steps": 2})
+    path = tmp_path / "recipe.toml"
+    path.write_text(dump(recipe))
+    launch_two(failing_on_rank_one, (str(path), str(tmp_path)))
+    assert "another process could not write its part" in (tmp_path / "said0").read_text()
+    assert "No space left on device" in (tmp_path / "said1").read_text()
+    assert whole_checkpoints(recipe.folder / "checkpoints") == []
 
 
 def test_a_run_of_two_processes_goes_on_with_one_to_rounding(make_recipe, tmp_path, train_silently, capsys):

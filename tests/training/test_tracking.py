@@ -131,3 +131,19 @@ def test_waiting_for_data_is_logged_and_a_warning_names_the_remedy_once(
     assert all(line["data/wait_share"] > 0.5 for line in lines)
     out = capsys.readouterr().out
     assert out.count("of the time goes into waiting for data; ") == 1
+
+
+def test_samples_that_could_not_be_read_are_counted_in_the_log_and_named_at_the_end(
+    make_recipe, train_silently, monkeypatch, capsys
+):
+    from ganforge.data.loader import Loader
+
+    monkeypatch.setattr(Loader, "unreadable", lambda self: ["shard-000000.tar/7: is damaged"])
+    recipe = make_recipe()
+    train_silently(recipe)
+    lines = [json.loads(line) for line in (recipe.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["data/unreadable"] for line in lines] == [1] * 6
+    assert (
+        "1 samples could not be read and others stood in for them; the first, shard-000000.tar/7"
+        in capsys.readouterr().out
+    )
