@@ -36,6 +36,10 @@ class DivergenceError(GanforgeError):
     """A loss left the finite numbers."""
 
 
+class HealthError(GanforgeError):
+    """The doctor saw an illness on which the recipe wants the run to stop."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong in a recipe: the dotted path of the key and what is wrong with it."""

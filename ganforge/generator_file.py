@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ganforge import __version__
 from ganforge.errors import CheckpointError, RegistryError
 from ganforge.files import replaced, write_text
+from ganforge.hub import GENERATOR_NAME, fetch_generator, hub_name
 from ganforge.options import validate
 from ganforge.registry import load_plugins, register
 from ganforge.spec import DataSpec
@@ -38,7 +39,8 @@ class GeneratorConfig:
         images: real images seen.
         seed: the run's seed.
         averaged: whether these are the averaged (EMA) weights.
-        metrics: figures of these weights, with the protocol of each.
+        metrics: figures of these weights.
+        protocol: how they were computed: extractor and hash of its weights, counts, data, versions.
     """
 
     generator: dict[str, Any]
@@ -50,6 +52,7 @@ class GeneratorConfig:
     seed: int = 0
     averaged: bool = True
     metrics: dict[str, Any] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         table = {**asdict(self), "spec": self.spec.to_dict(), "format": FORMAT, "ganforge": __version__}
@@ -99,16 +102,18 @@ def read_config(path: str | Path) -> GeneratorConfig:
 
 
 def find_generator(path: str | Path) -> Path:
-    """A generator file, or the best (else the last) one of a run folder.
+    """A generator file, or the best (else the last) one of a run folder, or one from the Hugging Face Hub.
 
     Raises:
         CheckpointError: there is none.
     """
+    if isinstance(path, str) and (name := hub_name(path)) is not None:
+        path = fetch_generator(*name)
     path = Path(path)
     if path.is_dir():
-        for name in ("generator.best.safetensors", "generator.last.safetensors"):
-            if (path / name).is_file():
-                return path / name
+        for file in ("generator.best.safetensors", "generator.last.safetensors", GENERATOR_NAME):
+            if (path / file).is_file():
+                return path / file
         raise CheckpointError(f"{path}: has no generator.*.safetensors yet; the first checkpoint writes one")
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such run folder or generator file")
@@ -137,7 +142,8 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.M
     evaluation mode and carries its config as `.config`.
 
     Args:
-        path: a run folder (its best generator, else its last) or a generator file.
+        path: a run folder (its best generator, else its last), a generator file, or a generator on the Hugging Face Hub
+            as `hf://owner/name` or `owner/name`, either with `@revision`.
         device: where to put it.
 
     Raises:

@@ -38,16 +38,43 @@ def _grid(samples: Tensor) -> Image.Image:
     """As square as it gets, each pixel a whole number of pixels, so that small pictures can be seen."""
     pixels = to_uint8(samples).numpy()
     count, height, width, channels = pixels.shape
-    columns = math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    sheet = np.zeros((rows * (height + BORDER) + BORDER, columns * (width + BORDER) + BORDER, channels), np.uint8)
+    columns, (sheet_width, sheet_height), scale = _layout(count, height, width)
+    sheet = np.zeros((sheet_height, sheet_width, channels), np.uint8)
     for index, picture in enumerate(pixels):
-        top = BORDER + (index // columns) * (height + BORDER)
-        left = BORDER + (index % columns) * (width + BORDER)
+        left, top = _place(index, columns, height, width)
         sheet[top : top + height, left : left + width] = picture
     grid = single(sheet)
-    scale = max(1, round(MIN_GRID_SIZE / grid.width))
     return grid.resize((grid.width * scale, grid.height * scale), Image.Resampling.NEAREST)
+
+
+def cell_of(grid: Image.Image, index: int, count: int, size: tuple[int, int]) -> Image.Image | None:
+    """One picture of a grid that `picture_of` made, in its own size; None if the grid is not one of such pictures.
+
+    Args:
+        grid: the whole picture.
+        index: of the picture in the grid.
+        count: pictures in the grid.
+        size: `(height, width)` of each.
+    """
+    columns, (sheet_width, sheet_height), scale = _layout(count, *size)
+    if grid.size != (sheet_width * scale, sheet_height * scale):
+        return None
+    left, top = _place(index, columns, *size)
+    cell = grid.crop((left * scale, top * scale, (left + size[1]) * scale, (top + size[0]) * scale))
+    return cell.resize((size[1], size[0]), Image.Resampling.NEAREST)
+
+
+def _layout(count: int, height: int, width: int) -> tuple[int, tuple[int, int], int]:
+    """Columns of a grid, its (width, height) before it is enlarged, and how many times it is."""
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    sheet = (columns * (width + BORDER) + BORDER, rows * (height + BORDER) + BORDER)
+    return columns, sheet, max(1, round(MIN_GRID_SIZE / sheet[0]))
+
+
+def _place(index: int, columns: int, height: int, width: int) -> tuple[int, int]:
+    """Left and top of a picture in a grid."""
+    return BORDER + (index % columns) * (width + BORDER), BORDER + (index // columns) * (height + BORDER)
 
 
 def _plot(points: Tensor, reals: Tensor | None) -> Image.Image:

@@ -15,48 +15,60 @@ import tomli_w
 from pydantic import ConfigDict, create_model
 
 from ganforge.errors import PluginError, Problem, RecipeError, RegistryError
-from ganforge.options import dotted, is_list, is_table, validate
+from ganforge.options import did_you_mean, dotted, is_list, is_table, validate
 from ganforge.registry import Kind, load_plugins, register
 from ganforge.tables import (
     ComponentTable,
     DataTable,
+    DiscriminatorTable,
     EvaluationTable,
+    HealthTable,
     OptimizerTable,
     OptimizerTables,
     PenaltyTable,
+    RampTable,
     Recipe,
 )
+from ganforge.variables import expand
 
 __all__ = ["Recipe", "difference", "dump", "load", "override", "parse", "resolve"]
 
 PLACES: tuple[tuple[tuple[str, ...], Kind, type[ComponentTable], bool], ...] = (
     (("data",), register.dataset, DataTable, False),
     (("generator",), register.generator, ComponentTable, False),
-    (("discriminator",), register.discriminator, ComponentTable, False),
+    (("discriminator",), register.discriminator, DiscriminatorTable, False),
     (("objective",), register.objective, ComponentTable, False),
     (("penalties",), register.penalty, PenaltyTable, True),
     (("augment",), register.augment, ComponentTable, True),
     (("optimizer", "generator"), register.optimizer, OptimizerTable, False),
     (("optimizer", "discriminator"), register.optimizer, OptimizerTable, False),
+    (("schedule",), register.schedule, ComponentTable, False),
     (("evaluation", "metrics"), register.metric, ComponentTable, True),
     (("evaluation", "extractor"), register.extractor, ComponentTable, False),
+    (("health", "held_out"), register.dataset, ComponentTable, False),
 )
 """Where components stand in a recipe: path, kind, the framework's own keys, and whether it is a list."""
 
 FALLBACKS: dict[str, Any] = {
     "objective": {"name": "bce"},
+    "schedule": {"name": "fixed"},
     "optimizer": {"generator": {"name": "adam"}, "discriminator": {"name": "adam"}},
 }
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load(path: str | Path, overrides: Sequence[str] = (), *, later: bool = False) -> Recipe:
     """Read a recipe file, apply `--set` overrides, and resolve it.
+
+    Args:
+        path: of the file.
+        overrides: of `--set`.
+        later: it will run in another environment: variables of `data` that are not set here are not an error.
 
     Raises:
         RecipeError: with every problem of the file.
         PluginError: a module of `plugins` cannot be imported.
     """
-    return resolve(override(parse(path), overrides), str(path))
+    return resolve(override(parse(path), overrides), str(path), later=later)
 
 
 def parse(path: str | Path) -> dict[str, Any]:
@@ -124,19 +136,20 @@ def _put(table: Any, keys: list[str], value: Any, assignment: str) -> None:
         table = table[index]
 
 
-def resolve(table: Mapping[str, Any], source: str = "recipe") -> Recipe:
-    """Check the tables, fill in every default, and return the recipe. Makes no module.
+def resolve(table: Mapping[str, Any], source: str = "recipe", *, later: bool = False) -> Recipe:
+    """Check the tables, fill in every default and variable, and return the recipe. Makes no module.
 
     Raises:
         RecipeError: with every problem found.
         PluginError: a module of `plugins`, or the entry point of a component, cannot be imported.
     """
-    table = _with_fallbacks(table)
+    table, unset = expand(_with_fallbacks(table), later=later)
     plugins = table.get("plugins", ())
     try:
         if is_list(plugins) and all(isinstance(module, str) for module in plugins):
             load_plugins(plugins)
         schema, problems = _schema_for(table)
+        problems = [*unset, *problems]
     except PluginError as error:
         raise PluginError(f"{source}: {error}") from error
     recipe, more = validate(schema, table)
@@ -218,7 +231,7 @@ def _schema_for(table: Mapping[str, Any]) -> tuple[type[Recipe], list[Problem]]:
         fields.setdefault(parents[0] if parents else "", {})[last] = field
     top = fields.pop("")
     for parent, inner in fields.items():
-        base_model = {"optimizer": OptimizerTables, "evaluation": EvaluationTable}[parent]
+        base_model = {"optimizer": OptimizerTables, "evaluation": EvaluationTable, "health": HealthTable}[parent]
         top[parent] = (create_model(base_model.__name__, __base__=base_model, **inner), ...)
     return create_model("Recipe", __base__=Recipe, **top), problems
 
@@ -275,5 +288,34 @@ def _contradictions(recipe: Recipe) -> Iterable[Problem]:
             "performance.reuse_fakes",
             "works on whole turns; set training.discriminator_micro_batches and generator_micro_batches to 1",
         )
+    if performance.reuse_fakes and recipe.schedule.name != "fixed":
+        yield Problem(
+            "performance.reuse_fakes", "needs a turn of the discriminator in every step; use schedule = 'fixed'"
+        )
+    if training.batch_size % recipe.discriminator.packing:
+        yield Problem(
+            "discriminator.packing",
+            f"packs of {recipe.discriminator.packing} do not divide the batch of {training.batch_size}; use a divisor",
+        )
+    options = dict(_flat(recipe.to_dict()))
+    for index, ramp in enumerate(recipe.ramps):
+        yield from _ramp_problems(f"ramps.{index}", ramp, options)
+    evaluation = recipe.evaluation
+    if evaluation.patience and not (evaluation.metrics and evaluation.every):
+        yield Problem("evaluation.patience", "counts evaluations in training; list a metric and set evaluation.every")
     if recipe.evaluation.best is not None and not recipe.evaluation.metrics:
         yield Problem("evaluation.best", "names a figure, but evaluation.metrics is empty; list a metric")
+
+
+def _ramp_problems(path: str, ramp: RampTable, options: Mapping[str, Any]) -> Iterable[Problem]:
+    """What is wrong with a ramp that the recipe alone can tell: it names no number, or its ends have no ratio."""
+    option, _, last = ramp.option.rpartition(".")
+    value = options.get(ramp.option)
+    if value is None and last.isdigit() and is_list(options.get(option)) and int(last) < len(options[option]):
+        value = options[option][int(last)]
+    if value is None:
+        yield Problem(f"{path}.option", f"the recipe has no option '{ramp.option}'{did_you_mean(ramp.option, options)}")
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        yield Problem(f"{path}.option", f"'{ramp.option}' is {value!r}, and only numbers can move")
+    if ramp.shape == "exponential" and (ramp.start <= 0 or ramp.end <= 0):
+        yield Problem(f"{path}.shape", "an exponential ramp goes by equal factors; start and end must be above 0")

@@ -70,9 +70,10 @@ class Component:
 
     @property
     def file(self) -> str:
-        """Source file and line."""
+        """Source file and line; of what a function wraps, if it says so."""
         try:
-            return f"{inspect.getsourcefile(self.factory)}:{inspect.getsourcelines(self.factory)[1]}"
+            source = inspect.unwrap(self.factory)
+            return f"{inspect.getsourcefile(source)}:{inspect.getsourcelines(source)[1]}"
         except (OSError, TypeError):
             return "no source"
 
@@ -103,6 +104,8 @@ class Kind:
         self.reserved = ("name", *reserved)
         self._builtin_modules = list(modules)
         self._components: dict[str, Component] = {}
+        self._spellings: dict[str, str] = {}
+        self._refused: dict[str, str] = {}
 
     def __call__(self, name: str) -> Callable[[T], T]:
         """Decorator that puts a class or function on this shelf."""
@@ -142,6 +145,18 @@ class Kind:
         model = options_model(factory, where)
         self._components[name] = Component(self.name, name, factory, tuple(supplied), model)
 
+    def spell(self, spelling: str, name: str) -> None:
+        """Let `get` know a component by a second name, which is not listed."""
+        self._spellings[spelling] = name
+
+    def refuse(self, name: str, reason: str) -> None:
+        """Have `get` say why a name that one might look for here is none of ours."""
+        self._refused[name] = reason
+
+    def knows(self, name: str) -> bool:
+        """Whether `get` has an answer, be it why not; imports no entry point."""
+        return name in self.names() or name in self._spellings or name in self._refused
+
     def get(self, name: str) -> Component:
         """The component of that name.
 
@@ -151,7 +166,11 @@ class Kind:
         """
         self._import_builtins()
         if name not in self._components:
+            name = self._spellings.get(name, name)
+        if name not in self._components:
             self._load_entry_point(name)
+        if name not in self._components and name in self._refused:
+            raise RegistryError(f"{self.name} '{name}' cannot serve here: it {self._refused[name]}")
         if name not in self._components:
             names = self.names()
             raise RegistryError(
@@ -210,15 +229,46 @@ class Registry:
     """All shelves. A kind is one line here: what it is called, what it is offered, where the built-ins are."""
 
     def __init__(self) -> None:
-        self.generator = Kind("generator", offers=("spec",), modules=("ganforge.models.dcgan", "ganforge.models.mlp"))
+        families = tuple(f"ganforge.models.{name}" for name in ("dcgan", "mlp", "resnet", "r3gan"))
+        self.generator = Kind("generator", offers=("spec",), modules=families)
         self.discriminator = Kind(
-            "discriminator", offers=("spec",), modules=("ganforge.models.dcgan", "ganforge.models.mlp")
+            "discriminator",
+            offers=("spec",),
+            modules=(*families, "ganforge.models.unet_patch"),
+            reserved=("packing",),
         )
-        self.objective = Kind("objective", modules=("ganforge.objectives",))
+        self.objective = Kind(
+            "objective",
+            modules=(
+                "ganforge.objectives.cross_entropy",
+                "ganforge.objectives.least_squares",
+                "ganforge.objectives.hinge",
+                "ganforge.objectives.wasserstein",
+                "ganforge.objectives.relativistic",
+            ),
+        )
         self.penalty = Kind(
-            "penalty", plural="penalties", modules=("ganforge.penalties",), reserved=("weight", "interval")
+            "penalty",
+            plural="penalties",
+            modules=(
+                "ganforge.penalties.gradients",
+                "ganforge.penalties.weights",
+                "ganforge.penalties.features",
+                "ganforge.penalties.consistency",
+                "ganforge.penalties.lecam",
+            ),
+            reserved=("weight", "interval"),
         )
-        self.augment = Kind("augment", plural="augmentations", modules=("ganforge.augment",), offers=("spec",))
+        self.augment = Kind(
+            "augment",
+            offers=("spec",),
+            modules=tuple(
+                f"ganforge.augment.{name}"
+                for name in ("noise", "geometry", "colour", "cutout", "diffaugment", "ada", "ada_fixed")
+            ),
+            plural="augmentations",
+        )
+        self.schedule = Kind("schedule", modules=("ganforge.schedules",))
         self.dataset = Kind(
             "dataset",
             offers=("cache_dir",),
@@ -226,10 +276,21 @@ class Registry:
             reserved=("cache_dir", *LoaderOptions.model_fields),
         )
         self.optimizer = Kind(
-            "optimizer", offers=("params",), modules=("ganforge.optimizers",), reserved=("warmup", "decay")
+            "optimizer",
+            offers=("params",),
+            modules=("ganforge.optimizers.usual", "ganforge.optimizers.torch_optim"),
+            reserved=("warmup", "decay", "clip_norm", "clip_value", "clip_weights"),
         )
-        self.extractor = Kind("extractor", offers=("dataset", "cache_dir"), modules=("ganforge.metrics.extractors",))
-        self.metric = Kind("metric", offers=("dataset", "cache_dir"), modules=("ganforge.metrics.builtin",))
+        self.extractor = Kind(
+            "extractor",
+            offers=("dataset", "cache_dir"),
+            modules=tuple(f"ganforge.metrics.{name}" for name in ("extractors", "inception", "dinov2", "clip")),
+        )
+        self.metric = Kind(
+            "metric",
+            offers=("dataset", "cache_dir"),
+            modules=tuple(f"ganforge.metrics.{name}" for name in ("frechet", "scores", "neighbours", "modes")),
+        )
 
     def kinds(self) -> dict[str, Kind]:
         """Shelves by their singular name."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from ganforge.data.options import LoaderOptions
+from ganforge.doctor.illnesses import IllnessName
 from ganforge.options import OptionsModel, is_list, is_table
 
 Count = Annotated[int, Field(ge=0)]
@@ -21,6 +22,17 @@ class ComponentTable(OptionsModel):
     """A table that names a component; the component's own options are added for each name."""
 
     name: str
+
+
+class DiscriminatorTable(ComponentTable):
+    """A discriminator, and how many samples it judges at once.
+
+    Args:
+        packing: samples that are joined along their channels and given one logit (PacGAN, Lin et al. 2018); a
+            generator that loses modes is seen sooner in several samples than in one.
+    """
+
+    packing: Positive = 1
 
 
 class PenaltyTable(ComponentTable):
@@ -41,15 +53,23 @@ class DataTable(ComponentTable, LoaderOptions):
 
 
 class OptimizerTable(ComponentTable):
-    """An optimizer and the course of its learning rate.
+    """An optimizer, the course of its learning rate, and what bounds its steps.
 
     Args:
         warmup: steps in which the learning rate rises linearly from 0.
         decay: after that it stays (`none`), or falls to 0 at the run's last step by a line or half a cosine.
+        clip_norm: largest Euclidean norm of all the player's gradients together (Pascanu et al. 2013); longer ones are
+            scaled down to it. 0 for no limit.
+        clip_value: largest absolute value of one entry of a gradient; 0 for no limit.
+        clip_weights: after each update every weight is clamped to this absolute value, as WGAN's critic wants it
+            (Arjovsky et al. 2017, algorithm 1: 0.01); 0 for no limit.
     """
 
     warmup: Count = 0
     decay: Literal["none", "linear", "cosine"] = "none"
+    clip_norm: Annotated[float, Field(ge=0)] = 0.0
+    clip_value: Annotated[float, Field(ge=0)] = 0.0
+    clip_weights: Annotated[float, Field(ge=0)] = 0.0
 
 
 class OptimizerTables(OptionsModel):
@@ -57,6 +77,27 @@ class OptimizerTables(OptionsModel):
 
     generator: OptimizerTable
     discriminator: OptimizerTable
+
+
+class RampTable(OptionsModel):
+    """A numeric option that moves from one value to another while training.
+
+    Args:
+        option: dotted path of the option as `--set` writes it, such as `penalties.0.gamma`, `augment.0.sigma`,
+            `optimizer.generator.lr`, `optimizer.discriminator.betas.1`, `objective.real_label` or `training.ema`.
+        start: its value until `begin`; the option's own value in the recipe is not looked at.
+        end: its value from `begin + over` on.
+        begin: images at which it begins to move.
+        over: images in which it moves.
+        shape: along a line (`linear`), half a `cosine`, or by equal factors (`exponential`, both ends above 0).
+    """
+
+    option: str
+    start: float
+    end: float
+    begin: Count = 0
+    over: Positive
+    shape: Literal["linear", "cosine", "exponential"] = "linear"
 
 
 class TrainingTable(OptionsModel):
@@ -72,6 +113,10 @@ class TrainingTable(OptionsModel):
         precision: `no`, `bf16`, `fp16`, or `auto` for what accelerate's config says.
         ema: half-life of the averaged generator in images; 0 for none.
         ema_rampup: the half-life is at most this share of the images so far (Karras et al. 2020); 0 for no ramp.
+        ema_start: images before which the averaged generator is the generator itself.
+        ema_batch_norm: where the averaged generator's batch norm has its statistics from: `average` (of the
+            generator's own, as its weights), or `reestimate` (from batches of its own samples, each time before it is
+            looked at; Izmailov et al. 2018, section 3.2).
         log_every: steps between lines of the log.
         on_divergence: when a loss or a weight is no longer finite, `stop`, or `rollback` to the newest checkpoint and
             go on with smaller learning rates.
@@ -88,6 +133,8 @@ class TrainingTable(OptionsModel):
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     ema: Annotated[float, Field(ge=0)] = 10_000.0
     ema_rampup: Annotated[float, Field(ge=0)] = 0.05
+    ema_start: Count = 0
+    ema_batch_norm: Literal["average", "reestimate"] = "average"
     log_every: Positive = 50
     on_divergence: Literal["stop", "rollback"] = "stop"
     rollback_limit: Count = 3
@@ -141,11 +188,14 @@ class CheckpointTable(OptionsModel):
         every: steps between checkpoints; there is always one at the end.
         keep_last: how many of the newest stay.
         keep_every: checkpoints at multiples of this step stay for good; 0 for none.
+        keep_best: write a checkpoint at every evaluation that is the best so far. A checkpoint of the best step stays
+            for as long as it is the best, with or without this.
     """
 
     every: Positive = 1000
     keep_last: Positive = 2
     keep_every: Count = 0
+    keep_best: bool = False
 
 
 class EvaluationTable(OptionsModel):
@@ -153,12 +203,14 @@ class EvaluationTable(OptionsModel):
 
     Args:
         metrics: the metrics to compute, names or tables.
-        extractor: what turns pictures into features, for the metrics that need them.
+        extractor: what turns pictures into features, for the metrics that need them; by default
+            `inception-v3-compat`.
         every: steps between evaluations; 0 for only the one at the end.
         at_end: evaluate once more after the last step.
         num_fakes: generated samples an evaluation looks at.
-        num_reals: real samples it compares with; 0 for all.
+        num_reals: real samples it compares with, evenly spaced in the dataset; 0 for all.
         best: the figure that decides which generator is the best, by default the first metric's first.
+        patience: the run ends after so many evaluations without a better `best` figure; 0 for never.
     """
 
     metrics: tuple[ComponentTable, ...] = ()
@@ -168,6 +220,23 @@ class EvaluationTable(OptionsModel):
     num_fakes: Positive = 2048
     num_reals: Count = 0
     best: str | None = None
+    patience: Count = 0
+
+
+class HealthTable(OptionsModel):
+    """The doctor, which looks at every log line and says in words what goes wrong between the two players.
+
+    Args:
+        watch: whether it looks; training is the same, bit for bit, with and without.
+        stop_on: illnesses that end the run when they begin. A loss that is no longer finite is not among them:
+            `training.on_divergence` says what follows from it.
+        held_out: a dataset of real samples that training never sees, as in `[data]`; with it the doctor can tell
+            whether D learns its data by heart (Karras et al. 2020, "ADA", section 3).
+    """
+
+    watch: bool = True
+    stop_on: tuple[IllnessName, ...] = ()
+    held_out: ComponentTable | None = None
 
 
 class WandbTable(OptionsModel):
@@ -208,7 +277,10 @@ def _folder_name(name: str) -> str:
 
 
 class Recipe(OptionsModel):
-    """Everything a run is made of. Component tables carry the options of the component they name."""
+    """Everything a run is made of. Component tables carry the options of the component they name.
+
+    Paths may hold environment variables; resolving fills them in and lists under `variables` what stood there.
+    """
 
     name: Annotated[str, AfterValidator(_folder_name)]
     seed: Count = 0
@@ -216,17 +288,21 @@ class Recipe(OptionsModel):
     output: str = "runs"
     data: DataTable
     generator: ComponentTable
-    discriminator: ComponentTable
+    discriminator: DiscriminatorTable
     objective: ComponentTable
     penalties: tuple[PenaltyTable, ...] = ()
     augment: tuple[ComponentTable, ...] = ()
     optimizer: OptimizerTables
+    schedule: ComponentTable
+    ramps: tuple[RampTable, ...] = ()
     training: TrainingTable
     performance: PerformanceTable = PerformanceTable()
     samples: SamplesTable = SamplesTable()
     checkpoint: CheckpointTable = CheckpointTable()
     evaluation: EvaluationTable = EvaluationTable()
+    health: HealthTable = HealthTable()
     tracking: TrackingTable = TrackingTable()
+    variables: dict[str, str] | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Recipe) and self.to_dict() == other.to_dict()

@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that start several processes share a port, so `pytest -n 2 --dist loadgroup` gives them to one worker."""
     for item in items:
         folders = item.path.relative_to(Path(__file__).parent).parts
-        if folders[0] in ("training", "soak", "gpu", "test_bench_train.py"):
+        if folders[0] in ("training", "soak", "cluster", "hosts", "sweep", "gpu", "test_bench_train.py"):
             item.add_marker(pytest.mark.xdist_group("processes"))
 
 

@@ -10,7 +10,7 @@ from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
 
 def figures(folder: Path) -> list[dict]:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    timings = ("images_per_second", "data/wait_share", "evaluation/seconds")
+    timings = ("images_per_second", "data/wait_share", "evaluation/seconds", "evaluation/share")
     return [{key: value for key, value in line.items() if key not in timings} for line in lines]
 
 

@@ -17,11 +17,17 @@ from ganforge.bench.scaling import Links, all_reduce_seconds, predict
 from ganforge.bench.train import bench_train
 from ganforge.bench.train import step as take_step
 from ganforge.errors import RecipeError
-from ganforge.penalties import R1
+from ganforge.penalties.gradients import R1
 from ganforge.recipe import Recipe, dump, resolve
 from ganforge.tables import PerformanceTable
 from ganforge.training.loop import move
-from ganforge.training.performance import begin_turn, compile_network, describe, has_channels_last
+from ganforge.training.performance import (
+    begin_turn,
+    compile_network,
+    describe,
+    has_channels_last,
+    reasons_to_stay_eager,
+)
 from ganforge.training.run import Run
 
 CPU = torch.device("cpu")
@@ -117,15 +123,35 @@ def test_a_lazy_penalty_is_counted_as_often_as_it_comes(make_recipe):
 def test_the_command_prints_tables_and_writes_figures(make_recipe, ganforge, tmp_path):
     path = tmp_path / "recipe.toml"
     path.write_text(dump(make_recipe()))
-    done = ganforge(
-        "bench", "train", path, "--steps", 1, "--warmup", 1, "--json", tmp_path / "r.json", "--network-gb", 5
-    )
+    options = [
+        "--steps",
+        1,
+        "--warmup",
+        1,
+        "--json",
+        tmp_path / "r.json",
+        "--network-gb",
+        5,
+        "--images-per-second",
+        8000,
+    ]
+    done = ganforge("bench", "train", path, *options)
     assert done.code == 0, done.err
-    for word in ("images/s", "waiting for data", "GFLOP/s", "5 GB/s a device", "1,024"):
-        assert word in done.out
+    for word in (
+        "images/s",
+        "waiting for data",
+        "GFLOP/s",
+        "5 GB/s a device",
+        "1,024",
+        "that make 8,000 images/s each",
+    ):
+        assert word in " ".join(done.out.split())
     figures = json.loads((tmp_path / "r.json").read_text())
     assert figures["players"]["generator"]["flops"] > 0
     assert [row["gpus"] for row in figures["predicted"]][-1] == 1024
+    assert figures["predicted"][0]["images_per_second"] == pytest.approx(8000)
+    assert figures["reals"] == 8, "D's turn takes the batch, G's takes none"
+    assert figures["sample_bytes"] == 16 * 16
 
 
 # --- what is predicted ---------------------------------------------------------------------------
@@ -144,6 +170,20 @@ def test_between_nodes_each_gpu_sends_its_share_of_the_gradient():
     links = Links(gpus_per_node=4, node_gb=100.0, network_gb=10.0, node_us=0.0, network_us=5.0)
     between = 2 * 7 * 5e-6 + 2 * 7 / 8 * 0.25e9 / 10e9
     assert all_reduce_seconds(1e9, 32, links) == pytest.approx(2 * 3 / 4 * 1e9 / 100e9 + between)
+
+
+def test_trees_between_nodes_take_hops_by_the_logarithm_and_hardly_more_bytes():
+    links = Links(gpus_per_node=4, node_gb=100.0, network_gb=10.0, node_us=0.0, network_us=5.0)
+    within = 2 * 3 / 4 * 1e9 / 100e9
+    assert all_reduce_seconds(1e9, 32, links, "tree") == pytest.approx(within + 2 * 3 * 5e-6 + 2 * 0.25e9 / 10e9)
+    assert all_reduce_seconds(1e9, 4, links, "tree") == all_reduce_seconds(1e9, 4, links, "ring")
+
+
+def test_a_prediction_takes_rings_for_few_large_and_trees_for_many_small_messages():
+    links = Links(gpus_per_node=1)
+    few, many = predict([(1e-3, 1e8)], 0.0, 1, links, [2, 1024])
+    assert few.communication == few.ring < few.tree
+    assert many.communication == many.tree < many.ring
 
 
 def test_a_prediction_loses_exactly_the_communication_and_at_best_what_backward_cannot_hide():
@@ -276,18 +316,18 @@ def test_layout_is_chosen_by_device_unless_the_recipe_says_so():
 
 def test_the_player_with_double_backward_is_not_compiled_and_the_run_says_so():
     table = PerformanceTable(compile=True, cuda_graphs=True)
-    plain, penalised = nn.Linear(2, 2), nn.Linear(2, 2)
-    compile_network(plain, table, [], CPU)
-    compile_network(penalised, table, [R1()], CPU)
+    plain = nn.Linear(2, 2)
+    compile_network(plain, table, CPU)
     assert plain._compiled_call_impl is not None
-    assert penalised._compiled_call_impl is None
-    lines = describe(table, CPU, {"discriminator": [R1()], "generator": []})
+    assert reasons_to_stay_eager("generator", [R1()]) == []
+    assert reasons_to_stay_eager("discriminator", [R1()]) != []
+    lines = describe(table, CPU, [R1()])
     assert [line.split(",")[0].split(";")[0] for line in lines] == [
         "compiled: generator",
         "not compiled: discriminator",
         "no CUDA graphs: this runs on cpu",
     ]
-    assert describe(PerformanceTable(), CPU, {"discriminator": [R1()], "generator": []}) == []
+    assert describe(PerformanceTable(), CPU, [R1()]) == []
     begin_turn(table, CPU)  # nothing to tell
 
 

@@ -267,8 +267,8 @@ def test_show_gives_docs_options_types_defaults_and_origin(ganforge: Callable[..
     assert rows["lr"] == ["float > 0", "0.0002", "learning rate; 0.0002 in DCGAN."]
     assert rows["betas"][:2] == ["tuple[float >= 0 and < 1, float >= 0 and < 1]", "[0.5, 0.999]"]
     assert "params" not in rows, "what the framework supplies is no option"
-    assert f"from ganforge {__version__}, ganforge.optimizers.adam" in out
-    assert f"{ROOT / 'ganforge' / 'optimizers.py'}:" in out
+    assert f"from ganforge {__version__}, ganforge.optimizers.usual.adam" in out
+    assert f"{ROOT / 'ganforge' / 'optimizers' / 'usual.py'}:" in out
 
 
 def test_show_of_a_name_on_several_shelves_shows_all_or_the_one_asked_for(ganforge: Callable[..., Any]) -> None:

@@ -37,38 +37,82 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "files": set(),
     "spec": set(),
+    "ranks": set(),  # statistics of the global batch, for terms that compare samples
     "grid": set(),  # tensors to pictures, of use to training, sampling and metrics
     "options": {"errors"},
     "data.options": {"options"},
     "registry": {"errors", "options", "data.options"},
-    "tables": {"options", "data.options"},
-    "recipe": {"errors", "options", "registry", "tables"},
+    "doctor": {"errors", "files"},  # rules on figures: of use to training, the command line and reports
+    "tables": {"options", "data.options", "doctor"},
+    "recipe": {"errors", "options", "registry", "tables", "variables"},
     "models": PART,
-    "objectives": PART,
-    "penalties": PART,
+    "objectives": {*PART, "ranks"},
+    "penalties": {*PART, "ranks"},
     "augment": PART,
     "optimizers": PART,
+    "schedules": PART,
     "data": PART,
-    "generator_file": PART,  # a trained generator is its component and its options; no training needed to load it
+    "hub": {"errors"},  # names and transfers of the Hugging Face Hub
+    "generator_file": {*PART, "hub"},  # a trained generator is its component and options; no training needed
     "metrics": {*PART, "data", "grid", "recipe"},
-    "cluster": {*BASE, "recipe"},
-    "training": {*PART, "data", "objectives", "penalties", "generator_file", "grid", "metrics", "recipe", "tables"},
+    "cluster": {*BASE, "options", "recipe"},
+    "variables": {"errors", "options"},
+    "training": {
+        *PART,
+        "data",
+        "augment",
+        "doctor",
+        "objectives",
+        "penalties",
+        "schedules",
+        "generator_file",
+        "grid",
+        "metrics",
+        "ranks",
+        "recipe",
+        "tables",
+    },
     "bench": {*PART, "data", "recipe", "tables", "training", "metrics"},  # measures what training does, from outside
-    "sampling": {*BASE, "generator_file", "grid", "training"},  # draws its latents as training does
-    "cli": {*PART, "data", "recipe", "training", "metrics", "cluster", "bench", "sampling", "generator_file", "grid"},
+    "sampling": {*PART, "data", "generator_file", "grid", "metrics", "recipe", "training"},  # latents as in training
+    "search": {*PART, "data", "generator_file", "grid", "recipe", "sampling", "training"},  # pictures back to latents
+    "export": {*BASE, "generator_file", "grid", "hub", "recipe", "sampling"},
+    "report": {*BASE, "doctor", "recipe"},  # reads what a run folder holds; no run is built
+    "sweep": {*BASE, "registry", "recipe", "training"},  # trains one recipe many times
+    "testing": {*PART, "augment", "data", "recipe", "training"},  # tests of components, for plugins too
+    "cli": {
+        *PART,
+        "data",
+        "doctor",
+        "report",
+        "recipe",
+        "training",
+        "metrics",
+        "cluster",
+        "bench",
+        "sweep",
+        "sampling",
+        "search",
+        "export",
+        "generator_file",
+        "grid",
+    },
 }
 """What each module or package may import of ganforge at run time. A package covers what is below it."""
 
 ONLY_THERE = {
     "accelerate": {"training", "metrics"},
     "typer": {"cli"},
+    "optuna": {"sweep", "cli"},
     "wandb": {"training"},
+    "huggingface_hub": {"hub"},
+    "onnxruntime": {"export"},
+    "av": {"sampling"},
     "pydantic_core": {"options"},
 }
 """Libraries that only these know."""
 
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdataset", "safetensors", "torch_fidelity"}
-LIGHT = {"", "__main__", "cli", "errors", "options", "data.options", "registry", "tables", "recipe"}
+LIGHT = {"", "__main__", "cli", "errors", "options", "data.options", "registry", "doctor", "tables", "recipe"}
 """Modules that `ganforge --help` or a check of recipes imports: nothing heavy at their top level."""
 
 

@@ -51,10 +51,14 @@ def test_a_dumped_recipe_has_every_default_and_no_short_form() -> None:
         "betas": [0.5, 0.999],
         "eps": 1e-8,
         "weight_decay": 0.0,
+        "amsgrad": False,
         "warmup": 0,
         "decay": "none",
+        "clip_norm": 0.0,
+        "clip_value": 0.0,
+        "clip_weights": 0.0,
     }
-    assert tables["objective"] == {"name": "bce", "real_label": 1.0, "fake_label": 0.0}
+    assert tables["objective"] == {"name": "bce", "real_label": 1.0, "fake_label": 0.0, "flip": 0.0}
     assert set(LoaderOptions.model_fields) < set(tables["data"])
     assert set(tables["training"]) == set(type(small().training).model_fields)
 
@@ -235,3 +239,21 @@ def test_resolving_makes_no_component(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_parse_is_plain_toml(tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text('name = "ä"\n[a.b]\nc = 1\n', encoding="utf-8")
     assert parse(tmp_path / "r.toml") == {"name": "ä", "a": {"b": {"c": 1}}}
+
+
+@pytest.mark.parametrize(
+    ("ramp", "said"),
+    [
+        ({"option": "objective.real_labels"}, "did you mean 'objective.real_label'"),
+        ({"option": "generator.name"}, "only numbers can move"),
+        ({"option": "objective.real_label", "shape": "exponential"}, "start and end must be above 0"),
+    ],
+)
+def test_a_ramp_of_nothing_that_can_move_is_refused_with_its_place(ramp, said) -> None:
+    with pytest.raises(RecipeError, match=said):
+        resolve({**SMALLEST, "ramps": [{"start": 0.0, "end": 1.0, "over": 100, **ramp}]})
+
+
+def test_an_entry_of_a_list_can_move() -> None:
+    ramp = {"option": "optimizer.generator.betas.1", "start": 0.9, "end": 0.99, "over": 100}
+    assert resolve({**SMALLEST, "ramps": [ramp]}).ramps[0].option == "optimizer.generator.betas.1"

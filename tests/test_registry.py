@@ -12,7 +12,7 @@ from ganforge.errors import PluginError, RegistryError
 from ganforge.options import OptionsModel
 from ganforge.recipe import PLACES
 from ganforge.registry import Kind, Registry, load_plugins, register
-from ganforge.tables import DataTable, OptimizerTable, PenaltyTable
+from ganforge.tables import DataTable, DiscriminatorTable, OptimizerTable, PenaltyTable
 
 
 @pytest.fixture
@@ -99,11 +99,13 @@ def test_what_is_no_class_or_function_is_refused(kind: Kind, thing: Any) -> None
 
 def test_reserved_names_are_the_keys_of_the_recipe_tables() -> None:
     """A key that a table of the recipe gains must not be shadowed by an option of a component."""
-    for path, kind, base, _ in PLACES:
-        assert set(base.model_fields) == set(kind.reserved), path
+    for kind in register.kinds().values():
+        bases = [base for _, placed, base, _ in PLACES if placed is kind]
+        assert {key for base in bases for key in base.model_fields} == set(kind.reserved), kind.name
     assert {"cache_dir", "reader", "flip", "prefetch"} <= set(register.dataset.reserved) == set(DataTable.model_fields)
     assert {"name", "weight", "interval"} == set(register.penalty.reserved) == set(PenaltyTable.model_fields)
-    assert {"name", "warmup", "decay"} == set(register.optimizer.reserved) == set(OptimizerTable.model_fields)
+    assert set(register.optimizer.reserved) == set(OptimizerTable.model_fields)
+    assert set(register.discriminator.reserved) == set(DiscriminatorTable.model_fields)
 
 
 # --- names -----------------------------------------------------------------------------------
@@ -158,7 +160,7 @@ def test_kinds_are_found_by_singular_and_plural() -> None:
 
 def test_a_component_says_where_it_comes_from() -> None:
     component = register.objective.get("bce")
-    assert component.origin == "ganforge.objectives.NonSaturating"
+    assert component.origin == "ganforge.objectives.cross_entropy.NonSaturating"
     assert component.package.startswith("ganforge ")
     file, line = component.file.rsplit(":", 1)
     assert Path(file).read_text().splitlines()[int(line) - 1] == '@register.objective("bce")'

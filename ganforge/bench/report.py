@@ -10,23 +10,33 @@ from ganforge.bench.train import TrainReport
 COUNTS = (1, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
-def predictions(report: TrainReport, links: Links, counts: Sequence[int] = COUNTS) -> list[Prediction]:
-    """The scaling table of a report; turns take their share of a step in one go."""
-    share = report.seconds / (report.milliseconds * 1e-3)
+def predictions(
+    report: TrainReport, links: Links, counts: Sequence[int] = COUNTS, images_per_second: float | None = None
+) -> list[Prediction]:
+    """The scaling table of a report; turns take their share of a step in one go.
+
+    Args:
+        report: what was measured here.
+        links: between devices.
+        counts: numbers of devices.
+        images_per_second: of one device that is not here; by default what this one measured.
+    """
+    seconds = report.batch / images_per_second if images_per_second else report.seconds
+    share = seconds / (report.milliseconds * 1e-3)
     turns = [
         (cost.milliseconds * 1e-3 * share, float(cost.communicated))
         for cost in report.players.values()
         for _ in range(cost.turns)
     ]
-    rest = max(0.0, report.seconds - sum(seconds for seconds, _ in turns))
+    rest = max(0.0, seconds - sum(seconds for seconds, _ in turns))
     return predict(turns, rest, report.batch // report.ranks, links, counts)
 
 
-def tables(report: TrainReport, links: Links) -> Iterable[Table]:
+def tables(report: TrainReport, links: Links, images_per_second: float | None = None) -> Iterable[Table]:
     """The step, the players, and what more GPUs would do."""
     yield _step(report)
     yield _players(report)
-    yield _scaling(report, links)
+    yield _scaling(report, links, images_per_second)
 
 
 def _step(report: TrainReport) -> Table:
@@ -68,23 +78,36 @@ def _players(report: TrainReport) -> Table:
     return table
 
 
-def _scaling(report: TrainReport, links: Links) -> Table:
+def _scaling(report: TrainReport, links: Links, images_per_second: float | None) -> Table:
+    device = f"that make {images_per_second:,.0f} images/s each" if images_per_second else "like this one"
     table = Table(
-        title="predicted: more devices like this one, each with its own batch",
+        title=f"predicted: more devices {device}, each with its own batch of {report.batch // report.ranks}",
         title_justify="left",
-        caption=f"ring all-reduce over {links.node_gb:g} GB/s and {links.node_us:g} us a hop within nodes of "
-        f"{links.gpus_per_node}, {links.network_gb:g} GB/s a device and {links.network_us:g} us between them; a model, "
-        "not a measurement: slow ranks, storage and busy networks are not in it",
+        caption=f"all-reduce, the faster of ring and tree, over {links.node_gb:g} GB/s and {links.node_us:g} us a hop "
+        f"within nodes of {links.gpus_per_node}, {links.network_gb:g} GB/s a device and {links.network_us:g} us between"
+        ". At best: what can hides behind the backward pass. Reads: decoded samples of all devices together, while "
+        "they do not lie in memory. A model, not a measurement: slow ranks, storage and busy networks are not in it",
         caption_justify="left",
     )
-    for name in ("devices", "all-reduce ms", "images/s", "efficiency", "if hidden behind backward"):
+    for name in (
+        "devices",
+        "ring ms",
+        "tree ms",
+        "images/s",
+        "efficiency",
+        "if hidden behind backward",
+        "reading GB/s",
+    ):
         table.add_column(name, justify="right")
-    for row in predictions(report, links):
+    bytes_an_image = report.reals / report.batch * report.sample_bytes
+    for row in predictions(report, links, images_per_second=images_per_second):
         table.add_row(
             f"{row.gpus:,}",
-            f"{row.communication * 1e3:,.2f}",
+            f"{row.ring * 1e3:,.2f}",
+            f"{row.tree * 1e3:,.2f}",
             f"{row.images_per_second:,.0f}",
             f"{row.efficiency:.1%}",
             f"{row.best_efficiency:.1%}",
+            f"{row.images_per_second * bytes_an_image / 1e9:,.1f}",
         )
     return table

@@ -1,13 +1,17 @@
 """How a run would go on more GPUs: a model of the one thing that grows, the all-reduce of gradients.
 
 A ring all-reduce of S bytes over p ranks takes `2 (p - 1) a + 2 (p - 1) / p S / b` seconds, with latency a a hop and
-bandwidth b a rank (the alpha-beta model, Hockney 1994; rings, Patarasu and Yuan 2009). Over several nodes it is done
-in levels, as libraries do: within each node, a ring reduces and at the end gathers, and between nodes the g GPUs of
-a node drive g rings at once, each with its share of the gradient. Each GPU keeps its batch, so images grow with GPUs.
+bandwidth b a rank (the alpha-beta model, Hockney 1994; rings, Patarasu and Yuan 2009). Two binary trees, each for half
+of the data and with the other's leaves inside, take `2 log2(p) a + 2 S / b` (Sanders, Speck and Traeff 2009): hardly
+more bytes, and far fewer hops in a row. Over several nodes it is done in levels, as libraries do: within each node, a
+ring reduces and at the end gathers, and between nodes the g GPUs of a node drive g rings or trees at once, each with
+its share of the gradient; the faster of the two is taken. Each GPU keeps its batch, so images grow with GPUs.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -29,22 +33,28 @@ class Links:
     network_us: float = 10.0
 
 
-def all_reduce_seconds(size: float, gpus: int, links: Links) -> float:
+def all_reduce_seconds(size: float, gpus: int, links: Links, between: Literal["ring", "tree"] = "ring") -> float:
     """Predicted time of one all-reduce.
 
     Args:
         size: bytes a rank holds.
         gpus: ranks; one takes no time.
         links: what connects them.
+        between: how nodes exchange.
     """
     in_node = min(gpus, links.gpus_per_node)
     nodes = -(-gpus // links.gpus_per_node)
     within = _ring(size, in_node, links.node_us * 1e-6, links.node_gb * 1e9)
-    return within + _ring(size / in_node, nodes, links.network_us * 1e-6, links.network_gb * 1e9)
+    exchange = _ring if between == "ring" else _tree
+    return within + exchange(size / in_node, nodes, links.network_us * 1e-6, links.network_gb * 1e9)
 
 
 def _ring(size: float, ranks: int, latency: float, bandwidth: float) -> float:
     return 2 * (ranks - 1) * latency + 2 * (ranks - 1) / ranks * size / bandwidth
+
+
+def _tree(size: float, ranks: int, latency: float, bandwidth: float) -> float:
+    return 0.0 if ranks == 1 else 2 * math.ceil(math.log2(ranks)) * latency + 2 * size / bandwidth
 
 
 @dataclass(frozen=True)
@@ -53,13 +63,17 @@ class Prediction:
 
     Args:
         gpus: how many.
-        communication: seconds of all-reduce a step.
+        ring: seconds of all-reduce a step, with rings between nodes.
+        tree: the same with trees.
+        communication: the same with whichever is faster.
         images_per_second: if nothing of it hides behind the backward pass.
         efficiency: share of the linear speed, if nothing hides.
         best_efficiency: the same if all of it hides that can: two thirds of a turn are backward.
     """
 
     gpus: int
+    ring: float
+    tree: float
     communication: float
     images_per_second: float
     efficiency: float
@@ -84,12 +98,15 @@ def predict(
     alone = rest + sum(seconds for seconds, _ in turns)
     rows = []
     for gpus in counts:
-        times = [(seconds, all_reduce_seconds(size, gpus, links)) for seconds, size in turns]
+        ring, tree = ([all_reduce_seconds(size, gpus, links, way) for _, size in turns] for way in ("ring", "tree"))
+        times = [(seconds, min(ways)) for (seconds, _), *ways in zip(turns, ring, tree, strict=True)]
         open_time = alone + sum(reduce for _, reduce in times)
         hidden = alone + sum(max(0.0, reduce - BACKWARD_SHARE * seconds) for seconds, reduce in times)
         rows.append(
             Prediction(
                 gpus,
+                ring=sum(ring),
+                tree=sum(tree),
                 communication=sum(reduce for _, reduce in times),
                 images_per_second=gpus * images / open_time,
                 efficiency=alone / open_time,

@@ -13,7 +13,7 @@ from ganforge.bench.counting import counted, gradient_bytes
 from ganforge.errors import LaunchError
 from ganforge.recipe import Recipe
 from ganforge.training.engine import WHOLE
-from ganforge.training.loop import move
+from ganforge.training.loop import begin_step, finish_step, move
 from ganforge.training.player import Player
 from ganforge.training.run import Run
 
@@ -52,6 +52,8 @@ class TrainReport:
         milliseconds: median time of a step, with a look at the clock between turns.
         images_per_second: over all ranks, from the wall time of steps in one go, without a look in between.
         wait_share: share of that time in which the host waited for data.
+        reals: real samples that a step takes, over all ranks.
+        sample_bytes: of one of them, decoded.
         peak_memory: bytes: on CUDA of tensors, elsewhere of the whole process.
         players: by role.
         ceilings: of the device.
@@ -65,6 +67,8 @@ class TrainReport:
     milliseconds: float
     images_per_second: float
     wait_share: float
+    reals: float
+    sample_bytes: int
     peak_memory: int
     players: dict[str, PlayerCost]
     ceilings: Ceilings
@@ -127,11 +131,12 @@ def measure(run: Run, *, steps: int, warmup: int) -> TrainReport:
         step(run)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    waited, begin = run.loader.wait_seconds, now(device)
+    waited, taken, begin = run.loader.wait_seconds, run.loader.position, now(device)
     for _ in range(steps):
         step(run)
     wall = now(device) - begin
     waited = run.loader.wait_seconds - waited
+    taken = run.loader.position - taken
     peak = _peak_memory(device)
     times = [_timed_step(run) for _ in range(steps)]
     players = (run.discriminator, run.generator)
@@ -149,6 +154,8 @@ def measure(run: Run, *, steps: int, warmup: int) -> TrainReport:
         milliseconds=statistics.median(sum(entry.values()) for entry in times),
         images_per_second=steps * batch / wall,
         wait_share=waited / wall,
+        reals=taken * batch / steps,
+        sample_bytes=math.prod(run.dataset.spec.shape) * (1 if run.dataset.spec.is_image else 4),
         peak_memory=peak,
         players=costs,
         ceilings=measure_ceilings(device, DTYPES[accelerator.mixed_precision]),
@@ -157,14 +164,10 @@ def measure(run: Run, *, steps: int, warmup: int) -> TrainReport:
 
 def step(run: Run) -> None:
     """One alternation, as the training loop does it between two log lines."""
+    begin_step(run)
     move(run, run.discriminator, run.generator)
     move(run, run.generator, run.discriminator)
-    _finish(run)
-
-
-def _finish(run: Run) -> None:
-    run.step += 1
-    run.averaged.update(run.networks.generator, images=run.images, batch=run.recipe.training.batch_size)
+    finish_step(run)
 
 
 def _timed_step(run: Run) -> dict[str, float]:
@@ -174,7 +177,7 @@ def _timed_step(run: Run) -> dict[str, float]:
     for moving, resting in ((run.discriminator, run.generator), (run.generator, run.discriminator)):
         move(run, moving, resting)
         marks.append(now(device))
-    _finish(run)
+    finish_step(run)
     marks.append(now(device))
     names = ("discriminator", "generator", "rest")
     return {name: 1e3 * (after - before) for name, before, after in zip(names, marks, marks[1:], strict=False)}

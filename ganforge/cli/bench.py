@@ -23,6 +23,10 @@ def train(
     network_gb: Annotated[float, typer.Option(min=0.001, help="GB/s that a GPU sends to other nodes.")] = 40.0,
     node_us: Annotated[float, typer.Option(min=0, help="Microseconds a hop within a node.")] = 3.0,
     network_us: Annotated[float, typer.Option(min=0, help="Microseconds a hop between nodes.")] = 10.0,
+    images_per_second: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Predict for devices of this speed instead of this one's.", show_default=False),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the figures to this file.")] = None,
 ) -> None:
     """Time and count the steps of a recipe; writes no run folder.
@@ -47,9 +51,9 @@ def train(
     report = bench_train(load(recipe, overrides or []), steps=steps, warmup=warmup)
     if report is not None:
         console = Console()
-        for table in tables(report, links):
+        for table in tables(report, links, images_per_second):
             console.print(table)
         if json is not None:
-            rows = [asdict(row) for row in predictions(report, links)]
+            rows = [asdict(row) for row in predictions(report, links, images_per_second=images_per_second)]
             write_text(json, json_format.dumps({**report.to_dict(), "predicted": rows}, indent=2) + "\n")
     finish_processes()

@@ -54,7 +54,7 @@ def show(
 
     load_plugins(plugin or [])
     shelves = [register.kind(kind)] if kind else list(register.kinds().values())
-    found = [shelf for shelf in shelves if name in shelf.names()]
+    found = [shelf for shelf in shelves if shelf.knows(name)]
     if not found:
         names = {other for shelf in shelves for other in shelf.names()}
         raise RegistryError(f"no component is called '{name}'{did_you_mean(name, names)}; see `ganforge list`")

@@ -6,9 +6,23 @@ from typing import Annotated, NoReturn
 import typer
 
 from ganforge import __version__
-from ganforge.cli import components, recipes, sampling, training
+from ganforge.cli import (
+    components,
+    doctor,
+    evaluation,
+    export,
+    films,
+    recipes,
+    report,
+    sampling,
+    search,
+    sweep,
+    training,
+)
 from ganforge.cli.bench import app as bench_app
 from ganforge.cli.data import app as data_app
+from ganforge.cli.slurm import slurm
+from ganforge.cli.status import status
 from ganforge.errors import GanforgeError
 
 app = typer.Typer(
@@ -19,9 +33,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train")(training.train)
+app.command("sweep")(sweep.sweep)
+app.command("evaluate")(evaluation.evaluate)
 app.command("sample")(sampling.sample)
+app.command("interpolate")(films.interpolate)
+app.command("evolve")(films.evolve)
+app.command("neighbours")(films.neighbours)
+app.command("inpaint")(search.inpaint)
+app.command("project")(search.project)
+app.command("export")(export.export)
+app.command("doctor")(doctor.doctor)
+app.command("report")(report.report)
 app.command("list")(components.list_components)
 app.command("show")(components.show)
+app.command("slurm")(slurm)
+app.command("status")(status)
 app.add_typer(recipes.app, name="recipe")
 app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")

@@ -1,7 +1,7 @@
 """Real handwritten digits that need no download."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from filelock import FileLock
 from pydantic import Field
@@ -12,7 +12,13 @@ from ganforge.registry import register
 
 
 @register.dataset("digits")
-def digits(cache_dir: Path, *, size: Annotated[int, Field(ge=8, le=256)] = 32) -> ShardDataset:
+def digits(
+    cache_dir: Path,
+    *,
+    size: Annotated[int, Field(ge=8, le=256)] = 32,
+    part: Literal["all", "train", "held_out"] = "all",
+    limit: Annotated[int, Field(ge=10)] | None = None,
+) -> ShardDataset:
     """The 1,797 handwritten digits that come with scikit-learn (extra `demo`), grey, ten classes.
 
     The 8x8 pictures are enlarged with bicubic interpolation and packed into the cache folder at first
@@ -20,8 +26,12 @@ def digits(cache_dir: Path, *, size: Annotated[int, Field(ge=8, le=256)] = 32) -
 
     Args:
         size: height and width of the pictures.
+        part: `all`, or one of two halves that share no digit and are always the same: `train` (899) and `held_out`
+            (898), to judge what was learnt from the first by the second.
+        limit: only the first so many, in an order at random that is always the same; to see what few pictures do.
     """
-    folder = cache_dir / f"digits-{size}"
+    chosen = "" if part == "all" else f"-{part}"
+    folder = cache_dir / f"digits-{size}{chosen}{'' if limit is None else f'-{limit}'}"
     cache_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(str(folder) + ".use.lock"):  # ranks that start together: one packs, the others wait
         if not folder.exists():
@@ -29,5 +39,6 @@ def digits(cache_dir: Path, *, size: Annotated[int, Field(ge=8, le=256)] = 32) -
             from ganforge.data.plan import PackOptions
             from ganforge.data.sources.arrays import DigitsSource
 
-            pack(DigitsSource(size), folder, PackOptions(size=(size, size), crop="none", codec="raw", workers=1))
+            source = DigitsSource(size, part, limit)
+            pack(source, folder, PackOptions(size=(size, size), crop="none", codec="raw", workers=1))
     return open_folder(folder)

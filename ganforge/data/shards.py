@@ -39,7 +39,7 @@ def open_shards(path: str, cache_dir: Path, wishes: Wishes | None = None) -> Sha
             return open_folder(folder)
         partial = folder.with_name(folder.name + ".partial")
         if not folder.exists() and partial.exists():
-            raise DataError(f"{path}: was not packed to the end; run the same `ganforge data pack` again, it goes on")
+            raise DataError(f"{path}: was not written to the end; run the same command again, it goes on")
     elif _names_a_dataset(path):
         return open_remote(path, cache_dir)
     return open_foreign(path, expand(path), cache_dir, wishes or Wishes())

@@ -1,8 +1,10 @@
-"""Metrics of a generator in training: every rank makes and looks at its share of the samples."""
+"""Metrics of a generator, over all ranks: each makes and looks at its share of the samples."""
 
 import time
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,30 +12,33 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from ganforge.data.dataset import Dataset
-from ganforge.metrics.metric import Extractor, Metric
+from ganforge.metrics.exchange import batches_of, gather_rows, on_main, sum_over_ranks
+from ganforge.metrics.metric import Extractor, Metric, MomentsMetric, View
+from ganforge.metrics.moments import Moments
+from ganforge.metrics.protocol import Protocol
+from ganforge.metrics.reference import ReferenceCache
 from ganforge.metrics.samples import real_samples
 
-BATCH = 256
-
 Sampler = Callable[[range], Tensor]
-"""Generated samples by index, on the device: the same index gives the same sample on any rank."""
+"""Samples by index, on the device: the same index gives the same sample on any rank."""
 
-
-def share_of(total: int, rank: int, world_size: int) -> range:
-    """A rank's contiguous share of `total` items; sizes differ by at most one."""
-    return range(total * rank // world_size, total * (rank + 1) // world_size)
+Need = tuple[View, Literal["rows", "moments"]]
+"""What a metric wants of a set of samples: a view of each, or only the view's sums."""
 
 
 class Evaluator:
-    """Computes a recipe's metrics; reals are looked at once and kept.
+    """Computes metrics of generated samples against a dataset.
+
+    Each rank looks at its share and the main process computes the figures, which all ranks get. What is needed of the
+    real samples is taken from the cache, or computed by all ranks together and put there.
 
     Args:
         metrics: what to compute.
-        extractor: features for those metrics that look at features.
+        extractor: features for those metrics that look at features or logits.
         dataset: the real samples.
         accelerator: for the device and the other ranks.
-        num_fakes: generated samples an evaluation makes over all ranks.
-        num_reals: real samples to compare with, the first ones; 0 for all.
+        protocol: says how many fakes and reals, and goes with the figures.
+        cache_dir: keeps what is computed of the reals.
     """
 
     def __init__(
@@ -43,61 +48,120 @@ class Evaluator:
         dataset: Dataset,
         accelerator: Accelerator,
         *,
-        num_fakes: int,
-        num_reals: int,
+        protocol: Protocol,
+        cache_dir: Path,
     ) -> None:
+        self.protocol = protocol
         self._metrics = metrics
         self._extractor = extractor
         self._dataset = dataset
         self._accelerator = accelerator
-        self._num_fakes = num_fakes
-        self._num_reals = min(num_reals, len(dataset)) if num_reals else len(dataset)
-        self._reals: dict[str, Tensor] = {}
+        self._cache = ReferenceCache(cache_dir)
+        self._reals: dict[Need, Tensor | Moments] = {}
 
     def __call__(self, sampler: Sampler) -> dict[str, float]:
-        """Figures by name, the same on every rank, and the seconds that they took."""
+        """Figures by name, the same on every rank, and the `seconds` that they took."""
         start = time.perf_counter()
-        shown: dict[str, tuple[Tensor, Tensor]] = {}
-        figures: dict[str, float] = {}
-        for metric in self._metrics:
-            if metric.looks_at not in shown:
-                shown[metric.looks_at] = (self._fakes(metric.looks_at, sampler), self._real(metric.looks_at))
-            figures.update(metric(*shown[metric.looks_at]))
+        with full_precision(self._accelerator.device):
+            needs = {need_of(metric) for metric in self._metrics}
+            fakes = self._look(self.protocol.num_fakes, needs, sampler)
+            self._prepare_reals({need_of(metric) for metric in self._metrics if metric.needs_reals})
+        figures = on_main(self._accelerator, lambda: self._figures(fakes))
         return {**figures, "seconds": time.perf_counter() - start}
 
     def better(self) -> dict[str, str]:
         """Every figure's name and whether lower or higher is better, the main one first."""
         return {name: way for metric in self._metrics for name, way in metric.better.items()}
 
-    def _fakes(self, looks_at: str, sampler: Sampler) -> Tensor:
-        return self._gather(self._num_fakes, looks_at, sampler)
+    def _figures(self, fakes: dict[Need, Tensor | Moments]) -> dict[str, float]:
+        device = self._accelerator.device
+        figures: dict[str, float] = {}
+        for metric in self._metrics:
+            need = need_of(metric)
+            fake, real = fakes[need], self._reals.get(need)
+            if isinstance(metric, MomentsMetric):
+                assert isinstance(fake, Moments)
+                assert isinstance(real, Moments)
+                figures.update(metric.of_moments(fake, real))
+            else:
+                assert isinstance(fake, Tensor)
+                reals = real if isinstance(real, Tensor) else fake[:0]
+                figures.update(metric(fake.to(device), reals.to(device)))  # distances of all pairs are much work
+        return figures
 
-    def _real(self, looks_at: str) -> Tensor:
-        if looks_at not in self._reals:
-            device = self._accelerator.device
-            self._reals[looks_at] = self._gather(
-                self._num_reals,
-                looks_at,
-                lambda ids: real_samples(self._dataset, np.arange(ids.start, ids.stop)).to(device),
-            )
-        return self._reals[looks_at]
+    def _prepare_reals(self, needs: set[Need]) -> None:
+        """Into memory of the main process, from the cache or by all ranks together."""
+        missing = on_main(self._accelerator, lambda: self._not_cached(needs))
+        if not missing:
+            return
+        stride = len(self._dataset) / self.protocol.num_reals  # evenly spaced, as packed data may be sorted by class
 
-    @torch.no_grad()
-    def _gather(self, total: int, looks_at: str, sampler: Sampler) -> Tensor:
-        """Each rank its share, then all of it everywhere, on the CPU, in the order of the indices."""
-        world_size = self._accelerator.num_processes
-        share = share_of(total, self._accelerator.process_index, world_size)
-        rows = torch.cat([self._look(sampler(share[at : at + BATCH]), looks_at) for at in range(0, len(share), BATCH)])
-        if world_size == 1:
-            return rows.cpu()
-        sizes = [len(share_of(total, rank, world_size)) for rank in range(world_size)]
-        padded = rows.new_zeros((max(sizes), *rows.shape[1:]))
-        padded[: len(rows)] = rows
-        gathered = cast(Tensor, self._accelerator.gather(padded)).view(world_size, max(sizes), *rows.shape[1:])
-        return torch.cat([part[:size] for part, size in zip(gathered, sizes, strict=True)]).cpu()
+        def reals(indices: range) -> Tensor:
+            ids = np.floor(np.arange(indices.start, indices.stop) * stride).astype(np.int64)
+            return real_samples(self._dataset, ids).to(self._accelerator.device)
 
-    def _look(self, samples: Tensor, looks_at: str) -> Tensor:
-        if looks_at == "samples":
-            return samples.float()
-        assert self._extractor is not None, "resolving a recipe makes sure that there is an extractor"
-        return self._extractor(samples.float()).float()
+        found = self._look(self.protocol.num_reals, missing, reals)
+        if self._accelerator.is_main_process:
+            for need, value in found.items():
+                self._reals[need] = value
+                if need[0] != "samples":  # the dataset itself is the best cache of these
+                    self._cache.save(self._key(need), value)
+
+    def _not_cached(self, needs: set[Need]) -> set[Need]:
+        for need in needs - self._reals.keys():
+            value = self._cache.load(self._key(need))
+            if value is not None:
+                self._reals[need] = value
+        return needs - self._reals.keys()
+
+    def _key(self, need: Need) -> dict[str, object]:
+        return {**self.protocol.reference(need[0]), "form": need[1]}
+
+    def _look(self, total: int, needs: set[Need], sampler: Sampler) -> dict[Need, Tensor | Moments]:
+        """Every need of `total` samples; this rank looks at its share of them, and the rest comes from the others."""
+        accelerator = self._accelerator
+        batches = batches_of(total, accelerator.process_index, accelerator.num_processes)
+        rows: dict[Need, list[Tensor]] = {need: [] for need in needs}
+        sums: dict[Need, Moments] = {}
+        for indices in batches or [range(1)]:  # a rank without a share still has to know the shapes
+            views = self._views(sampler(indices).float(), {view for view, _ in needs})
+            for need in needs:
+                part = views[need[0]] if batches else views[need[0]][:0]
+                if need[1] == "rows":
+                    rows[need].append(part)
+                else:
+                    sums[need] = sums[need] + Moments.of(part) if need in sums else Moments.of(part)
+        return {
+            need: sum_over_ranks(sums[need], accelerator)
+            if need[1] == "moments"
+            else gather_rows(torch.cat(rows[need]), total, accelerator)
+            for need in sorted(needs)  # all ranks send in the same order
+        }
+
+    def _views(self, samples: Tensor, views: set[View]) -> dict[View, Tensor]:
+        found: dict[View, Tensor] = {"samples": samples}
+        if wanted := views - {"samples"}:
+            assert self._extractor is not None
+            found.update(self._extractor.extract(samples, wanted))
+        return {view: found[view].float() for view in views}
+
+
+def need_of(metric: Metric) -> Need:
+    return (metric.looks_at, "moments" if isinstance(metric, MomentsMetric) else "rows")
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Forwards in plain float32, without autocast, TF32 and cuDNN's trials, whatever speeds up training."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_tf32
+    matmul.allow_tf32 = False
+    try:
+        with (
+            torch.no_grad(),
+            torch.autocast(device.type, enabled=False),
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+        ):
+            yield
+    finally:
+        matmul.allow_tf32 = before

@@ -1,6 +1,8 @@
-"""What turns pictures into features for metrics."""
+"""A feature extractor that needs no download: it trains itself on the dataset's own labels."""
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,8 +14,9 @@ from torch.nn import functional
 from ganforge.data.dataset import Dataset
 from ganforge.errors import DataError
 from ganforge.files import replaced
-from ganforge.metrics.metric import Extractor
+from ganforge.metrics.metric import Extractor, View
 from ganforge.metrics.samples import real_samples
+from ganforge.metrics.weights import sha256_of
 from ganforge.registry import register
 
 FEATURES = 64
@@ -48,14 +51,16 @@ class DigitsCNN(Extractor):
 
     Made for the digits, where it needs no download; any labelled pictures of up to 64x64 will do. Training is
     deterministic on one machine, and the weights are kept in the cache folder under the dataset's digest. Features are
-    `(batch, 64)`. It has seen the pictures that it judges with, so a figure of it compares runs on the same dataset; it
-    is no absolute measure.
+    `(batch, 64)`, logits `(batch, classes)`. It has seen the pictures that it judges with, so a figure of it compares
+    runs on the same dataset; it is no absolute measure.
 
     Args:
         dataset: labelled pictures.
         cache_dir: folder that keeps the trained weights.
         epochs: passes over the dataset.
     """
+
+    has_logits: ClassVar = True
 
     def __init__(self, dataset: Dataset, cache_dir: Path, *, epochs: int = 6) -> None:
         spec = dataset.spec
@@ -74,10 +79,15 @@ class DigitsCNN(Extractor):
         self._network.load_state_dict(load_file(path))
         self._network.eval().requires_grad_(False)
         self.name_of_weights = path.stem
+        self.sha256 = sha256_of(path)
 
     def __call__(self, samples: Tensor) -> Tensor:
+        return self.extract(samples, {"features"})["features"]
+
+    def extract(self, samples: Tensor, views: Collection[View]) -> dict[View, Tensor]:
         self._network.to(samples.device)
-        return self._network.features(samples)
+        features = self._network.features(samples)
+        return {"features": features, **({"logits": self._network.head(features)} if "logits" in views else {})}
 
 
 def _train(network: _Classifier, dataset: Dataset, epochs: int) -> None:

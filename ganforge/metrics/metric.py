@@ -1,31 +1,82 @@
 """What a metric and a feature extractor are."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from ganforge.metrics.moments import Moments
+
+View = Literal["samples", "features", "logits"]
+"""What a metric looks at: samples as they are, an extractor's features, or its class logits."""
+
 
 class Extractor(ABC):
-    """Turns samples into features. `name_of_weights` identifies what it computes, for caches and protocols."""
+    """Turns samples into features.
+
+    Attributes:
+        name_of_weights: identifies what it computes, for caches and protocols; must change whenever its features do.
+        sha256: of the weights' file, in hex; empty if there is none.
+        input: in words, what becomes of samples before the network sees them: rounding, resizing.
+        has_logits: whether `extract` can also give class logits, which the Inception score looks at.
+    """
 
     name_of_weights: str
+    sha256: str = ""
+    input: str = "samples as they are"
+    has_logits: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, samples: Tensor) -> Tensor:
         """Samples `(batch, *spec.shape)`, pictures in [-1, 1], to features `(batch, dimensions)` float32."""
 
+    def extract(self, samples: Tensor, views: Collection[View]) -> dict[View, Tensor]:
+        """All wanted views of the same samples in one forward; override it with `has_logits`.
+
+        Args:
+            samples: as for the call.
+            views: of "features" and "logits".
+        """
+        assert set(views) == {"features"}
+        return {"features": self(samples)}
+
 
 class Metric(ABC):
-    """A figure, or several, about generated samples.
+    """A figure, or several, about generated samples. Computed on the main process, on all samples at once.
 
-    `looks_at` says whether it is given samples or an extractor's features; `better` names its figures, the first
-    being the main one, and which way is better.
+    Attributes:
+        looks_at: what it is given.
+        needs_reals: whether it compares with real samples; if not, it gets none of them.
+        better: names its figures, the first being the main one, and which way is better.
     """
 
-    looks_at: ClassVar[Literal["samples", "features"]] = "features"
+    looks_at: ClassVar[View] = "features"
+    needs_reals: ClassVar[bool] = True
     better: ClassVar[dict[str, Literal["lower", "higher"]]]
+
+    def check(self, num_fakes: int, num_reals: int) -> None:
+        """Say before training starts if that many samples will not do.
+
+        Raises:
+            ValueError: they are too few.
+        """
 
     @abstractmethod
     def __call__(self, fakes: Tensor, reals: Tensor) -> dict[str, float]:
-        """Figures from `(num_fakes, ...)` and `(num_reals, ...)`, both on the CPU, both samples or both features."""
+        """Figures from `(num_fakes, ...)` and `(num_reals, ...)`, float32, both on the run's device."""
+
+
+class MomentsMetric(Metric):
+    """A metric that needs only mean and covariance: ranks exchange sums instead of all features."""
+
+    def check(self, num_fakes: int, num_reals: int) -> None:
+        if min(num_fakes, num_reals) < 2:
+            raise ValueError(f"a covariance needs two samples; there are {num_fakes} fakes and {num_reals} reals")
+
+    def __call__(self, fakes: Tensor, reals: Tensor) -> dict[str, float]:
+        return self.of_moments(Moments.of(fakes), Moments.of(reals))
+
+    @abstractmethod
+    def of_moments(self, fakes: Moments, reals: Moments) -> dict[str, float]:
+        """Figures from both sets' moments, float64 on the CPU."""

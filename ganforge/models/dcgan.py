@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
+from ganforge.models.conditioning import (
+    DiscriminatorCondition,
+    GeneratorCondition,
+    LabelledLatent,
+    LabelledSamples,
+    LabelledSequential,
+    Projection,
+    num_classes_for,
+)
 from ganforge.models.layers import Activation, LatentDistribution, LayerStyle, Normalisation
+from ganforge.models.minibatch import GroupSize, MinibatchDeviation
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 
@@ -28,7 +38,7 @@ class DCGANGenerator(nn.Module):
     channels down to `width`; batch norm and ReLU after every layer but the last, which ends in tanh. Weights start as
     N(0, 0.02) and batch norm's gains as N(1, 0.02) (section 4). In: latent `(batch, latent_dim)`. Out: pictures
     `(batch, channels, size, size)` in [-1, 1], of size 16, 28, 32, 64, 128 or 256 and any number of channels. Labels
-    are taken and ignored.
+    are taken and ignored unless `conditional` says how to look at them.
 
     By default it is the network of PyTorch's DCGAN example, 3,576,704 parameters at 64x64 RGB. The paper's has twice
     its channels (1024 on the 4x4 map: `width = 128`), kernels of 5x5 (`kernel_size = 5`), a projection written as a
@@ -51,9 +61,14 @@ class DCGANGenerator(nn.Module):
         leaky_slope: slope below zero if `activation` is `leaky_relu`.
         dropout: probability that an activation of a hidden layer is dropped while training.
         init_std: standard deviation of the first weights. Without batch norm 0.02 lets a narrow network fade: try 0.1.
+        conditional: how labels are looked at: not at all (`none`), by a learned vector of the class, as long as the
+            latent and appended to it (`embedding`, Mirza and Osindero 2014; beside batch norm, which is content with
+            differences between classes, it tends to silence the latent), or by gains and biases of batch norm for
+            each class (`norm`, de Vries et al. 2017; Miyato and Koyama 2018).
 
     Raises:
-        ValueError: the samples are not square pictures of a supported size.
+        ValueError: the samples are not square pictures of a supported size, or have no labels though `conditional`
+            needs them, or there is no batch norm to condition.
     """
 
     def __init__(
@@ -71,24 +86,30 @@ class DCGANGenerator(nn.Module):
         leaky_slope: LeakySlope = 0.2,
         dropout: Dropout = 0.0,
         init_std: InitStd = 0.02,
+        conditional: GeneratorCondition = "none",
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         self.latent_distribution: LatentDistribution = latent_distribution
+        num_classes = num_classes_for(spec, conditional)
         style = LayerStyle(norm, activation, leaky_slope, dropout, init_std)
+        if conditional == "norm":
+            style = style.with_classes(num_classes)
         smallest, widths = map_sizes(spec, width, max_multiple)
         widest = widths[-1]
 
+        self.labelled = LabelledLatent(num_classes, latent_dim) if conditional == "embedding" else None
+        features = latent_dim if self.labelled is None else 2 * latent_dim
         if stem == "conv":
-            layer = nn.ConvTranspose2d(latent_dim, widest, smallest, bias=style.hidden_bias)
-            first = [nn.Unflatten(1, (latent_dim, 1, 1)), style.prepared(layer)]
+            layer = nn.ConvTranspose2d(features, widest, smallest, bias=style.hidden_bias)
+            first = [nn.Unflatten(1, (features, 1, 1)), style.prepared(layer)]
         else:
-            layer = nn.Linear(latent_dim, widest * smallest**2, bias=style.hidden_bias)
+            layer = nn.Linear(features, widest * smallest**2, bias=style.hidden_bias)
             first = [style.prepared(layer), nn.Unflatten(1, (widest, smallest, smallest))]
-        self.stem = nn.Sequential(*first, *style.following(widest))
-        self.blocks = nn.Sequential(
+        self.stem = LabelledSequential(*first, *style.following(widest))
+        self.blocks = LabelledSequential(
             *(
-                nn.Sequential(
+                LabelledSequential(
                     style.prepared(doubling(wide, narrow, kernel_size, style.hidden_bias)), *style.following(narrow)
                 )
                 for wide, narrow in pairwise(reversed(widths))
@@ -101,7 +122,9 @@ class DCGANGenerator(nn.Module):
 
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents `(batch, latent_dim)` to pictures `(batch, channels, size, size)` in [-1, 1]."""
-        return self.output(self.blocks(self.stem(latent)))
+        if self.labelled is not None:
+            latent = self.labelled(latent, labels)
+        return self.output(self.blocks(self.stem(latent, labels), labels))
 
 
 @register.discriminator("dcgan")
@@ -112,7 +135,7 @@ class DCGANDiscriminator(nn.Module):
     which the head turns into one number; batch norm and leaky ReLU 0.2 after every layer but the first, which has no
     batch norm. Weights start as N(0, 0.02) and batch norm's gains as N(1, 0.02). In: pictures `(batch, channels, size,
     size)` in [-1, 1] of size 16, 28, 32, 64, 128 or 256. Out: logits `(batch,)`, without the paper's sigmoid, which
-    belongs to the loss. Labels are taken and ignored.
+    belongs to the loss. Labels are taken and ignored unless `conditional` says how to look at them.
 
     By default it is the network of PyTorch's DCGAN example, 2,765,568 parameters at 64x64 RGB. The paper's code has
     kernels of 5x5 (`kernel_size = 5`). The textbooks' 28x28 discriminator is `kernel_size = 5, head = "dense", norm =
@@ -132,9 +155,15 @@ class DCGANDiscriminator(nn.Module):
         leaky_slope: slope below zero if `activation` is `leaky_relu` (0.2 in the paper).
         dropout: probability that an activation of a hidden layer is dropped while training (0.3 in the textbooks).
         init_std: standard deviation of the first weights.
+        conditional: how labels are looked at: not at all (`none`), as one more channel of the picture, a learned map
+            of the class (`embedding`, Mirza and Osindero 2014), or by adding to the logit the inner product of a
+            learned vector of the class with the last map, summed over positions (`projection`, Miyato and Koyama 2018).
+        minibatch_std: show the last layer how much the pictures of a group of so many differ (Karras et al. 2018,
+            whose code has 4); 0 for not. Groups lie within a rank's micro-batch.
 
     Raises:
-        ValueError: the samples are not square pictures of a supported size.
+        ValueError: the samples are not square pictures of a supported size, or have no labels though `conditional`
+            needs them.
     """
 
     def __init__(
@@ -150,15 +179,20 @@ class DCGANDiscriminator(nn.Module):
         leaky_slope: LeakySlope = 0.2,
         dropout: Dropout = 0.0,
         init_std: InitStd = 0.02,
+        conditional: DiscriminatorCondition = "none",
+        minibatch_std: GroupSize = 0,
     ) -> None:
         super().__init__()
         style = LayerStyle(norm, activation, leaky_slope, dropout, init_std)
+        num_classes = num_classes_for(spec, conditional)
         smallest, widths = map_sizes(spec, width, max_multiple)
         widest = widths[-1]
 
+        self.labelled = LabelledSamples(num_classes, spec) if conditional == "embedding" else None
+        channels = spec.channels if self.labelled is None else spec.channels + 1
         # No batch norm on the input's layer: it would hide the pictures' own mean and contrast (section 3).
         self.input = nn.Sequential(
-            style.prepared(halving(spec.channels, widths[0], kernel_size, style.hidden_bias)),
+            style.prepared(halving(channels, widths[0], kernel_size, style.hidden_bias)),
             *style.following(widths[0], batch_norm=False),
         )
         self.blocks = nn.Sequential(
@@ -169,17 +203,27 @@ class DCGANDiscriminator(nn.Module):
                 for narrow, wide in pairwise(widths)
             )
         )
+        first = [MinibatchDeviation(minibatch_std)] if minibatch_std else []
+        channels = widest + len(first)
         if head == "conv":
-            self.head = nn.Sequential(
-                style.prepared(nn.Conv2d(widest, 1, smallest, bias=style.hidden_bias)), nn.Flatten(0)
-            )
+            layer = nn.Conv2d(channels, 1, smallest, bias=style.hidden_bias)
+            self.head = nn.Sequential(*first, style.prepared(layer), nn.Flatten(0))
         else:
-            layer = nn.Linear(widest * smallest**2, 1, bias=style.hidden_bias)
-            self.head = nn.Sequential(nn.Flatten(1), style.prepared(layer), nn.Flatten(0))
+            layer = nn.Linear(channels * smallest**2, 1, bias=style.hidden_bias)
+            self.head = nn.Sequential(*first, nn.Flatten(1), style.prepared(layer), nn.Flatten(0))
+        self.projection = None
+        if conditional == "projection":
+            self.projection = Projection(num_classes, widest, spectral_norm=style.has_spectral_norm)
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """Pictures `(batch, channels, size, size)` in [-1, 1] to logits `(batch,)`."""
-        return self.head(self.blocks(self.input(samples)))
+        if self.labelled is not None:
+            samples = self.labelled(samples, labels)
+        features = self.blocks(self.input(samples))
+        logits = self.head(features)
+        if self.projection is not None:
+            logits = logits + self.projection(features.sum(dim=(2, 3)), labels)
+        return logits
 
 
 def map_sizes(spec: DataSpec, width: int, max_multiple: int) -> tuple[int, list[int]]:

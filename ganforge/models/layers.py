@@ -1,10 +1,12 @@
 """The small parts that the families of networks share: activations, normalisation, first weights."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from torch import nn
 from torch.nn.utils import parametrizations
+
+from ganforge.models.conditioning import ConditionalBatchNorm
 
 Activation = Literal["relu", "leaky_relu", "elu", "silu", "gelu", "tanh"]
 Normalisation = Literal["batch", "sync", "none", "spectral"]
@@ -43,6 +45,7 @@ class LayerStyle:
         dropout: probability that one activation is dropped while training, in [0, 1).
         init_std: standard deviation of the first weights around 0 and of batch norm's gains around 1, with biases 0;
             None keeps torch's own initialisation.
+        num_classes: classes for which batch norm has gains and biases of their own; 0 for one of all.
     """
 
     norm: Normalisation
@@ -50,6 +53,7 @@ class LayerStyle:
     leaky_slope: float
     dropout: float = 0.0
     init_std: float | None = None
+    num_classes: int = 0
 
     @property
     def has_batch_norm(self) -> bool:
@@ -60,6 +64,20 @@ class LayerStyle:
         """Batch norm takes the mean away again, so that a bias before it would learn nothing."""
         return not self.has_batch_norm
 
+    @property
+    def has_spectral_norm(self) -> bool:
+        return self.norm == "spectral"
+
+    def with_classes(self, num_classes: int) -> Self:
+        """The same with batch norm that depends on the class.
+
+        Raises:
+            ValueError: there is no batch norm.
+        """
+        if not self.has_batch_norm:
+            raise ValueError(f'conditional = "norm" is about batch norm: norm = "batch" or "sync", not "{self.norm}"')
+        return replace(self, num_classes=num_classes)
+
     def prepared(self, layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> nn.Module:
         """The layer with its first weights and, where asked for, the spectral norm on them."""
         if self.init_std is not None:
@@ -67,7 +85,7 @@ class LayerStyle:
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
         # After the weights are final: it starts from the largest singular value that it finds.
-        return parametrizations.spectral_norm(layer) if self.norm == "spectral" else layer
+        return parametrizations.spectral_norm(layer) if self.has_spectral_norm else layer
 
     def following(self, channels: int, *, pictures: bool = True, batch_norm: bool = True) -> list[nn.Module]:
         """What comes after a hidden layer that gives `channels`: batch norm, activation, dropout, each where asked for.
@@ -86,10 +104,13 @@ class LayerStyle:
         return layers
 
     def _make_batch_norm(self, channels: int, pictures: bool) -> nn.Module:
+        has_own_gains = self.num_classes == 0
         if self.norm == "sync":
-            layer = nn.SyncBatchNorm(channels)
+            layer = nn.SyncBatchNorm(channels, affine=has_own_gains)
         else:
-            layer = nn.BatchNorm2d(channels) if pictures else nn.BatchNorm1d(channels)
+            layer = (nn.BatchNorm2d if pictures else nn.BatchNorm1d)(channels, affine=has_own_gains)
+        if not has_own_gains:
+            return ConditionalBatchNorm(layer, channels, self.num_classes)
         if self.init_std is not None:
             nn.init.normal_(layer.weight, 1.0, self.init_std)
             nn.init.zeros_(layer.bias)

@@ -6,7 +6,17 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
+from ganforge.models.conditioning import (
+    DiscriminatorCondition,
+    GeneratorCondition,
+    LabelledLatent,
+    LabelledSamples,
+    LabelledSequential,
+    Projection,
+    num_classes_for,
+)
 from ganforge.models.layers import Activation, LatentDistribution, LayerStyle, Normalisation
+from ganforge.models.minibatch import GroupSize, MinibatchDeviation
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 
@@ -22,8 +32,9 @@ class MLPGenerator(nn.Module):
 
     `depth` hidden layers of `width`, then one to the sample. Out: points `(batch, dimensions)` without bound, or
     pictures `(batch, channels, height, width)` in [-1, 1] by tanh, of any size (the paper's are 28x28). Weights start
-    as torch starts linear layers. Labels are taken and ignored. The paper draws latents from a uniform distribution
-    (`latent_distribution = "uniform"`) and its picture networks are wide (1200).
+    as torch starts linear layers. Labels are taken and ignored unless `conditional` says how to look at them. The paper
+    draws latents from a uniform distribution (`latent_distribution = "uniform"`) and its picture networks are wide
+    (1200).
 
     Args:
         spec: what a sample looks like: a point or a picture.
@@ -35,6 +46,13 @@ class MLPGenerator(nn.Module):
         activation: non-linearity after hidden layers.
         leaky_slope: slope below zero if `activation` is `leaky_relu`.
         dropout: probability that a hidden feature is dropped while training.
+        conditional: how labels are looked at: not at all (`none`), by a learned vector of the class, as long as the
+            latent and appended to it (`embedding`, Mirza and Osindero 2014; beside batch norm, which is content with
+            differences between classes, it tends to silence the latent), or by gains and biases of batch norm for
+            each class (`norm`, de Vries et al. 2017).
+
+    Raises:
+        ValueError: the samples have no labels though `conditional` needs them, or there is no batch norm to condition.
     """
 
     def __init__(
@@ -49,18 +67,25 @@ class MLPGenerator(nn.Module):
         activation: Activation = "relu",
         leaky_slope: LeakySlope = 0.2,
         dropout: Dropout = 0.0,
+        conditional: GeneratorCondition = "none",
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         self.latent_distribution: LatentDistribution = latent_distribution
+        num_classes = num_classes_for(spec, conditional)
         style = LayerStyle(norm, activation, leaky_slope, dropout)
-        self.hidden = hidden_layers(latent_dim, width, depth, style)
+        if conditional == "norm":
+            style = style.with_classes(num_classes)
+        self.labelled = LabelledLatent(num_classes, latent_dim) if conditional == "embedding" else None
+        self.hidden = hidden_layers(latent_dim if self.labelled is None else 2 * latent_dim, width, depth, style)
         last = style.prepared(nn.Linear(width, math.prod(spec.shape)))
         self.output = nn.Sequential(last, nn.Tanh(), nn.Unflatten(1, spec.shape)) if spec.is_image else last
 
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents `(batch, latent_dim)` to samples `(batch, *spec.shape)`."""
-        return self.output(self.hidden(latent))
+        if self.labelled is not None:
+            latent = self.labelled(latent, labels)
+        return self.output(self.hidden(latent, labels))
 
 
 @register.discriminator("mlp")
@@ -68,7 +93,7 @@ class MLPDiscriminator(nn.Module):
     """Linear layers from a point or a picture to one logit (Goodfellow et al. 2014, without its maxout).
 
     `depth` hidden layers of `width`, then one to the logit, `(batch,)`, no sigmoid. Pictures are flattened. Weights
-    start as torch starts linear layers. Labels are taken and ignored.
+    start as torch starts linear layers. Labels are taken and ignored unless `conditional` says how to look at them.
 
     Args:
         spec: what a sample looks like: a point or a picture.
@@ -78,6 +103,14 @@ class MLPDiscriminator(nn.Module):
         activation: non-linearity after hidden layers.
         leaky_slope: slope below zero if `activation` is `leaky_relu`.
         dropout: probability that a hidden feature is dropped while training (the paper uses it here).
+        conditional: how labels are looked at: not at all (`none`), by learned numbers of the class appended to the
+            sample (`embedding`, Mirza and Osindero 2014), or by adding to the logit the inner product of a learned
+            vector of the class with the last hidden layer (`projection`, Miyato and Koyama 2018).
+        minibatch_std: show the last layer how much the samples of a group of so many differ (Karras et al. 2018,
+            whose code has 4); 0 for not. Groups lie within a rank's micro-batch.
+
+    Raises:
+        ValueError: the samples have no labels though `conditional` needs them.
     """
 
     def __init__(
@@ -90,21 +123,36 @@ class MLPDiscriminator(nn.Module):
         activation: Activation = "leaky_relu",
         leaky_slope: LeakySlope = 0.2,
         dropout: Dropout = 0.0,
+        conditional: DiscriminatorCondition = "none",
+        minibatch_std: GroupSize = 0,
     ) -> None:
         super().__init__()
         style = LayerStyle(norm, activation, leaky_slope, dropout)
-        self.hidden = nn.Sequential(nn.Flatten(1), *hidden_layers(math.prod(spec.shape), width, depth, style))
-        self.head = nn.Sequential(style.prepared(nn.Linear(width, 1)), nn.Flatten(0))
+        num_classes = num_classes_for(spec, conditional)
+        self.labelled = LabelledSamples(num_classes, spec) if conditional == "embedding" else None
+        size = math.prod(spec.shape) + (0 if self.labelled is None else math.prod(self.labelled.shape))
+        self.hidden = nn.Sequential(nn.Flatten(1), *hidden_layers(size, width, depth, style))
+        first = [MinibatchDeviation(minibatch_std)] if minibatch_std else []
+        self.head = nn.Sequential(*first, style.prepared(nn.Linear(width + len(first), 1)), nn.Flatten(0))
+        self.projection = None
+        if conditional == "projection":
+            self.projection = Projection(num_classes, width, spectral_norm=style.has_spectral_norm)
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples `(batch, *spec.shape)` to logits `(batch,)`."""
-        return self.head(self.hidden(samples))
+        if self.labelled is not None:
+            samples = self.labelled(samples, labels)
+        features = self.hidden(samples)
+        logits = self.head(features)
+        if self.projection is not None:
+            logits = logits + self.projection(features, labels)
+        return logits
 
 
-def hidden_layers(features: int, width: int, depth: int, style: LayerStyle) -> nn.Sequential:
+def hidden_layers(features: int, width: int, depth: int, style: LayerStyle) -> LabelledSequential:
     """`depth` linear layers of `width`, each a block with what follows it; a batch norm takes the place of its bias."""
     blocks = []
     for index in range(depth):
         layer = nn.Linear(features if index == 0 else width, width, bias=style.hidden_bias)
-        blocks.append(nn.Sequential(style.prepared(layer), *style.following(width, pictures=False)))
-    return nn.Sequential(*blocks)
+        blocks.append(LabelledSequential(style.prepared(layer), *style.following(width, pictures=False)))
+    return LabelledSequential(*blocks)

@@ -9,18 +9,20 @@ from torch import nn
 from ganforge.data.dataset import Dataset
 from ganforge.data.loader import Loader
 from ganforge.errors import Problem, RecipeError
-from ganforge.metrics.evaluator import Evaluator
 from ganforge.objectives import Objective
 from ganforge.recipe import Recipe
 from ganforge.registry import Kind, register
+from ganforge.schedules import Schedule
 from ganforge.tables import ComponentTable
 from ganforge.training import performance
+from ganforge.training.augmentations import Augmentations
 from ganforge.training.ema import AveragedGenerator
-from ganforge.training.engine import make_engine
+from ganforge.training.engine import Limits, make_engine
+from ganforge.training.learning_rate import learning_rate_factor
+from ganforge.training.packing import PackedDiscriminator, packed_spec
 from ganforge.training.player import Player, WeightedPenalty
 from ganforge.training.randomness import seed_everything
 from ganforge.training.rank_batch_norm import replace_sync_batch_norm
-from ganforge.training.schedule import learning_rate_schedule
 from ganforge.training.start import local_world_size, make_accelerator
 from ganforge.training.turn import Role
 
@@ -62,29 +64,52 @@ def build_networks(recipe: Recipe, dataset: Dataset) -> Networks:
     made = {}
     for kind, table in ((register.discriminator, recipe.discriminator), (register.generator, recipe.generator)):
         seed_everything(recipe.seed, kind.name)
-        made[kind.name] = build_component(recipe, kind, table, kind.name, spec=dataset.spec)
+        is_packed = table is recipe.discriminator and recipe.discriminator.packing > 1
+        spec = packed_spec(dataset.spec, recipe.discriminator.packing) if is_packed else dataset.spec
+        made[kind.name] = build_component(recipe, kind, table, kind.name, spec=spec)
+        if is_packed:
+            made[kind.name] = PackedDiscriminator(made[kind.name], recipe.discriminator.packing)
     if not isinstance(getattr(made["generator"], "latent_dim", None), int):
         text = f"generator '{recipe.generator.name}' has no attribute latent_dim; set it to the size of its latent"
         raise RecipeError(recipe.name, [Problem("generator", text)])
     return Networks(**made)
 
 
-def build_augmentation(recipe: Recipe, dataset: Dataset) -> nn.Module:
+def build_augmentation(recipe: Recipe, dataset: Dataset) -> Augmentations:
     """All augmentations in the order of the recipe, as one module."""
     steps = [
         build_component(recipe, register.augment, table, f"augment.{index}", spec=dataset.spec)
         for index, table in enumerate(recipe.augment)
     ]
-    return nn.Sequential(*steps)
+    return Augmentations(*steps)
 
 
-def build_players(recipe: Recipe, networks: Networks) -> tuple[Player, Player]:
-    """Discriminator and generator, each with an Accelerator of its own."""
-    objective: Objective = build_component(recipe, register.objective, recipe.objective, "objective")
-    penalties: dict[str, list[WeightedPenalty]] = {"discriminator": [], "generator": []}
+@dataclass(frozen=True)
+class Terms:
+    """What the players' losses are made of."""
+
+    objective: Objective
+    penalties: list[WeightedPenalty]
+
+    def of(self, role: Role) -> list[WeightedPenalty]:
+        """The penalties that join one player's loss."""
+        return [weighted for weighted in self.penalties if weighted.penalty.player == role]
+
+
+def build_terms(recipe: Recipe) -> Terms:
+    penalties = []
     for index, table in enumerate(recipe.penalties):
         penalty = build_component(recipe, register.penalty, table, f"penalties.{index}")
-        penalties[penalty.player].append(WeightedPenalty(table.name, penalty, table.weight, table.interval))
+        penalties.append(WeightedPenalty(table.name, penalty, table.weight, table.interval))
+    return Terms(build_component(recipe, register.objective, recipe.objective, "objective"), penalties)
+
+
+def build_schedule(recipe: Recipe) -> Schedule:
+    return build_component(recipe, register.schedule, recipe.schedule, "schedule")
+
+
+def build_players(recipe: Recipe, networks: Networks, terms: Terms) -> tuple[Player, Player]:
+    """Discriminator and generator, each with an Accelerator of its own."""
     performance.choose_kernels(recipe.performance)
     players = []
     roles: tuple[tuple[Role, nn.Module], ...] = (
@@ -94,9 +119,10 @@ def build_players(recipe: Recipe, networks: Networks) -> tuple[Player, Player]:
     for role, network in roles:
         accelerator = make_accelerator(recipe.training.precision, role)
         performance.place(network.train(), recipe.performance, accelerator.device, accelerator.mixed_precision)
-        own = [weighted.penalty for weighted in penalties[role]]
-        replace_sync_batch_norm(network, accelerator.device, performance.differentiates_twice(own))
-        performance.compile_network(network, recipe.performance, own, accelerator.device)
+        reasons = performance.reasons_to_stay_eager(role, [weighted.penalty for weighted in terms.penalties])
+        replace_sync_batch_norm(network, accelerator.device, performance.TWICE in reasons)
+        if not reasons:
+            performance.compile_network(network, recipe.performance, accelerator.device)
         table = getattr(recipe.optimizer, role)
         optimizer = build_component(
             recipe,
@@ -108,9 +134,10 @@ def build_players(recipe: Recipe, networks: Networks) -> tuple[Player, Player]:
         player = Player(
             role,
             make_engine(accelerator, network, optimizer, recipe.training.precision),
-            objective=objective,
-            penalties=penalties[role],
-            schedule=learning_rate_schedule(table.warmup, table.decay, recipe.training.steps),
+            objective=terms.objective,
+            penalties=terms.of(role),
+            learning_rate_factor=learning_rate_factor(table.warmup, table.decay, recipe.training.steps),
+            limits=Limits(table.clip_norm, table.clip_value, table.clip_weights),
             turns_per_step=getattr(recipe.training, f"{role}_turns"),
             micro_batches=getattr(recipe.training, f"{role}_micro_batches"),
         )
@@ -125,7 +152,6 @@ def check_batch(recipe: Recipe, world_size: int) -> None:
         RecipeError: with the nearest sizes that would do.
     """
     training = recipe.training
-    pieces = world_size
     for count in (training.discriminator_micro_batches, training.generator_micro_batches):
         if training.batch_size % (world_size * count):
             pieces = world_size * count
@@ -133,6 +159,32 @@ def check_batch(recipe: Recipe, world_size: int) -> None:
             sizes = f"{below} or {below + pieces}" if below else str(pieces)
             text = f"{training.batch_size} does not divide by {world_size} ranks x {count} micro-batches; use {sizes}"
             raise RecipeError(recipe.name, [Problem("training.batch_size", text)])
+        piece, packing = training.batch_size // (world_size * count), recipe.discriminator.packing
+        if piece % packing:
+            text = f"packs of {packing} do not divide the {piece} samples of a micro-batch on one rank; use a divisor"
+            raise RecipeError(recipe.name, [Problem("discriminator.packing", text)])
+
+
+def check_boundary(recipe: Recipe, objective: Objective, schedule: Schedule, augment: Augmentations) -> None:
+    """Refuse what goes by the sign of logits where the objective gives it no meaning.
+
+    Raises:
+        RecipeError: naming both.
+    """
+    if objective.has_boundary_at_zero:
+        return
+    places = [("schedule", recipe.schedule.name)] if schedule.needs_boundary_at_zero else []
+    places += [
+        (f"augment.{index}", recipe.augment[index].name)
+        for index, step in augment.watching()
+        if step.needs_boundary_at_zero
+    ]
+    if places:
+        text = (
+            f"goes by the sign of D's logits, which means nothing under objective '{recipe.objective.name}' as it is "
+            "set; use it with bce, minimax or hinge"
+        )
+        raise RecipeError(recipe.name, [Problem(path, f"'{name}' {text}") for path, name in places])
 
 
 def build_loader(recipe: Recipe, dataset: Dataset, accelerator: Accelerator) -> Loader:
@@ -150,34 +202,7 @@ def build_loader(recipe: Recipe, dataset: Dataset, accelerator: Accelerator) -> 
     )
 
 
-def build_evaluator(recipe: Recipe, dataset: Dataset, accelerator: Accelerator) -> Evaluator | None:
-    """None when the recipe lists no metrics."""
-    table = recipe.evaluation
-    if not table.metrics:
-        return None
-    offers = {"dataset": dataset, "cache_dir": recipe.cache_dir}
-    metrics = [
-        build_component(recipe, register.metric, metric, f"evaluation.metrics.{index}", **offers)
-        for index, metric in enumerate(table.metrics)
-    ]
-    extractor = None
-    if table.extractor is not None:
-        extractor = build_component(recipe, register.extractor, table.extractor, "evaluation.extractor", **offers)
-    for index, metric in enumerate(metrics):
-        if metric.looks_at == "features" and extractor is None:
-            text = f"'{table.metrics[index].name}' looks at features; add evaluation.extractor"
-            raise RecipeError(recipe.name, [Problem(f"evaluation.metrics.{index}", text)])
-    evaluator = Evaluator(
-        metrics, extractor, dataset, accelerator, num_fakes=table.num_fakes, num_reals=table.num_reals
-    )
-    if table.best is not None and table.best not in evaluator.better():
-        known = ", ".join(evaluator.better())
-        raise RecipeError(
-            recipe.name, [Problem("evaluation.best", f"no metric gives '{table.best}'; there are: {known}")]
-        )
-    return evaluator
-
-
 def build_average(recipe: Recipe, networks: Networks) -> AveragedGenerator:
     """The averaged generator; must be made before anything wraps the generator."""
-    return AveragedGenerator(networks.generator, half_life=recipe.training.ema, rampup=recipe.training.ema_rampup)
+    table = recipe.training
+    return AveragedGenerator(networks.generator, half_life=table.ema, rampup=table.ema_rampup, start=table.ema_start)

@@ -119,12 +119,12 @@ class CheckpointWriter:
         return self.final
 
 
-def prune(folder: Path, *, keep_last: int, keep_every: int) -> None:
-    """Remove all but the newest `keep_last` and the multiples of `keep_every`, and what was left half-written."""
+def prune(folder: Path, *, keep_last: int, keep_every: int, keep_step: int | None = None) -> None:
+    """Remove all but the newest `keep_last`, the multiples of `keep_every`, that of `keep_step`, and what was torn."""
     checkpoints = whole_checkpoints(folder)
     for path in checkpoints[:-keep_last]:
         step = int(path.name.removeprefix(PREFIX))
-        if not keep_every or step % keep_every:
+        if step != keep_step and (not keep_every or step % keep_every):
             shutil.rmtree(path, ignore_errors=True)
     for path in folder.glob(f".{PREFIX}*"):
         shutil.rmtree(path, ignore_errors=True)

@@ -42,7 +42,7 @@ ELSEWHERE = {
     "set training.precision in the recipe (float32 weights under autocast)",
     "torch_autocast": "set training.precision in the recipe",
     "amp": "set training.precision in the recipe",
-    "gradient_clipping": "the recipe has none, and accelerate turns 'auto' into 1.0",
+    "gradient_clipping": "set optimizer.generator.clip_norm and optimizer.discriminator.clip_norm in the recipe",
     "gradient_accumulation_steps": "must be 1; set training.discriminator_micro_batches and generator_micro_batches",
     "train_batch_size": "set training.batch_size in the recipe",
     "train_micro_batch_size_per_gpu": "set training.batch_size in the recipe",

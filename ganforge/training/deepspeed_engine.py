@@ -5,7 +5,7 @@ Imported only when the launch asks for DeepSpeed, since importing it takes secon
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, cast
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ganforge.errors import LaunchError
 from ganforge.training.deepspeed_config import zero_config
-from ganforge.training.engine import Engine
+from ganforge.training.engine import Engine, Limits, clamp_weights, clip_gradients
 
 
 class _Plugin(DeepSpeedPlugin):
@@ -135,8 +135,24 @@ class ZeroEngine(Engine):
         self._has_entered = False
         self._engine.backward(loss)
 
-    def step(self) -> None:
+    def step(self, limits: Limits, parameters: Sequence[nn.Parameter]) -> Tensor | None:
+        """From stage 1 on ZeRO clips by norm itself, over the pieces of all ranks; entries and weights it hides.
+
+        Raises:
+            LaunchError: the recipe limits those.
+        """
+        if not self.stage:  # gradients lie whole in the parameters
+            norm = clip_gradients(limits, parameters)
+            self._engine.step()
+            clamp_weights(limits, parameters)
+            return norm
+        if limits.clip_value > 0 or limits.clip_weights > 0:
+            raise LaunchError("optimizer.*.clip_value and clip_weights do not reach what ZeRO shards; use DDP")
+        self._engine.optimizer.clip_grad = limits.clip_norm
         self._engine.step()
+        if limits.clip_norm == 0:
+            return None
+        return torch.as_tensor(self._engine.get_global_grad_norm(), device=self.accelerator.device)
 
     @property
     def _inner(self) -> torch.optim.Optimizer:

@@ -106,6 +106,8 @@ def _files(run: Run) -> Table:
     trackers = [name for name in ("wandb", "tensorboard") if getattr(run.recipe.tracking, name) is not None]
     table.add_row("recipe.resolved.toml", "the recipe, every default filled in")
     table.add_row("metrics.jsonl", "figures" + (f"; also to {', '.join(trackers)}" if trackers else ""))
+    if run.probe is not None:
+        table.add_row("health.jsonl", "what the doctor finds")
     table.add_row("samples/step-*.png", f"{run.recipe.samples.num} samples, always from the same latents")
     table.add_row("checkpoints/step-*/", f"the newest {run.recipe.checkpoint.keep_last}, for resuming")
     table.add_row("generator.last.safetensors", "averaged generator with its config")

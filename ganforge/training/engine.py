@@ -6,7 +6,9 @@ and then one `step`.
 """
 
 import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +19,36 @@ from ganforge.training.deepspeed_config import uses_deepspeed, zero_precision
 
 WHOLE = "whole"
 """Layout of optimizer states that are the same on every rank, so that any number of ranks can go on with them."""
+
+
+@dataclass
+class Limits:
+    """What bounds a step, as the recipe's `[optimizer.*]` says; 0 for no limit.
+
+    Args:
+        clip_norm: of all gradients together.
+        clip_value: of one entry of a gradient.
+        clip_weights: of one weight after the update.
+    """
+
+    clip_norm: float = 0.0
+    clip_value: float = 0.0
+    clip_weights: float = 0.0
+
+
+def clip_gradients(limits: Limits, parameters: Sequence[nn.Parameter]) -> Tensor | None:
+    """Entries first, then the norm; returns the norm that was clipped, on the device."""
+    if limits.clip_value > 0:
+        nn.utils.clip_grad_value_(parameters, limits.clip_value)
+    return nn.utils.clip_grad_norm_(parameters, limits.clip_norm) if limits.clip_norm > 0 else None
+
+
+@torch.no_grad()
+def clamp_weights(limits: Limits, parameters: Sequence[nn.Parameter]) -> None:
+    if limits.clip_weights > 0:
+        weights: list[Tensor] = list(parameters)
+        torch._foreach_clamp_min_(weights, -limits.clip_weights)  # pyright: ignore[reportPrivateImportUsage]
+        torch._foreach_clamp_max_(weights, limits.clip_weights)  # pyright: ignore[reportPrivateImportUsage]
 
 
 class Engine:
@@ -52,10 +84,23 @@ class Engine:
         """The one backward of a piece; a second one would exchange gradients twice."""
         self.accelerator.backward(loss)
 
-    def step(self) -> None:
-        """Step the optimizer and clear the gradients."""
+    def step(self, limits: Limits, parameters: Sequence[nn.Parameter]) -> Tensor | None:
+        """Step the optimizer within limits and clear the gradients.
+
+        Args:
+            limits: of gradients and weights.
+            parameters: those that the optimizer moves.
+
+        Returns:
+            the gradients' norm before clipping, on the device, if it was clipped by norm.
+        """
+        if limits.clip_value > 0 or limits.clip_norm > 0:
+            self.accelerator.unscale_gradients()
+        norm = clip_gradients(limits, parameters)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        clamp_weights(limits, parameters)
+        return norm
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:

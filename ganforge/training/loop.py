@@ -2,25 +2,31 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 
+from ganforge.doctor.history import is_looked_at
 from ganforge.errors import DivergenceError
 from ganforge.grid import picture_of
 from ganforge.metrics.samples import real_samples
 from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.training.evaluation import evaluate
+from ganforge.training.health.watch import Watch, only_finite
 from ganforge.training.performance import begin_turn
 from ganforge.training.player import Player
 from ganforge.training.progress import ProgressDisplay
-from ganforge.training.run import Best, Run
-from ganforge.training.saving import Saver, restore, save_best
+from ganforge.training.run import Run
+from ganforge.training.saving import Saver, restore
 from ganforge.training.signals import StopRequest
 from ganforge.training.tracking import Tracking
 
 TOLERABLE_WAIT = 0.1
 """Share of the time that a step may wait for data before the log says what helps."""
+
+Report = Callable[[int, float], bool]
+"""Takes the step and the evaluation's deciding figure, on every rank; says, on all alike, whether to end the run."""
 
 
 def due(step: int, every: int) -> bool:
@@ -28,13 +34,14 @@ def due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 
-def train(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> int:
+def train(run: Run, tracking: Tracking | None, display: ProgressDisplay, report: Report | None = None) -> int:
     """Step until the recipe's end, or until asked to stop; go back and go on after a divergence if the recipe says so.
 
     Args:
         run: built, and restored if it was begun before.
         tracking: on the main process; None on the others.
         display: what a person sees.
+        report: told of every evaluation; may end the run.
 
     Returns:
         0 at the end, or the exit code with which the process should leave: 85 to be started again, 130 after Ctrl-C.
@@ -45,45 +52,82 @@ def train(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> int:
     """
     saver = Saver(run, display.say)
     stop = StopRequest(run.accelerator)
+    doctor = Watch(run, tracking, display)
     try:
         with stop.listening():
             while True:
                 try:
-                    return alternate(run, tracking, display, saver, stop)
+                    return alternate(run, tracking, display, saver, stop, doctor, report)
                 except DivergenceError as error:
-                    roll_back(run, tracking, display, saver, error)
+                    roll_back(run, tracking, display, saver, doctor, error)
     finally:
         saver.close()
 
 
-def alternate(run: Run, tracking: Tracking | None, display: ProgressDisplay, saver: Saver, stop: StopRequest) -> int:
+def alternate(
+    run: Run,
+    tracking: Tracking | None,
+    display: ProgressDisplay,
+    saver: Saver,
+    stop: StopRequest,
+    doctor: Watch,
+    report: Report | None = None,
+) -> int:
     """The loop itself: two players take turns; once in a while there is something else to do."""
     recipe = run.recipe
     discriminator, generator = run.discriminator, run.generator
     watch = Stopwatch(run)
     if run.step == 0:
         show_samples(run, tracking)
-    while run.step < recipe.training.steps:
+    while run.step < recipe.training.steps and not run.is_out_of_patience:
+        begin_step(run)
         for moving, resting in ((discriminator, generator), (generator, discriminator)):
-            move(run, moving, resting)
-        run.step += 1
-        run.averaged.update(run.networks.generator, images=run.images, batch=recipe.training.batch_size)
+            if run.schedule.moves(moving.role):
+                move(run, moving, resting)
+        if news := finish_step(run):
+            display.say(news)
         display.advance(run.images)
 
         is_last = run.step == recipe.training.steps
         if due(run.step, recipe.training.log_every) or is_last:
-            log_figures(run, tracking, display, watch)
+            doctor.look(log_figures(run, tracking, display, watch))
+        is_best = False
+        if due(run.step, recipe.evaluation.every) or (is_last and recipe.evaluation.at_end):
+            is_best = evaluate(run, tracking, display)
+            is_last = ends_here(run, report) or is_last or run.is_out_of_patience
         if due(run.step, recipe.samples.every) or is_last:
             show_samples(run, tracking)
-        if due(run.step, recipe.evaluation.every) or (is_last and recipe.evaluation.at_end):
-            evaluate(run, tracking, display)
         exit_code = 0 if is_last else stop.agreed(run.step)
-        if due(run.step, recipe.checkpoint.every) or is_last or exit_code:
+        wants_best = is_best and recipe.checkpoint.keep_best
+        if due(run.step, recipe.checkpoint.every) or wants_best or is_last or exit_code:
             require_finite_weights(run)
             saver.save(must=is_last or exit_code != 0)
-        if exit_code:
+        if exit_code or is_last:
             return exit_code
     return 0
+
+
+def ends_here(run: Run, report: Report | None) -> bool:
+    """Tell whoever wants to know of the evaluation just made; whether they want the run to end."""
+    if report is None or run.evaluator is None:
+        return False
+    name = run.recipe.evaluation.best or next(iter(run.evaluator.better()))
+    return report(run.step, run.figures[name])
+
+
+def begin_step(run: Run) -> None:
+    """Put every option that moves at its place for this step."""
+    for ramp in run.ramps:
+        ramp.apply(run.images)
+
+
+def finish_step(run: Run) -> str:
+    """What follows the turns of a step: the average, and what adapts to the game. A line for the log, or nothing."""
+    batch = run.recipe.training.batch_size
+    run.step += 1
+    run.averaged.update(run.networks.generator, images=run.images, batch=batch)
+    run.augment.adapt(run.average, run.step, batch)
+    return run.schedule.adapt(run.step, run.average)
 
 
 def move(run: Run, moving: Player, resting: Player) -> None:
@@ -91,13 +135,20 @@ def move(run: Run, moving: Player, resting: Player) -> None:
     with resting.frozen():
         for turn_number in range(moving.turns_per_step):
             begin_turn(run.recipe.performance, run.accelerator.device)
-            for piece, turn in enumerate(run.turns(moving, turn_number)):
+            turns = run.turns(moving, turn_number)
+            for piece, turn in enumerate(turns):
                 run.meters.add(moving.role, moving.learn(turn, piece))
-            moving.update(run.step, run.learning_rate_scale)
+                run.schedule.observe(turn)
+                if moving.role == "discriminator" and (logits := turn.known("real_logits")) is not None:
+                    run.augment.observe(logits.detach())
+            is_last_turn = turn_number == moving.turns_per_step - 1
+            if run.probe is not None and is_last_turn and is_looked_at(run.step + 1, run.recipe.training.log_every):
+                run.meters.add("health", run.probe.look(moving, turns[-1]))
+            run.meters.add(moving.role, moving.update(run.step, run.learning_rate_scale))
 
 
 def roll_back(
-    run: Run, tracking: Tracking | None, display: ProgressDisplay, saver: Saver, error: DivergenceError
+    run: Run, tracking: Tracking | None, display: ProgressDisplay, saver: Saver, doctor: Watch, error: DivergenceError
 ) -> None:
     """Go back to the newest whole checkpoint and go on with a smaller learning rate.
 
@@ -106,10 +157,12 @@ def roll_back(
     """
     training = run.recipe.training
     if training.on_divergence == "stop":
+        doctor.diverged(error)
         raise error
     saver.wait(must=False)
     checkpoints = whole_checkpoints(run.folder / "checkpoints")
     if run.rollbacks >= training.rollback_limit or not checkpoints:
+        doctor.diverged(error)
         reason = "there is no checkpoint to go back to" if not checkpoints else f"after {run.rollbacks} rollbacks"
         raise DivergenceError(f"{error} ({reason})") from error
     rollbacks = run.rollbacks + 1
@@ -118,6 +171,7 @@ def roll_back(
     run.meters.clear()
     if tracking is not None:
         tracking.rewind(run.step)
+    doctor.rolled_back(error)
     display.say(f"{error}")
     display.say(
         f"rolled back to step {run.step:,} ({rollbacks} of {training.rollback_limit}); "
@@ -143,19 +197,27 @@ class Stopwatch:
         }
 
 
-def log_figures(run: Run, tracking: Tracking | None, display: ProgressDisplay, watch: Stopwatch) -> None:
-    """Reduce the meters over all ranks, once; the only place where the host waits for the device."""
-    figures = run.meters.reduce(run.accelerator)
+def log_figures(run: Run, tracking: Tracking | None, display: ProgressDisplay, watch: Stopwatch) -> Mapping[str, float]:
+    """Reduce the meters over all ranks, once; the only place where the host waits for the device.
+
+    Returns:
+        the line of the log.
+    """
+    if run.probe is not None and is_looked_at(run.step, run.recipe.training.log_every):
+        run.meters.add("health", run.probe.distance_of_average(run.averaged, run.networks.generator))
+    figures = only_finite(run.meters.reduce(run.accelerator))
     _require_finite(run, figures)
     speed = watch.lap()
+    unreadable = {"data/unreadable": len(run.loader.unreadable())}
+    line = {"images": run.images, **figures, **run.state_of_game(), **speed, **unreadable}
     if tracking is not None:
-        unreadable = {"data/unreadable": len(run.loader.unreadable())}
-        tracking.figures(run.step, {"images": run.images, **figures, **speed, **unreadable})
+        tracking.figures(run.step, line)
     display.figures(run.step, run.images, figures)
     if speed["data/wait_share"] > TOLERABLE_WAIT:
         display.say_once(
             f"warning: {speed['data/wait_share']:.0%} of the time goes into waiting for data; {run.loader.remedy()}"
         )
+    return {"step": run.step, **line}
 
 
 def _require_finite(run: Run, figures: Mapping[str, float]) -> None:
@@ -186,7 +248,7 @@ def require_finite_weights(run: Run) -> None:
 
 def show_samples(run: Run, tracking: Tracking | None) -> None:
     """A grid of the averaged generator, always from the same latents."""
-    run.share_running_statistics()
+    run.prepare_average()
     if tracking is None:
         return
     samples = run.sample("samples", range(run.recipe.samples.num))
@@ -198,26 +260,3 @@ def show_samples(run: Run, tracking: Tracking | None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     picture.save(path)
     tracking.picture(run.step, "samples", picture)
-
-
-def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> None:
-    """Metrics of the averaged generator; keeps it if it is the best so far."""
-    if run.evaluator is None:
-        return
-    run.share_running_statistics()
-    figures = run.evaluator(lambda indices: run.sample("evaluation", indices))
-    run.figures = {name: value for name, value in figures.items() if name != "seconds"}
-    run.figures_step = run.step
-    better = run.evaluator.better()
-    name = run.recipe.evaluation.best or next(iter(better))
-    sign = 1 if better[name] == "higher" else -1
-    is_best = run.best is None or sign * figures[name] > sign * run.best.value
-    if is_best:
-        run.best = Best(name, figures[name], run.step)
-    if tracking is not None:
-        tracking.figures(run.step, {f"evaluation/{key}": value for key, value in figures.items()})
-        if is_best:
-            save_best(run)
-            tracking.summary({f"best/{name}": figures[name], "best/step": run.step})
-    shown = "  ".join(f"{key} {value:.4g}" for key, value in figures.items() if key != "seconds")
-    display.say(f"step {run.step:,}  {shown}{'  (best so far)' if is_best else ''}")

@@ -5,13 +5,14 @@ never wrong where it was measured (`tests/bench/train_vs_reference.py`); the res
 `ganforge bench train`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import torch
 from torch import nn
 
 from ganforge.penalties import Penalty
 from ganforge.tables import PerformanceTable
+from ganforge.training.turn import Role
 
 
 def choose_kernels(table: PerformanceTable) -> None:
@@ -46,19 +47,32 @@ def has_channels_last(table: PerformanceTable, device: torch.device, precision: 
     return device.type == "cpu"
 
 
-def compile_network(
-    network: nn.Module, table: PerformanceTable, penalties: Iterable[Penalty], device: torch.device
-) -> None:
+def compile_network(network: nn.Module, table: PerformanceTable, device: torch.device) -> None:
     """Compile in place, so that names of weights stay, and the wrapped and the bare network are compiled alike."""
-    if not table.compile or differentiates_twice(penalties):
+    if not table.compile:
         return
     mode = "reduce-overhead" if has_cuda_graphs(table, device) else "default"
     network.compile(mode=mode, dynamic=False)
 
 
-def differentiates_twice(penalties: Iterable[Penalty]) -> bool:
-    """Whether a player's loss holds gradients of its own network, which compiled backward passes do not have."""
-    return any(penalty.needs_double_backward for penalty in penalties)
+TWICE = "a penalty differentiates twice and compiled networks cannot"
+HOOKS = "a penalty looks at its inner layers, which compiled networks do not show"
+
+
+def reasons_to_stay_eager(role: Role, penalties: Iterable[Penalty]) -> list[str]:
+    """Why a player's network cannot be compiled, in words; empty if it can.
+
+    Args:
+        role: whose network.
+        penalties: all of the recipe.
+    """
+    penalties = list(penalties)
+    reasons = []
+    if any(penalty.player == role and penalty.needs_double_backward for penalty in penalties):
+        reasons.append(TWICE)
+    if role == "discriminator" and any(penalty.hooks_discriminator for penalty in penalties):
+        reasons.append(HOOKS)
+    return reasons
 
 
 def has_cuda_graphs(table: PerformanceTable, device: torch.device) -> bool:
@@ -71,24 +85,24 @@ def begin_turn(table: PerformanceTable, device: torch.device) -> None:
         torch.compiler.cudagraph_mark_step_begin()
 
 
-def describe(table: PerformanceTable, device: torch.device, penalties: Mapping[str, Iterable[Penalty]]) -> list[str]:
+def describe(table: PerformanceTable, device: torch.device, penalties: Iterable[Penalty]) -> list[str]:
     """Lines for the person who starts a run: what was asked for and what of it is not to be had.
 
     Args:
         table: the recipe's.
         device: the run's.
-        penalties: each player's, by role.
+        penalties: all of the recipe.
     """
     if not table.compile:
         return []
+    penalties = list(penalties)
+    roles: tuple[Role, ...] = ("discriminator", "generator")
+    reasons = {role: reasons_to_stay_eager(role, penalties) for role in roles}
     lines = []
-    resting = [role for role, of_player in penalties.items() if differentiates_twice(of_player)]
-    compiled = [role for role in penalties if role not in resting]
+    compiled = [role for role in roles if not reasons[role]]
     if compiled:
         lines.append(f"compiled: {' and '.join(compiled)}; the first steps take a minute or more")
-    lines.extend(
-        f"not compiled: {role}, because a penalty differentiates twice and compiled networks cannot" for role in resting
-    )
+    lines.extend(f"not compiled: {role}, because {' and '.join(why)}" for role, why in reasons.items() if why)
     if table.cuda_graphs and device.type != "cuda":
         lines.append(f"no CUDA graphs: this runs on {device.type}")
     return lines

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ganforge.objectives import Objective
 from ganforge.penalties import Penalty
-from ganforge.training.engine import Engine
-from ganforge.training.schedule import Schedule, constant
+from ganforge.training.engine import Engine, Limits
+from ganforge.training.learning_rate import LearningRateFactor, constant
 from ganforge.training.turn import Role, Turn
 
 
@@ -42,7 +42,8 @@ class Player:
         engine: its network and optimizer, and how they run in parallel.
         objective: the game that both play.
         penalties: those that join this player's loss.
-        schedule: factor of the learning rate by step.
+        learning_rate_factor: of the learning rate by step.
+        limits: of gradients and weights.
         turns_per_step: moves in one alternation.
         micro_batches: pieces in which a move is computed; gradients equal those of the whole (batch norm aside).
     """
@@ -54,7 +55,8 @@ class Player:
         *,
         objective: Objective,
         penalties: Sequence[WeightedPenalty] = (),
-        schedule: Schedule = constant,
+        learning_rate_factor: LearningRateFactor = constant,
+        limits: Limits | None = None,
         turns_per_step: int = 1,
         micro_batches: int = 1,
     ) -> None:
@@ -65,7 +67,8 @@ class Player:
         self.turns_per_step = turns_per_step
         self.micro_batches = micro_batches
         self._trainable = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        self._schedule = schedule
+        self.limits = limits or Limits()
+        self._learning_rate_factor = learning_rate_factor
         self._learning_rates = [group["lr"] for group in engine.param_groups]
         self._is_frozen = False
 
@@ -121,7 +124,10 @@ class Player:
             term = penalty(turn)
             terms[penalty.name] = term.detach()
             total = total + term
-        return total, {"loss": total.detach(), **terms, **turn.figures()}
+        figures = turn.figures()
+        if not self.objective.has_boundary_at_zero:
+            figures = {name: value for name, value in figures.items() if not name.startswith("accuracy")}
+        return total, {"loss": total.detach(), **terms, **figures}
 
     def learn(self, turn: Turn, piece: int) -> dict[str, Tensor]:
         """Forward and backward of one micro-batch of a turn; returns the terms of its loss for the log."""
@@ -130,12 +136,21 @@ class Player:
             self.engine.backward(loss / self.micro_batches)
         return terms
 
-    def update(self, step: int, scale: float = 1.0) -> None:
-        """Step the optimizer at this step's learning rate, times `scale`, and clear the gradients."""
-        factor = scale * self._schedule(step)
+    def set_learning_rate(self, value: float) -> None:
+        """The learning rate before warm-up, decay and rollbacks; the recipe's until a ramp moves it."""
+        self._learning_rates = [value] * len(self._learning_rates)
+
+    def update(self, step: int, scale: float = 1.0) -> dict[str, Tensor]:
+        """Step the optimizer at this step's learning rate, times `scale`, and clear the gradients.
+
+        Returns:
+            figures for the log: the gradients' norm, where it was limited.
+        """
+        factor = scale * self._learning_rate_factor(step)
         for group, learning_rate in zip(self.engine.param_groups, self._learning_rates, strict=True):
             group["lr"] = factor * learning_rate
-        self.engine.step()
+        norm = self.engine.step(self.limits, self._trainable)
+        return {} if norm is None else {"gradient_norm": norm.detach()}
 
     def state_dict(self) -> dict[str, Any]:
         """Optimizer, scaler and what penalties remember; the network is saved by itself."""

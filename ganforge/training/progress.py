@@ -64,7 +64,7 @@ class ProgressDisplay:
     def say(self, text: str) -> None:
         """A line above the bar."""
         if self._console is not None:
-            self._console.print(text, highlight=False, soft_wrap=True)
+            self._console.print(text, highlight=False, soft_wrap=True, markup=False)  # "[[penalties]]" is no markup
 
     def say_once(self, text: str) -> None:
         """A warning about something that is likely to go on; only its first occurrence is shown."""

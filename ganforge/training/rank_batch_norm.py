@@ -1,25 +1,11 @@
 """Batch norm over all ranks where torch's own cannot be had: on CPUs, and under penalties that differentiate twice."""
 
-from typing import Any
-
 import torch
 import torch.distributed
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-
-class _SumOverRanks(torch.autograd.Function):
-    """The sum of a tensor over all ranks. Its derivative is itself, so it can be differentiated any number of times."""
-
-    @staticmethod
-    def forward(ctx: Any, tensor: Tensor) -> Tensor:
-        total = tensor.clone()
-        torch.distributed.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return _SumOverRanks.apply(gradients[0].contiguous())  # type: ignore[return-value]
+from ganforge.ranks import sum_over_ranks
 
 
 class RankBatchNorm(_BatchNorm):
@@ -62,8 +48,8 @@ def _combined(mean: Tensor, variance: Tensor, ranks: int) -> tuple[Tensor, Tenso
     """Mean and variance of the global batch from those of each rank (Chan et al. 1979), both `(channels,)`."""
     rank = torch.distributed.get_rank()
     own = torch.stack((mean, variance))
-    everyone = _SumOverRanks.apply(nn.functional.pad(own[None], (0, 0, 0, 0, rank, ranks - rank - 1)))
-    means, variances = everyone.unbind(1)  # type: ignore[union-attr]
+    everyone = sum_over_ranks(nn.functional.pad(own[None], (0, 0, 0, 0, rank, ranks - rank - 1)))
+    means, variances = everyone.unbind(1)
     mean = means.mean(0)
     return mean, (variances + (means - mean).square()).mean(0)
 
@@ -76,17 +62,32 @@ def replace_sync_batch_norm(network: nn.Module, device: torch.device, differenti
         device: where it will run.
         differentiates_twice: whether its player has a penalty on gradients.
     """
-    if not torch.distributed.is_initialized() or (device.type == "cuda" and not differentiates_twice):
-        return
+    if torch.distributed.is_initialized() and (device.type != "cuda" or differentiates_twice):
+        _replace(network, RankBatchNorm)
+
+
+def localise_sync_batch_norm(network: nn.Module) -> None:
+    """Put a batch norm that looks at its own rank only in the place of every `SyncBatchNorm`."""
+    _replace(network, LocalBatchNorm)
+
+
+class LocalBatchNorm(_BatchNorm):
+    """Batch norm over vectors and pictures alike, of one process."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
+
+
+def _replace(network: nn.Module, kind: type[_BatchNorm]) -> None:
     for parent in network.modules():
         for name, child in parent.named_children():
             if type(child) is nn.SyncBatchNorm:
-                setattr(parent, name, _taken_over(child))
+                setattr(parent, name, _taken_over(child, kind))
 
 
-def _taken_over(layer: nn.SyncBatchNorm) -> RankBatchNorm:
-    """The same parameters and buffers in the other class."""
-    made = RankBatchNorm(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats).train(
+def _taken_over(layer: nn.SyncBatchNorm, kind: type[_BatchNorm]) -> _BatchNorm:
+    """The same parameters and buffers in another class."""
+    made = kind(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats).train(
         layer.training
     )
     made.weight, made.bias = layer.weight, layer.bias

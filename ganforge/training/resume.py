@@ -24,6 +24,7 @@ KEEPS_THE_RUN = (
     "samples.",
     "checkpoint.",
     "evaluation.",
+    "health.",
     "tracking.",
     "data.cache_dir",
     "data.reader",
@@ -31,6 +32,7 @@ KEEPS_THE_RUN = (
     "data.prefetch",
     "data.cache_limit_gb",
     "data.max_corrupt",
+    "variables.",
 )
 """Keys of a recipe that may change without making it another run."""
 
@@ -74,8 +76,9 @@ def check_same_run(recipe: Recipe, checkpoint: Checkpoint, allow_changed: bool) 
     """
     old: Mapping[str, Any] = tomllib.loads(checkpoint.text("recipe.resolved.toml"))
     changes = difference(old, recipe.to_dict())
+    as_written = {key for key, text in (recipe.variables or {}).items() if old.get("variables", {}).get(key) == text}
     lines = [f"{key}: {_show(before)} -> {_show(after)}" for key, (before, after) in changes.items()]
-    breaking = [key for key in changes if not key.startswith(KEEPS_THE_RUN)]
+    breaking = [key for key in changes if not key.startswith(KEEPS_THE_RUN) and key not in as_written]
     if breaking and not allow_changed:
         problems = [Problem(key, f"was {_show(changes[key][0])}, is now {_show(changes[key][1])}") for key in breaking]
         remedy = (

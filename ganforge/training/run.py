@@ -1,5 +1,6 @@
 """A run: everything that one training has, built from a recipe and ready to step."""
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -13,34 +14,35 @@ from ganforge.data.loader import Loader
 from ganforge.generator_file import GeneratorConfig
 from ganforge.metrics.evaluator import Evaluator
 from ganforge.recipe import Recipe
+from ganforge.schedules import Schedule
 from ganforge.training import performance
+from ganforge.training.augmentations import Augmentations
 from ganforge.training.build import (
     Networks,
     build_augmentation,
     build_average,
     build_dataset,
-    build_evaluator,
     build_loader,
     build_networks,
     build_players,
+    build_schedule,
+    build_terms,
     check_batch,
+    check_boundary,
 )
 from ganforge.training.ema import AveragedGenerator
+from ganforge.training.evaluation import Best, build_evaluator
+from ganforge.training.health.probe import Probe, build_probe
 from ganforge.training.latents import labels, latents
 from ganforge.training.meters import Meters
 from ganforge.training.parallel_checks import check_launch
 from ganforge.training.player import Player
+from ganforge.training.ramps import Ramp, build_ramps
 from ganforge.training.randomness import seed_everything
 from ganforge.training.turn import Turn
 
-
-@dataclass
-class Best:
-    """The best evaluation so far."""
-
-    name: str
-    value: float
-    step: int
+REESTIMATION_BATCHES = 16
+"""Batches of samples from which batch norm's statistics of the averaged generator are taken anew."""
 
 
 @dataclass
@@ -55,14 +57,19 @@ class Run:
         generator: player.
         averaged: the averaged generator.
         augment: between samples and the discriminator.
+        schedule: who moves in which step.
+        ramps: options that move with the images.
         loader: endless batches of reals; its position is part of the run's state.
         evaluator: metrics, or None.
         meters: figures since the last log line.
+        probe: takes the doctor's figures at log steps, or None.
         step: finished alternations.
         best: the best evaluation so far.
         rollbacks: how often the run went back to a checkpoint after it diverged.
         figures: of the last evaluation.
         figures_step: when that was.
+        evaluation_seconds: that this process has spent on metrics since `began`.
+        began: reading of the clock when this process had built the run.
     """
 
     recipe: Recipe
@@ -71,15 +78,20 @@ class Run:
     discriminator: Player
     generator: Player
     averaged: AveragedGenerator
-    augment: nn.Module
+    augment: Augmentations
+    schedule: Schedule
+    ramps: list[Ramp]
     loader: Loader
     evaluator: Evaluator | None
     meters: Meters
+    probe: Probe | None = None
     step: int = 0
     best: Best | None = None
     rollbacks: int = 0
     figures: dict[str, float] = field(default_factory=dict)
     figures_step: int = -1
+    evaluation_seconds: float = 0.0
+    began: float = field(default_factory=time.perf_counter)
     _fakes: tuple[Tensor, Tensor | None, Tensor] | None = None
 
     @classmethod
@@ -89,12 +101,21 @@ class Run:
         dataset = build_dataset(recipe)
         networks = build_networks(recipe, dataset)
         averaged = build_average(recipe, networks)
-        discriminator, generator = build_players(recipe, networks)
+        terms = build_terms(recipe)
+        schedule = build_schedule(recipe)
+        discriminator, generator = build_players(recipe, networks, terms)
         accelerator = generator.accelerator
         check_batch(recipe, accelerator.num_processes)
         performance.place(averaged.network, recipe.performance, accelerator.device, accelerator.mixed_precision)
         augment = build_augmentation(recipe, dataset)
+        check_boundary(recipe, terms.objective, schedule, augment)
         augment.to(accelerator.device)
+        places = {
+            "objective": terms.objective,
+            "schedule": schedule,
+            **{f"penalties.{index}": penalty for index, penalty in enumerate(terms.penalties)},
+            **{f"augment.{index}": step for index, step in enumerate(augment)},
+        }
         run = cls(
             recipe=recipe,
             dataset=dataset,
@@ -103,9 +124,12 @@ class Run:
             generator=generator,
             averaged=averaged,
             augment=augment,
+            schedule=schedule,
+            ramps=build_ramps(recipe, places, (discriminator, generator), averaged),
             loader=build_loader(recipe, dataset, accelerator),
             evaluator=build_evaluator(recipe, dataset, accelerator),
             meters=Meters(accelerator.device),
+            probe=build_probe(recipe, dataset, accelerator),
         )
         seed_everything(recipe.seed, f"rank {accelerator.process_index}")
         return run
@@ -125,9 +149,19 @@ class Run:
         return self.step * self.recipe.training.batch_size
 
     @property
+    def is_out_of_patience(self) -> bool:
+        """Whether so many evaluations were no better than the best that the recipe wants to stop."""
+        patience = self.recipe.evaluation.patience
+        return self.best is not None and 0 < patience <= self.best.stale
+
+    @property
     def learning_rate_scale(self) -> float:
         """What rollbacks left of the recipe's learning rates."""
         return self.recipe.training.rollback_factor**self.rollbacks
+
+    def average(self, tensor: Tensor) -> Tensor:
+        """The mean of a tensor over all ranks; all call it together."""
+        return cast(Tensor, self.accelerator.reduce(tensor, reduction="mean"))
 
     # --- what a turn needs -------------------------------------------------------------------
 
@@ -197,7 +231,16 @@ class Run:
 
     # --- what the averaged generator shows ---------------------------------------------------
 
-    def share_running_statistics(self) -> None:
+    def prepare_average(self) -> None:
+        """Bring the running statistics of all networks to where they may be looked at. All ranks together."""
+        self._share_running_statistics()
+        if self.recipe.training.ema_batch_norm == "reestimate":
+            self.averaged.reestimate(
+                self.draw("batch norm", number, range(self.recipe.training.batch_size))
+                for number in range(REESTIMATION_BATCHES)
+            )
+
+    def _share_running_statistics(self) -> None:
         """Average the running statistics of both networks over the ranks, before anybody looks at them.
 
         Each rank follows its own share of the batch, since broadcasting rank 0's before each forward costs a
@@ -219,12 +262,19 @@ class Run:
         """Samples of the averaged generator by index, `(len(indices), *spec.shape)` on the device."""
         return self.averaged.network(*self.draw(stream, 0, indices))
 
+    def state_of_game(self) -> dict[str, float]:
+        """What schedule, augmentations and ramps have come to, for the log. Waits for the device."""
+        return {
+            **{f"schedule/{name}": value for name, value in self.schedule.figures().items()},
+            **{f"augment/{name}": float(value) for name, value in self.augment.figures().items()},
+            **{f"ramp/{ramp.table.option}": ramp.value(self.images) for ramp in self.ramps},
+        }
+
     def describe_performance(self) -> list[str]:
         """What the recipe's `[performance]` comes to here, where that needs saying."""
-        penalties = {
-            player.role: [weighted.penalty for weighted in player.penalties]
-            for player in (self.discriminator, self.generator)
-        }
+        penalties = [
+            weighted.penalty for player in (self.discriminator, self.generator) for weighted in player.penalties
+        ]
         return performance.describe(self.recipe.performance, self.accelerator.device, penalties)
 
     # --- what is saved -----------------------------------------------------------------------
@@ -248,4 +298,5 @@ class Run:
             seed=self.recipe.seed,
             averaged=self.recipe.training.ema > 0,
             metrics=dict(self.figures) if self.figures_step == self.step else {},
+            protocol=self.evaluator.protocol.to_dict() if self.evaluator and self.figures_step == self.step else {},
         )

@@ -10,6 +10,7 @@ import platform
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import accelerate
@@ -28,8 +29,10 @@ from ganforge.training.checkpoint import (
     random_states,
     restore_random_states,
 )
+from ganforge.training.evaluation import Best
 from ganforge.training.randomness import seed_everything
-from ganforge.training.run import Best, Run
+from ganforge.training.run import Run
+from ganforge.training.shared_folder import wait_for
 
 
 class Saver:
@@ -58,7 +61,7 @@ class Saver:
         """
         run, accelerator = self._run, self._run.accelerator
         self.wait(must=False)
-        run.share_running_statistics()
+        run.prepare_average()
         writer = CheckpointWriter(run.folder / "checkpoints", run.step)
         problem = _attempt(writer.stage) if accelerator.is_main_process else ""
         is_fine = self._all_fine(problem)
@@ -116,19 +119,19 @@ class Saver:
         self, writer: CheckpointWriter, networks: dict[str, dict[str, Tensor]], training: Any, plain: Any, config: Any
     ) -> None:
         recipe = self._run.recipe
+        for rank in range(self._run.accelerator.num_processes):  # of other nodes, which this one may see late
+            part = writer.temporary / f"rank-{rank:05d}.pt"
+            if not wait_for(part, Path.exists):
+                raise OSError(f"{part} is not to be seen here, but rank {rank} has written it; is the folder shared?")
         for name, tensors in networks.items():
             writer.write_tensors(name, tensors)
         writer.write_plain("training", training)
         writer.write_text("recipe.resolved.toml", dump(recipe))
         writer.commit(plain)
-        prune(writer.folder, keep_last=recipe.checkpoint.keep_last, keep_every=recipe.checkpoint.keep_every)
+        kept = recipe.checkpoint
+        best = plain["best"]["step"] if plain["best"] else None
+        prune(writer.folder, keep_last=kept.keep_last, keep_every=kept.keep_every, keep_step=best)
         save_generator(self._run.folder / "generator.last.safetensors", networks["averaged"], config)
-
-
-def save_best(run: Run) -> None:
-    """Write the averaged generator as the best so far. Main process only."""
-    state = flat_state(run.averaged.network)
-    save_generator(run.folder / "generator.best.safetensors", state, run.generator_config())
 
 
 def restore(run: Run, checkpoint: Checkpoint) -> None:
@@ -143,6 +146,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
     for player in (run.discriminator, run.generator):
         player.load_state_dict(state[player.role])
     run.augment.load_state_dict(state["augment"])
+    run.schedule.load_state_dict(state["schedule"])
     run.step = checkpoint.state["step"]
     run.rollbacks = checkpoint.state["rollbacks"]
     run.loader.seek(checkpoint.state["batches"])
@@ -153,6 +157,8 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
         for player in (run.discriminator, run.generator):
             player.engine.load_shard(own["shards"][player.role])
         run.meters.load_state_dict(own["meters"])
+        run.augment.load_state_dict(own["augment"])
+        run.schedule.load_state_dict(own["schedule"])
         restore_random_states(own["random"])
     else:
         seed_everything(run.recipe.seed, f"rank {rank} from step {run.step}")
@@ -192,12 +198,18 @@ def restore_weights(run: Run, checkpoint: Checkpoint) -> None:
 def _rank_state(run: Run) -> dict[str, Any]:
     """What only this rank has."""
     shards = {player.role: player.engine.shard() for player in (run.discriminator, run.generator)}
-    return {"random": random_states(), "meters": run.meters.state_dict(), "shards": shards}
+    return {
+        "random": random_states(),
+        "meters": run.meters.state_dict(),
+        "augment": run.augment.state_dict(),
+        "schedule": run.schedule.state_dict(),
+        "shards": shards,
+    }
 
 
 def _training_state(run: Run) -> dict[str, Any]:
     players = {player.role: player.state_dict() for player in (run.discriminator, run.generator)}
-    return {"augment": run.augment.state_dict(), **players}
+    return {"augment": run.augment.state_dict(), "schedule": run.schedule.state_dict(), **players}
 
 
 def _plain_state(run: Run) -> dict[str, Any]:

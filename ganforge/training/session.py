@@ -1,5 +1,6 @@
 """One process's part in a training session: build or restore the run, train, leave the folder in order."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -9,17 +10,24 @@ from ganforge.errors import GanforgeError
 from ganforge.files import write_text
 from ganforge.recipe import Recipe, dump
 from ganforge.training.checkpoint import Checkpoint, torn_checkpoints
-from ganforge.training.loop import train
+from ganforge.training.heartbeat import lost_hosts_noticed
+from ganforge.training.loop import Report, train
 from ganforge.training.parallel_checks import lost_ranks_named
 from ganforge.training.progress import ProgressDisplay
 from ganforge.training.resume import Resume, check_same_run, find_checkpoint, newest_checkpoint
 from ganforge.training.run import Run
 from ganforge.training.saving import restore, restore_weights
+from ganforge.training.shared_folder import agree_on_checkpoint
 from ganforge.training.tracking import Tracking
 
 
 def run_session(
-    recipe: Recipe, *, resume: Resume = "auto", allow_changed: bool = False, init_from: Path | None = None
+    recipe: Recipe,
+    *,
+    resume: Resume = "auto",
+    allow_changed: bool = False,
+    init_from: Path | None = None,
+    report: Report | None = None,
 ) -> int:
     """Train a recipe in its run folder, from the start or from its newest checkpoint.
 
@@ -28,6 +36,7 @@ def run_session(
         resume: `auto` goes on if the run folder has a checkpoint, `must` fails without one, `never` fails with one.
         allow_changed: go on even under a recipe that makes it another run.
         init_from: a run folder whose weights a new run starts from; a run that is being resumed has its own.
+        report: told of every evaluation on every rank; where it says so on all of them, the run ends there.
 
     Returns:
         the exit code: 0 finished, 85 saved and to be started again, 130 saved after Ctrl-C.
@@ -40,10 +49,13 @@ def run_session(
     run = Run.build(recipe)
     is_main = run.accelerator.is_main_process
     console = Console() if is_main else None
-    try:
+    with ExitStack() as leaving:
+        leaving.callback(run.loader.close)
         if is_main:
             _prepare_folder(recipe)
-        run.accelerator.wait_for_everyone()
+        with lost_ranks_named(run.accelerator.process_index):
+            checkpoint = agree_on_checkpoint(run.accelerator, recipe.folder, checkpoint)
+        leaving.enter_context(lost_hosts_noticed(run.accelerator.process_index, run.accelerator.num_processes))
         if checkpoint is not None:
             restore(run, checkpoint)
         elif init_from is not None:
@@ -54,7 +66,7 @@ def run_session(
             for line in [*_opening(run), *_origin(run, checkpoint, changes, init_from)]:
                 display.say(line)
             with lost_ranks_named(run.accelerator.process_index):
-                exit_code = train(run, tracking, display)
+                exit_code = train(run, tracking, display, report)
         finally:
             display.close()
             if tracking is not None:
@@ -62,8 +74,6 @@ def run_session(
         for line in _closing(run, exit_code):
             display.say(line)
         return exit_code
-    finally:
-        run.loader.close()
 
 
 def _prepare_folder(recipe: Recipe) -> None:

@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 import torch.distributed
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
@@ -21,7 +22,7 @@ COLLECTIVE_TIMEOUT = timedelta(minutes=10)
 
 
 class _OwnBuffers(DistributedDataParallelKwargs):
-    """DDP without a broadcast of buffers before each forward; `Run.share_running_statistics` says what is done instead.
+    """DDP without a broadcast of buffers before each forward; `Run.prepare_average` says what is done instead.
 
     The argument's name changed in torch 2.15.
     """
@@ -95,6 +96,11 @@ def _make_replicated(precision: str, world_size: int) -> Accelerator:
         )
     accelerator.ddp_handler = cast(Any, _OwnBuffers())  # it takes no subclasses as a handler
     return accelerator
+
+
+def forget_processes() -> None:
+    """Let another run in this process choose its own device and precision; accelerate keeps both in globals."""
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def local_world_size() -> int:

@@ -34,7 +34,7 @@ class MetricsLog:
         self.path = path
         self._file = path.open("a", buffering=1)
 
-    def write(self, step: int, figures: Mapping[str, float]) -> None:
+    def write(self, step: int, figures: Mapping[str, Any]) -> None:
         self._file.write(json.dumps({"step": step, **figures}) + "\n")
 
     def close(self) -> None:
@@ -61,6 +61,7 @@ class Tracking:
 
     def __init__(self, recipe: Recipe, start: int) -> None:
         self._log = MetricsLog(recipe.folder / "metrics.jsonl", start)
+        self._evaluations = MetricsLog(recipe.folder / "evaluations.jsonl", start)
         self._trackers: list[GeneralTracker] = []
         self._wandb: WandBTracker | None = None
         if recipe.tracking.wandb is not None:
@@ -71,14 +72,19 @@ class Tracking:
 
     def rewind(self, step: int) -> None:
         """Forget what was logged after a step, since the run goes back to it. Trackers cannot; the file can."""
-        path = self._log.path
-        self._log.close()
-        self._log = MetricsLog(path, step)
+        for log in (self._log, self._evaluations):
+            log.close()
+        self._log = MetricsLog(self._log.path, step)
+        self._evaluations = MetricsLog(self._evaluations.path, step)
 
     def figures(self, step: int, figures: Mapping[str, float]) -> None:
         self._log.write(step, figures)
         for tracker in self._trackers:
             tracker.log(dict(figures), step=step)
+
+    def evaluation(self, step: int, record: Mapping[str, Any]) -> None:
+        """Figures with the protocol that they were computed by, for `evaluations.jsonl`."""
+        self._evaluations.write(step, record)
 
     def picture(self, step: int, name: str, picture: Image.Image) -> None:
         import numpy as np
@@ -95,8 +101,14 @@ class Tracking:
         if self._wandb is not None:
             self._wandb.run.summary.update(dict(values))
 
+    def alert(self, title: str, text: str) -> None:
+        """Something that a person who is not watching should hear of: W&B sends it by mail or chat."""
+        if self._wandb is not None:
+            self._wandb.run.alert(title=title, text=text)
+
     def close(self) -> None:
         self._log.close()
+        self._evaluations.close()
         for tracker in self._trackers:
             tracker.finish()
 

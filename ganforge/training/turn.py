@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Role = Literal["discriminator", "generator"]
 Network = Callable[..., Tensor]
@@ -69,17 +69,36 @@ class Turn:
         """Discriminator's logits on generated samples, `(batch,)`."""
         return self.discriminate(self.fake, self.fake_labels)
 
+    @property
+    def module(self) -> nn.Module:
+        """The moving player's bare network, for terms on its weights."""
+        return _bare(self.discriminator if self.player == "discriminator" else self.generator)
+
+    @property
+    def discriminator_module(self) -> nn.Module:
+        """The bare discriminator, for terms on its inner layers."""
+        return _bare(self.discriminator)
+
     def discriminate(self, samples: Tensor, labels: Tensor | None) -> Tensor:
         """Logits `(batch,)` of any samples. All that the discriminator sees goes through here, augmented alike."""
         return self.discriminator(self.augment(samples), labels)
+
+    def known(self, name: str) -> Tensor | None:
+        """`real_logits`, `fake_logits` or `fake`, if a term has looked at it already; else None."""
+        return self.__dict__.get(name)
 
     def figures(self) -> dict[str, Tensor]:
         """Detached scalars about the forwards that this turn happened to compute."""
         found: dict[str, Tensor] = {}
         if self.player == "discriminator":
             for name, sign in (("real", 1), ("fake", -1)):
-                logits = self.__dict__.get(f"{name}_logits")
+                logits = self.known(f"{name}_logits")
                 if logits is not None:
                     found[f"accuracy_{name}"] = (sign * logits.detach() > 0).float().mean()
                     found[f"logits_{name}"] = logits.detach().float().mean()
         return found
+
+
+def _bare(network: Network) -> nn.Module:
+    """A module itself, or the network of a player."""
+    return network if isinstance(network, nn.Module) else network.network  # type: ignore[attr-defined]

@@ -5,8 +5,8 @@ import torch
 from ganforge.data.digits import digits
 from ganforge.data.synthetic import Ring
 from ganforge.errors import DataError
-from ganforge.metrics.builtin import FrechetDistance
 from ganforge.metrics.extractors import DigitsCNN
+from ganforge.metrics.frechet import FrechetDistance
 from ganforge.metrics.samples import real_samples
 
 

@@ -184,3 +184,47 @@ def test_samples_it_cannot_make_are_refused_with_the_remedy(make: Any, shape: tu
 def test_options_outside_their_range_are_refused_before_anything_is_built(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         register.generator.get("dcgan").options(**wrong)
+
+
+LABELLED = DataSpec((3, 32, 32), classes=("cat", "dog", "bird"))
+
+
+@pytest.mark.parametrize("conditional", ["embedding", "norm"])
+def test_a_conditional_generator_makes_another_picture_of_the_same_latent_for_each_class(conditional: Any) -> None:
+    generator = DCGANGenerator(LABELLED, width=4, conditional=conditional).eval()
+    for layer in layers(generator, nn.Embedding):
+        nn.init.normal_(layer.weight)  # batch norm's gains and biases start alike for all classes
+    latent = torch.randn(1, 100)
+    made = [generator(latent, torch.tensor([label])) for label in range(3)]
+    assert all((made[first] - made[second]).abs().max() > 1e-4 for first, second in ((0, 1), (0, 2), (1, 2)))
+
+
+@pytest.mark.parametrize("conditional", ["embedding", "projection"])
+def test_a_conditional_discriminator_judges_the_same_picture_by_the_class(conditional: Any) -> None:
+    discriminator = DCGANDiscriminator(LABELLED, width=4, conditional=conditional).eval()
+    picture = torch.randn(1, 3, 32, 32).expand(3, 3, 32, 32)
+    logits = discriminator(picture, torch.tensor([0, 1, 2]))
+    assert len(set(logits.tolist())) == 3
+
+
+def test_minibatch_deviation_lets_a_logit_depend_on_the_group() -> None:
+    discriminator = DCGANDiscriminator(RGB64, width=4, norm="none", minibatch_std=4)
+    pictures = torch.randn(8, 3, 64, 64)
+    changed = pictures.clone()
+    changed[1] = -changed[1]
+    moved = (discriminator(pictures) - discriminator(changed)).abs() > 0
+    assert moved.tolist() == [True] * 4 + [False] * 4
+
+
+@pytest.mark.parametrize(
+    ("make", "conditional"),
+    [(DCGANGenerator, "embedding"), (DCGANGenerator, "norm"), (DCGANDiscriminator, "projection")],
+)
+def test_conditional_without_labels_is_refused_with_the_remedy(make: Any, conditional: str) -> None:
+    with pytest.raises(ValueError, match=rf'conditional = "{conditional}" needs labels.* set conditional = "none"'):
+        make(RGB64, conditional=conditional)
+
+
+def test_conditional_batch_norm_without_batch_norm_is_refused() -> None:
+    with pytest.raises(ValueError, match=r'norm = "batch" or "sync", not "spectral"'):
+        DCGANGenerator(LABELLED, conditional="norm", norm="spectral")

@@ -32,7 +32,7 @@ def trained_parts(path: str, out: str) -> None:
     recipe = load(path)
     run = Run.build(recipe)
     train(run, None, ProgressDisplay(Console(quiet=True), start=0, total=1))
-    run.share_running_statistics()
+    run.prepare_average()
     rank = run.accelerator.process_index
     assert run.accelerator.num_processes == 2
     networks = {name: network.state_dict() for name, network in run.saved_networks().items()}

@@ -50,6 +50,21 @@ def test_zero_trains_bit_for_bit_what_ddp_trains(make_recipe, ddp_pictures, tmp_
     assert zero[0]["layout"] == ("whole" if stage == 0 else f"ZeRO {stage} over 2 ranks")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "environment",
+    [pytest.param(DDP, id="ddp"), *(pytest.param(ZERO[n], id=f"zero{n}", marks=needs_deepspeed) for n in (0, 2))],
+)
+def test_gradients_of_two_processes_are_clipped_as_those_of_one(make_recipe, tmp_path, environment):
+    """By the norm of the whole gradient, which with ZeRO 2 no rank has."""
+    clipped = {role: {**table, "clip_norm": 0.02} for role, table in SGD.items()}
+    recipe = make_recipe(**POINTS, optimizer=clipped)
+    two = on_two(recipe, tmp_path, environment)
+    one = outcome(recipe)
+    assert_close(two[0], one, rtol=1e-4, atol=1e-5)
+    assert all(line["generator/gradient_norm"] > 0.02 for line in one["losses"])
+
+
 WAYS = [
     pytest.param(DDP, id="ddp"),
     *(pytest.param(ZERO[stage], id=f"zero{stage}", marks=[pytest.mark.slow, needs_deepspeed]) for stage in (0, 1, 2)),

@@ -36,7 +36,7 @@ def launched(monkeypatch):
         ({"USE_DEEPSPEED": "true", "DEEPSPEED_ZERO_STAGE": "3"}, "ZeRO 3 shards the weights"),
         ({"USE_DEEPSPEED": "true", "DEEPSPEED_ZERO_STAGE": "4"}, "4 is not one of 0, 1, 2"),
         ({"USE_DEEPSPEED": "true", "DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE": "cpu"}, "the recipe's optimizer for another"),
-        ({"USE_DEEPSPEED": "true", "GRADIENT_CLIPPING": "1.0"}, "gradient_clipping: the recipe has none"),
+        ({"USE_DEEPSPEED": "true", "GRADIENT_CLIPPING": "1.0"}, "gradient_clipping: set optimizer.generator.clip_norm"),
     ],
 )
 def test_a_launch_that_would_train_something_else_is_refused(launched, variables, reason):
@@ -63,7 +63,7 @@ def test_an_ordinary_launch_is_not_refused(launched, variables):
         ({"bf16": {"enabled": "auto"}}, "bf16: DeepSpeed would keep the weights"),
         ({"fp16": {"enabled": True}}, "fp16: DeepSpeed would keep the weights"),
         ({"gradient_accumulation_steps": 2}, "gradient_accumulation_steps: must be 1"),
-        ({"gradient_clipping": 1.0}, "gradient_clipping: the recipe has none"),
+        ({"gradient_clipping": 1.0}, "gradient_clipping: set optimizer.generator.clip_norm"),
         ({"train_micro_batch_size_per_gpu": 16}, r"set training\.batch_size in the recipe"),
         ({"prescale_gradients": True}, "prescale_gradients: may change what is trained"),
         ({"zero_optimization": {"stage": 3}}, "ZeRO 3 shards the weights"),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganforge.objectives import NonSaturating
+from ganforge.objectives.cross_entropy import NonSaturating
 from ganforge.registry import register
 from ganforge.training.run import Run
 
@@ -114,6 +114,9 @@ def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do():
     class Fake:
         name = "tiny"
 
+        class discriminator:
+            packing = 1
+
         class training:
             batch_size = 30
             discriminator_micro_batches = 1
@@ -128,9 +131,9 @@ def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do():
     [("none", [0.5, 1.0, 1.0, 1.0]), ("linear", [0.5, 1.0, 1.0, 0.5]), ("cosine", [0.5, 1.0, 1.0, 0.5])],
 )
 def test_learning_rates_follow_their_schedule(make_recipe, decay, factors):
-    from ganforge.training.schedule import learning_rate_schedule
+    from ganforge.training.learning_rate import learning_rate_factor
 
-    schedule = learning_rate_schedule(2, decay, 4)
+    schedule = learning_rate_factor(2, decay, 4)
     assert [schedule(step) for step in range(4)] == pytest.approx(factors)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -94,19 +94,29 @@ class DigitsSource(ArraySource):
 
     Args:
         size: height and width of the result.
+        part: `all`, or one of two halves that share no digit, `train` and `held_out`.
+        limit: only the first so many of the part; None for all of it.
 
     Raises:
-        DataError: scikit-learn is not installed.
+        DataError: scikit-learn is not installed, or there are not so many.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, part: Literal["all", "train", "held_out"] = "all", limit: int | None = None) -> None:
         try:
             from sklearn.datasets import load_digits
         except ImportError as error:
             raise DataError("digits: scikit-learn is missing; pip install 'ganforge[demo]'") from error
         digits: Any = load_digits()
-        pictures = np.stack([_enlarge(picture, size) for picture in digits.images])
-        super().__init__(pictures, digits.target, "digits")
+        order = np.arange(len(digits.images))
+        if part != "all" or limit is not None:  # else in the order of the file, as ever
+            order = np.random.RandomState(1998).permutation(order)  # a stream that NumPy keeps as it is for good
+        half = (len(order) + 1) // 2
+        order = {"all": order, "train": order[:half], "held_out": order[half:]}[part]
+        if limit is not None and limit > len(order):
+            raise DataError(f"digits: limit is {limit}, and there are {len(order)} digits; lower it")
+        order = order[:limit]
+        pictures = np.stack([_enlarge(picture, size) for picture in digits.images[order]])
+        super().__init__(pictures, digits.target[order], "digits", tuple(str(digit) for digit in range(10)))
 
 
 def _enlarge(picture: np.ndarray, size: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from ganforge.spec import DataSpec
 
 @register.generator("orbits")
 class Orbits(nn.Module):
-    """Points in the plane from a learned radius and angle (an example of a plugin, 2025).
+    """Points in the plane from a learned radius and angle (Example of a plugin, 2025).
 
     Maps latents `(batch, latent_dim)` to points `(batch, 2)`.
 

@@ -1,6 +1,8 @@
 """An objective of another kind than cross-entropy."""
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ganforge.objectives import Objective
 from ganforge.registry import register
@@ -21,7 +23,12 @@ class LeastSquares(Objective):
         self.fake = fake
 
     def discriminator_loss(self, turn: Turn) -> Tensor:
-        return 0.5 * ((turn.real_logits - self.real).square().mean() + (turn.fake_logits - self.fake).square().mean())
+        return distance(turn.real_logits, self.real) + distance(turn.fake_logits, self.fake)
 
     def generator_loss(self, turn: Turn) -> Tensor:
-        return 0.5 * (turn.fake_logits - self.real).square().mean()
+        return distance(turn.fake_logits, self.real)
+
+
+def distance(logits: Tensor, target: float) -> Tensor:
+    """Half the mean squared distance; torch computes it in float32 under autocast, where `**2` would stay in bf16."""
+    return 0.5 * functional.mse_loss(logits, torch.full_like(logits, target))

@@ -1,0 +1,63 @@
+"""The doctor: is told every log line, and says when an illness begins and when it has ended."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ganforge.doctor.findings import Finding
+from ganforge.doctor.history import APART, History, Line
+from ganforge.doctor.illnesses import ILLNESSES
+from ganforge.doctor.treatment import Treatment
+
+WELL_FOR = 6
+"""Log lines without evidence after which an illness has ended, so that a figure on a border does not chatter."""
+
+
+class Doctor:
+    """Looks at a run line by line. Its state follows from the lines alone, so replaying them restores it.
+
+    Args:
+        recipe: the tables of the resolved recipe.
+    """
+
+    def __init__(self, recipe: Mapping[str, Any]) -> None:
+        self._treatment = Treatment(recipe)
+        self._history = History()
+        self._well_for: dict[str, int] = {}
+        self._last = 0
+
+    @property
+    def ill(self) -> list[str]:
+        """Names of the illnesses that have begun and not ended."""
+        return list(self._well_for)
+
+    @property
+    def against_divergence(self) -> tuple[str, ...]:
+        """What helps a run whose losses are no longer finite."""
+        return self._treatment.remedies("exploding_gradients")
+
+    def look(self, line: Line) -> list[Finding]:
+        """What is new with this log line; lines of evaluations have no losses and tell nothing."""
+        step = int(line["step"])
+        if ("generator/loss" not in line and "discriminator/loss" not in line) or step // APART == self._last // APART:
+            return []
+        self._last = step
+        self._history.add(line)
+        found = []
+        for illness in ILLNESSES:
+            evidence = illness.rule(self._history, self._treatment)
+            name = illness.name
+            if evidence is not None:
+                if name not in self._well_for:
+                    remedies = self._treatment.remedies(name)
+                    found.append(Finding(step, name, "begins", illness.begins, evidence, remedies))
+                self._well_for[name] = 0
+            elif name in self._well_for:
+                self._well_for[name] += 1
+                if self._well_for[name] >= WELL_FOR:
+                    del self._well_for[name]
+                    found.append(Finding(step, name, "ends", illness.ends, {}))
+        return found
+
+    def replay(self, lines: Iterable[Line]) -> list[Finding]:
+        """All findings of a run from its log lines."""
+        return [finding for line in lines for finding in self.look(line)]

@@ -1,0 +1,1 @@
+"""Trained generators in other formats, each checked against the generator itself."""

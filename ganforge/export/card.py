@@ -1,0 +1,131 @@
+"""The model card of a generator: what it is, how it was made, what its figures are and how they were computed."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ganforge import __version__
+from ganforge.generator_file import GeneratorConfig
+from ganforge.hub import GENERATOR_NAME
+
+PICTURE = "samples.png"
+RECIPE = "recipe.toml"
+
+
+def model_card(
+    config: GeneratorConfig,
+    *,
+    repo: str,
+    recipe: str | None,
+    data: Mapping[str, Any] | None,
+    parameters: int,
+    license_name: str | None,
+) -> str:
+    """The text of README.md, with the front matter that the hub reads.
+
+    Args:
+        config: of the generator.
+        repo: `owner/name`, under which people will find it.
+        recipe: the resolved recipe as TOML, or None where there is only a generator file.
+        data: the recipe's table `[data]`, or None.
+        parameters: how many the generator has.
+        license_name: identifier of a license, or None to leave it open.
+    """
+    spec = config.spec
+    weights = "averaged (EMA) weights" if config.averaged else "weights"
+    sizes = ", ".join(map(str, spec.shape))
+    lines = [
+        "---",
+        "library_name: ganforge",
+        "pipeline_tag: unconditional-image-generation",
+        "tags:",
+        "- gan",
+        "- ganforge",
+        f"- {config.generator['name']}",
+        *([f"license: {license_name}"] if license_name else []),
+        "---",
+        "",
+        f"# {repo.partition('/')[2] or repo}",
+        "",
+        f"A GAN's generator, `{config.generator['name']}` with {parameters:,} parameters, trained with ganforge.",
+        f"Data: {spec}.",
+        "",
+        f"![Samples]({PICTURE})",
+        "",
+        "The first samples of seed 0, not selected.",
+        "",
+        "## Use",
+        "",
+        "```python",
+        "import ganforge, torch",
+        "",
+        f'generator = ganforge.load_generator("{repo}")',
+        *_call(config),
+        "```",
+        "",
+        f"Samples are {'pictures in [-1, 1]' if spec.is_image else 'points'}, `(batch, {sizes})`.",
+        f"`ganforge sample {repo} --n 64 --out grid.png` draws a grid.",
+        f"`{GENERATOR_NAME}` holds weights and config; opening it runs no code.",
+        "",
+        "## Training",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| run | {config.run or 'unnamed'} |",
+        f"| steps | {config.step:,} |",
+        f"| real images seen | {config.images:,} |",
+        f"| seed | {config.seed} |",
+        f"| these are | {weights} |",
+        *([f"| data | `{_inline(data)}` |"] if data else []),
+        f"| ganforge | {__version__} |",
+        "",
+        *_metrics(config),
+        *_recipe(recipe),
+    ]
+    return "\n".join(lines)
+
+
+def _call(config: GeneratorConfig) -> list[str]:
+    distribution = config.generator.get("latent_distribution", "normal")
+    drawn = "torch.randn(16, generator.latent_dim)"
+    latent = drawn if distribution == "normal" else "2 * torch.rand(16, generator.latent_dim) - 1"
+    if config.generator.get("conditional", "none") in (False, "none"):
+        return [f"samples = generator({latent})"]
+    return [
+        f"labels = torch.arange(16) % {config.spec.num_classes}",
+        f"samples = generator({latent}, labels)",
+    ]
+
+
+def _metrics(config: GeneratorConfig) -> list[str]:
+    """Figures of these very weights, and the protocol without which they mean nothing."""
+    if not config.metrics:
+        return ["## Figures", "", "These weights were not evaluated.", ""]
+    rows = [f"| {name} | {value:.4g} |" for name, value in config.metrics.items() if isinstance(value, int | float)]
+    protocol: list[str] = []
+    if config.protocol:
+        protocol = [
+            "Computed by this protocol; figures of another one do not compare.",
+            "",
+            "```json",
+            json.dumps(config.protocol, indent=2),
+            "```",
+            "",
+        ]
+    return ["## Figures", "", "| figure | value |", "|---|---|", *rows, "", *protocol]
+
+
+def _recipe(recipe: str | None) -> list[str]:
+    if recipe is None:
+        return []
+    start = "`ganforge train recipe.toml` trains it again, given the data."
+    return ["## Recipe", "", start, "", "```toml", recipe.rstrip(), "```", ""]
+
+
+def _inline(table: Mapping[str, Any]) -> str:
+    """A table on one line, without the keys that say how this machine reads it."""
+    shown = {key: value for key, value in table.items() if key not in _READING}
+    return json.dumps(shown).replace("|", "\\|")
+
+
+_READING = ("cache_dir", "reader", "workers", "prefetch", "cache_limit_gb", "max_corrupt")

@@ -1,0 +1,107 @@
+"""A folder as the Hugging Face Hub shows it: model card, weights with their config, recipe, pictures."""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import tomli_w
+
+from ganforge.errors import GanforgeError
+from ganforge.export.card import PICTURE, RECIPE, model_card
+from ganforge.files import write_text
+from ganforge.generator_file import flat_state, load_generator, save_generator
+from ganforge.grid import picture_of
+from ganforge.hub import GENERATOR_NAME, upload
+from ganforge.recipe import parse
+from ganforge.sampling.draw import Sampler, config_of
+
+NUM_SAMPLES = 64
+OF_THIS_MACHINE = ("output", "tracking")
+"""Tables and keys of a recipe that are about who trained it and where."""
+
+
+def export_hub(
+    run: str | Path,
+    out: Path,
+    *,
+    repo: str | None = None,
+    license_name: str | None = None,
+    push: bool = False,
+    private: bool = False,
+) -> str:
+    """Lay out the folder and, if wanted, upload it.
+
+    Folders of this machine are left out of what is published: of absolute paths only the last part stays.
+
+    Args:
+        run: run folder or generator file.
+        out: new folder, or one that an earlier export made.
+        repo: `owner/name` on the hub; None to leave the owner open.
+        license_name: identifier of a license for the card.
+        push: upload to `repo`.
+        private: make the repository private if it is new.
+
+    Returns:
+        what was written where.
+
+    Raises:
+        CheckpointError: there is no generator.
+        GanforgeError: `out` holds something else or cannot be written, or the hub refuses.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / GENERATOR_NAME).is_file():
+        raise GanforgeError(f"{out}: holds something else; choose another --out")
+    network = load_generator(run)
+    config = config_of(network)
+    config = replace(config, generator=without_places(config.generator), protocol=without_places(config.protocol))
+    recipe_file = Path(run) / "recipe.resolved.toml"
+    table = published_recipe(parse(recipe_file)) if recipe_file.is_file() else None
+    recipe = None if table is None else tomli_w.dumps(table)
+    text = model_card(
+        config,
+        repo=repo or f"OWNER/{config.run or out.name}",
+        recipe=recipe,
+        data=None if table is None else table["data"],
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        license_name=license_name,
+    )
+    making = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        making.mkdir(parents=True)
+        save_generator(making / GENERATOR_NAME, flat_state(network), config)
+        picture_of(Sampler(network).many(NUM_SAMPLES)).save(making / PICTURE)
+        write_text(making / "README.md", text)
+        if recipe is not None:
+            write_text(making / RECIPE, recipe)
+        shutil.rmtree(out, ignore_errors=True)
+        os.replace(making, out)
+    except OSError as error:
+        raise GanforgeError(f"{out}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    written = f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}"
+    if not push:
+        return written
+    assert repo is not None
+    return f"{written}\n{upload(out, repo, private=private)}"
+
+
+def published_recipe(table: dict[str, Any]) -> dict[str, Any]:
+    """A resolved recipe without what is about one machine or one person."""
+    kept = {key: value for key, value in table.items() if key not in OF_THIS_MACHINE}
+    kept["data"] = {key: value for key, value in kept["data"].items() if key != "cache_dir"}
+    return without_places(kept)
+
+
+def without_places(value: Any) -> Any:
+    """Tables with absolute paths cut down to their last part."""
+    if isinstance(value, dict):
+        return {key: without_places(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_places(item) for item in value]
+    if isinstance(value, str):
+        for kind in (PurePosixPath, PureWindowsPath):
+            if value.startswith("~") or kind(value).is_absolute():
+                return kind(value).name
+    return value

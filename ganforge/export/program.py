@@ -1,0 +1,112 @@
+"""A generator as one function of tensors, as `torch.export` and ONNX want it, and the check that it stayed the same."""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from ganforge.errors import GanforgeError
+from ganforge.sampling.draw import Sampler, config_of, looks_at_labels
+
+TOLERANCE = 1e-4
+CHECKED_BATCHES = (1, 2, 7)
+SEED = 20_26
+
+Inputs = dict[str, Tensor]
+
+
+class _OfLatents(nn.Module):
+    """A generator that looks at no labels, without the argument for them."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return self.network(latent, None)
+
+
+class _OfLatentsAndLabels(nn.Module):
+    """A conditional generator; both arguments are required."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, latent: Tensor, labels: Tensor) -> Tensor:
+        return self.network(latent, labels)
+
+
+class Traceable:
+    """What is exported: a module of `latent (batch, latent_dim)` and, if it is conditional, `labels (batch,)` int64.
+
+    Args:
+        network: from `load_generator`, on the CPU.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.config = config_of(network)
+        self.is_conditional = looks_at_labels(network)
+        wrapper = _OfLatentsAndLabels if self.is_conditional else _OfLatents
+        self.module = wrapper(network).eval()
+
+    @property
+    def dynamic_shapes(self) -> dict[str, dict[int, Dim]]:
+        """The batch may have any size."""
+        batch = Dim("batch", min=1, max=2**16)
+        return {name: {0: batch} for name in self.inputs(1)}
+
+    def inputs(self, batch: int) -> Inputs:
+        """A batch of arguments by name."""
+        sampler = Sampler(self.network, SEED)
+        inputs = {"latent": sampler.latents(range(batch))}
+        if self.is_conditional:
+            inputs["labels"] = cast(Tensor, sampler.labels(range(batch)))
+        return inputs
+
+    def program(self) -> ExportedProgram:
+        """The graph of the module.
+
+        Raises:
+            GanforgeError: the generator does something that cannot be written down as a graph.
+        """
+        try:
+            with torch.no_grad():
+                return torch.export.export(
+                    self.module, tuple(self.inputs(2).values()), dynamic_shapes=self.dynamic_shapes
+                )
+        except Exception as error:  # torch raises classes of many modules here
+            raise not_exported(self.config.generator["name"], error) from error
+
+    @torch.no_grad()
+    def check(self, exported: Callable[[Inputs], Tensor], what: str) -> float:
+        """The largest difference of samples between the generator and what was exported, over batches of several sizes.
+
+        Args:
+            exported: maps inputs to samples.
+            what: for the message.
+
+        Raises:
+            GanforgeError: it is above `TOLERANCE`.
+        """
+        largest = 0.0
+        for batch in CHECKED_BATCHES:
+            inputs = self.inputs(batch)
+            difference = (exported(inputs) - self.module(*inputs.values())).abs().max()
+            largest = max(largest, float(difference))
+        if not largest <= TOLERANCE:
+            raise GanforgeError(
+                f"{what}: its samples differ by {largest:.2g} from the generator's, more than {TOLERANCE:g}; nothing "
+                "was written. Does the generator draw random numbers of its own?"
+            )
+        return largest
+
+
+def not_exported(generator: str, error: Exception) -> GanforgeError:
+    """What to tell when an exporter gives up."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    reason = lines[0].strip() if lines else type(error).__name__
+    return GanforgeError(f"generator '{generator}' cannot be exported: {reason}; see --verbose, or use safetensors")

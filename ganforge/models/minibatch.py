@@ -1,0 +1,44 @@
+"""What a discriminator can see of other samples in its batch."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+GroupSize = Annotated[int, Field(ge=0)]
+"""The option of discriminators: samples in a group, or 0 for none."""
+
+
+class MinibatchDeviation(nn.Module):
+    """Appends how much the samples of a group differ from each other (Karras et al. 2018, section 3).
+
+    The standard deviation of every feature at every position over a group of samples, averaged to one number, becomes
+    one more channel of all samples in the group: samples of a generator that makes few different ones are told by it.
+
+    A group lies within one forward pass. So it sees real and fake samples apart, never looks at other ranks, and is at
+    most as large as a rank's micro-batch. Groups are all of one size: the largest that divides the micro-batch and is
+    no larger than `group_size`. Logits of a group depend on each other, and so do their gradients in R1 and its kind.
+
+    Args:
+        group_size: samples in a group (4 in the authors' code).
+    """
+
+    def __init__(self, group_size: int) -> None:
+        super().__init__()
+        self.group_size = group_size
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`(batch, channels, ...)` to `(batch, channels + 1, ...)`."""
+        batch = len(features)
+        size = next(size for size in range(min(self.group_size, batch), 0, -1) if batch % size == 0)
+        exact = features if features.dtype == torch.float64 else features.float()
+        groups = exact.reshape(batch // size, size, -1)
+        # The root has no derivative at 0, where a collapsed generator is.
+        deviations = (groups.var(dim=1, correction=0) + 1e-8).sqrt().mean(dim=1)
+        number = deviations.repeat_interleave(size).to(features.dtype)
+        shape = (batch, 1, *features.shape[2:])
+        return torch.cat((features, number.view(batch, *(1 for _ in shape[1:])).expand(shape)), dim=1)
+
+    def extra_repr(self) -> str:
+        return f"group_size={self.group_size}"

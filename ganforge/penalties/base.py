@@ -1,0 +1,49 @@
+"""What a penalty is: a term beside the objective that belongs to one player and joins that player's single loss.
+
+A penalty with `interval = k` is computed in every k-th step and multiplied by k, so its expected
+weight stays (lazy regularisation, Karras et al. 2020, section 3.1).
+"""
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from ganforge.training.turn import Turn
+
+Role = Literal["discriminator", "generator"]
+Strength = Annotated[float, Field(gt=0)]
+
+
+class Penalty(ABC):
+    """A scalar that one player adds to its loss.
+
+    `player` says whose loss it joins; an option of that name may set it. `sees_real` says whether it looks at real
+    pictures, `needs_double_backward` whether it differentiates the player's network and is differentiated itself, which
+    compiled networks cannot, and `hooks_discriminator` whether it reads inner layers of D, which compiled networks do
+    not show.
+    """
+
+    player: Role = "discriminator"
+    sees_real: bool = True
+    needs_double_backward: bool = False
+    hooks_discriminator: bool = False
+
+    @abstractmethod
+    def __call__(self, turn: "Turn") -> Tensor:
+        """The penalty before its weight: a scalar, the mean over the batch of the turn."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must survive a checkpoint, tensors and plain values; most penalties remember nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Values in a precision in which squares and sums are exact enough; float64 stays."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

@@ -1,0 +1,118 @@
+"""Penalties on a player's weights themselves.
+
+Every rank has the same weights and computes the same penalty, so that the mean over ranks is it again.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.utils import parametrize
+
+from ganforge.penalties.base import Penalty, Role, Strength
+from ganforge.registry import register
+
+if TYPE_CHECKING:
+    from ganforge.training.turn import Turn
+
+
+def decayed(network: nn.Module, everything: bool) -> list[Tensor]:
+    """The parameters that a decay is for: matrices and kernels, or all.
+
+    What has one dimension is a bias or belongs to a norm: pulling those to zero would not make the network smoother.
+    """
+    return [parameter for parameter in network.parameters() if everything or parameter.dim() > 1]
+
+
+class _WeightDecay(Penalty):
+    sees_real = False
+
+    def __init__(self, *, player: Role, rate: float, everything: bool) -> None:
+        self.player = player
+        self.rate = rate
+        self.everything = everything
+
+
+@register.penalty("weight_decay_l1")
+class WeightDecayL1(_WeightDecay):
+    """Sum of absolute weights, `rate * sum |w|`, which makes small weights zero (lasso, Tibshirani 1996).
+
+    Args:
+        player: whose weights.
+        rate: strength.
+        everything: biases and the parameters of norms as well.
+    """
+
+    def __init__(self, *, player: Role = "discriminator", rate: Strength = 1e-5, everything: bool = False) -> None:
+        super().__init__(player=player, rate=rate, everything=everything)
+
+    def __call__(self, turn: "Turn") -> Tensor:
+        parameters = decayed(turn.module, self.everything)
+        return self.rate * torch.stack([parameter.abs().sum() for parameter in parameters]).sum()
+
+
+@register.penalty("weight_decay_l2")
+class WeightDecayL2(_WeightDecay):
+    """Half the sum of squared weights, `rate / 2 * sum w^2`: weight decay in the loss (Krogh and Hertz 1992).
+
+    Adam scales its gradient like any other; decay beside the optimizer's arithmetic is the option `weight_decay` of the
+    optimizer `adamw`.
+
+    Args:
+        player: whose weights.
+        rate: strength; its gradient is `rate * w`.
+        everything: biases and the parameters of norms as well.
+    """
+
+    def __init__(self, *, player: Role = "discriminator", rate: Strength = 1e-4, everything: bool = False) -> None:
+        super().__init__(player=player, rate=rate, everything=everything)
+
+    def __call__(self, turn: "Turn") -> Tensor:
+        parameters = decayed(turn.module, self.everything)
+        return 0.5 * self.rate * torch.stack([parameter.square().sum() for parameter in parameters]).sum()
+
+
+@register.penalty("orthogonal")
+class Orthogonal(Penalty):
+    """Squared inner products of a layer's different filters (Brock et al. 2017; 2019, section 3.1).
+
+    `rate * sum over layers of |W W^T * (1 - I)|^2`, squared and summed over entries, where each row of W is what one
+    output of a linear layer or convolution reads. Leaving out the diagonal keeps the filters' lengths free. With
+    spectral norm it looks at the weights before they are normalised.
+
+    Args:
+        player: whose weights; the paper's is the generator, where it makes truncated latents work.
+        rate: strength, beta; 1e-4 in the paper.
+    """
+
+    sees_real = False
+
+    def __init__(self, *, player: Role = "generator", rate: Strength = 1e-4) -> None:
+        self.player = player
+        self.rate = rate
+
+    def __call__(self, turn: "Turn") -> Tensor:
+        layers = [_overlap(filters) for filters in filters_of(turn.module)]
+        if not layers:
+            return next(turn.module.parameters()).new_zeros(())
+        return self.rate * torch.stack(layers).sum()
+
+
+def filters_of(network: nn.Module) -> Iterator[Tensor]:
+    """For each linear layer and convolution its weights as `(outputs, what each reads)`."""
+    for module in network.modules():
+        if not isinstance(module, nn.Linear | _ConvNd):
+            continue
+        # Reading a weight under spectral norm would turn its power iteration.
+        is_made = parametrize.is_parametrized(module, "weight")
+        weight = module.parametrizations["weight"].original if is_made else module.weight  # type: ignore[index]
+        yield (weight.transpose(0, 1) if isinstance(module, _ConvTransposeNd) else weight).flatten(1)
+
+
+def _overlap(filters: Tensor) -> Tensor:
+    """Sum of squared inner products of different rows, in the weights' own precision."""
+    with torch.autocast(filters.device.type, enabled=False):
+        products = filters @ filters.T
+    return (products - products.diagonal().diag()).square().sum()

@@ -1,0 +1,81 @@
+"""The page itself: one file that needs nothing but a browser."""
+
+import json
+from datetime import UTC, datetime
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from ganforge import __version__
+from ganforge.errors import GanforgeError
+from ganforge.files import write_text
+from ganforge.report.charts import groups_of
+from ganforge.report.facts import RunFacts, names_of, read_run
+from ganforge.report.pictures import embedded
+from ganforge.report.sections import SECTIONS
+
+
+def write_report(folders: list[Path], out: Path, *, most_pictures: int = 40) -> str:
+    """Write a page about one or several runs.
+
+    Args:
+        folders: run folders.
+        out: the page; its folder is made if it is missing.
+        most_pictures: sample grids a run.
+
+    Returns:
+        a line that says where the page is and how large.
+
+    Raises:
+        GanforgeError: a folder is no run folder, or the page cannot be written.
+    """
+    distinct = list(dict.fromkeys(folders))
+    runs = [read_run(folder, name) for folder, name in zip(distinct, names_of(distinct), strict=True)]
+    page = render(runs, most_pictures)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_text(out, page)
+    except OSError as error:
+        raise GanforgeError(f"{out}: cannot be written: {error.strerror}; choose another file with --out") from error
+    return f"{out}: {len(page) / 1e6:.1f} MB, about {', '.join(run.name for run in runs)}"
+
+
+def render(runs: list[RunFacts], most_pictures: int) -> str:
+    """The HTML of a page; what its script draws lies in it as JSON."""
+    here = files("ganforge.report")
+    sections = [(number, title, body(runs)) for number, (title, body) in enumerate(SECTIONS)]
+    shown = [(number, title, body) for number, title, body in sections if body]
+    parts = {
+        "title": (names := escape(", ".join(run.name for run in runs))),
+        "headline": names,
+        "count": "One run" if len(runs) == 1 else f"{len(runs)} runs compared",
+        "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, ganforge {__version__}",
+        "style": (here / "page.css").read_text(encoding="utf-8"),
+        "script": (here / "page.js").read_text(encoding="utf-8"),
+        "menu": "".join(f'<a href="#part-{number}">{title}</a>' for number, title, _ in shown),
+        "sections": "\n".join(
+            f'<section id="part-{number}"><h2>{title}</h2>{body}</section>' for number, title, body in shown
+        ),
+        "data": _data(runs, most_pictures),
+    }
+    page = (here / "page.html").read_text(encoding="utf-8")
+    for name, part in parts.items():
+        page = page.replace(f"<!--{name}-->", part, 1)
+    return page
+
+
+def _data(runs: list[RunFacts], most_pictures: int) -> str:
+    described = [
+        {
+            "name": run.name,
+            "batch": run.batch_size,
+            "series": {
+                name: [thin.steps, thin.values]
+                for name, thin in ((name, series.thinned()) for name, series in run.series.items())
+            },
+            "pictures": embedded(run.pictures, most_pictures),
+        }
+        for run in runs
+    ]
+    text = json.dumps({"runs": described, "groups": groups_of(runs)}, separators=(",", ":"))
+    return text.replace("<", "\\u003c")  # nothing in it may end the script element

@@ -1,0 +1,245 @@
+"""The parts of a page that can be read without its script."""
+
+import json
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+from ganforge.doctor.diagnosis import Episode
+from ganforge.recipe import difference
+from ganforge.report.facts import RunFacts
+
+MOST_ROWS = 12
+"""Evaluations that a table shows: the last ones; the curves have all."""
+
+
+def overview(runs: list[RunFacts]) -> str:
+    """A card a run: how far it is, how good, how fast, how healthy."""
+    return f'<div class="cards">{"".join(_card(index, run) for index, run in enumerate(runs))}</div>'
+
+
+def _card(index: int, run: RunFacts) -> str:
+    steps = int(run.recipe["training"]["steps"])
+    speed = run.series.get("images_per_second")
+    usual = f"{sorted(speed.values)[len(speed.values) // 2]:,.0f}" if speed else "unknown"
+    facts = [
+        ("steps", f"{run.last_step:,} of {steps:,}"),
+        ("images", f"{run.last_step * run.batch_size:,}"),
+        ("images a second", usual),
+        ("best", run.best or "not measured"),
+        ("health", _health_in_words(run)),
+    ]
+    is_ill = any(episode.end is None for episode in run.episodes)
+    rows = "".join(
+        f"<div><dt>{name}</dt><dd{' class=ill' * (name == 'health' and is_ill)}>{escape(value)}</dd></div>"
+        for name, value in facts
+    )
+    bar = min(1.0, run.last_step / steps)
+    return (
+        f'<article class="card"><h3>{_dot(index)}{escape(run.name)}</h3>'
+        f'<div class="bar"><i style="width:{bar:.1%}"></i></div><dl>{rows}</dl></article>'
+    )
+
+
+def _health_in_words(run: RunFacts) -> str:
+    lasting = [episode.name.replace("_", " ") for episode in run.episodes if episode.end is None]
+    if lasting:
+        return ", ".join(dict.fromkeys(lasting))
+    return f"{len(run.episodes)} passed" if run.episodes else "nothing wrong found"
+
+
+def samples(runs: list[RunFacts]) -> str:
+    """A slider over the steps; the script puts the pictures in."""
+    shown = [(index, run) for index, run in enumerate(runs) if run.pictures]
+    if not shown:
+        return ""
+    places = "".join(
+        f'<figure data-run="{index}"><img alt="samples of {escape(run.name)}">'
+        f"<figcaption>{_dot(index)}{escape(run.name)}<span></span></figcaption></figure>"
+        for index, run in shown
+    )
+    return (
+        '<div class="slider"><button id="play" type="button" aria-label="play">&#9654;</button>'
+        '<input id="when" type="range" min="0" max="0" value="0" aria-label="step"><output for="when"></output></div>'
+        f'<div class="pictures">{places}</div>'
+    )
+
+
+def health(runs: list[RunFacts]) -> str:
+    """A bar an illness over the run, then what the doctor says."""
+    parts = []
+    for index, run in enumerate(runs):
+        title = f"<h3>{_dot(index)}{escape(run.name)}</h3>" if len(runs) > 1 else ""
+        unwatched = "" if run.was_watched else "<p>Training was not watched; its figures were looked at afterwards.</p>"
+        if not run.episodes:
+            parts.append(f'{title}<p class="well">Nothing wrong found.</p>{unwatched}')
+            continue
+        timeline = "".join(_bar(episode, run.last_step) for episode in run.episodes)
+        details = "".join(_finding(episode) for episode in run.episodes)
+        parts.append(f'{title}{unwatched}<div class="timeline">{timeline}</div>{details}')
+    return "".join(parts)
+
+
+def _bar(episode: Episode, last: int) -> str:
+    begin, end = episode.begin.step, last if episode.end is None else episode.end
+    left, width = 100 * begin / max(last, 1), 100 * max(end - begin, 0) / max(last, 1)
+    return (
+        f"<div><span>{escape(episode.name.replace('_', ' '))}</span>"
+        f'<b><i style="left:{min(left, 99):.2f}%;width:{max(width, 1):.2f}%"></i></b></div>'
+    )
+
+
+def _finding(episode: Episode) -> str:
+    begin = episode.begin
+    until = "it has not ended" if episode.end is None else f"to step {episode.end:,}"
+    evidence = "".join(
+        f"<tr><td>{escape(name)}</td><td>{value:.4g}</td></tr>" for name, value in begin.evidence.items()
+    )
+    remedies = "".join(f"<li>{escape(remedy)}</li>" for remedy in begin.remedies)
+    helps = f"<div><h4>What helps</h4><ul>{remedies}</ul></div>" if remedies else ""
+    return (
+        f'<details class="finding" open><summary><strong>{escape(begin.name.replace("_", " "))}</strong> '
+        f"from step {begin.step:,}, {until}</summary><p>{escape(begin.message)}.</p>"
+        f'<div class="columns"><div><h4>Evidence</h4><table>{evidence}</table></div>{helps}</div></details>'
+    )
+
+
+def metrics(runs: list[RunFacts]) -> str:
+    """A table a run, and the protocol under it."""
+    parts = []
+    for index, run in enumerate(runs):
+        if not run.evaluations:
+            continue
+        names = list(dict.fromkeys(name for evaluation in run.evaluations for name in evaluation.figures))
+        head = "".join(f"<th>{escape(name)}</th>" for name in names)
+        rows = "".join(
+            f"<tr><td>{evaluation.step:,}</td>"
+            + "".join(f"<td>{_figure(evaluation.figures.get(name))}</td>" for name in names)
+            + "</tr>"
+            for evaluation in run.evaluations[-MOST_ROWS:]
+        )
+        earlier = len(run.evaluations) - MOST_ROWS
+        note = f"<p>The last {MOST_ROWS} of {len(run.evaluations)} evaluations.</p>" if earlier > 0 else ""
+        title = f"<h3>{_dot(index)}{escape(run.name)}</h3>" if len(runs) > 1 else ""
+        parts.append(f"{title}{_table(f'<th>step</th>{head}', rows)}{note}{_protocol(run)}")
+    return "".join(parts)
+
+
+def _table(head: str, rows: str) -> str:
+    return f'<div class="wide"><table class="figures"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _protocol(run: RunFacts) -> str:
+    """Of the last evaluation, and whether an earlier one had another."""
+    protocols = [evaluation.protocol for evaluation in run.evaluations]
+    if not protocols[-1]:
+        return "<p>The protocol of these figures was not written down.</p>"
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{escape(_shown(value))}</td></tr>" for name, value in protocols[-1].items()
+    )
+    changed = (
+        "" if all(other == protocols[-1] for other in protocols) else "<p>Earlier figures had another protocol.</p>"
+    )
+    table = f'<div class="wide"><table class="keys">{rows}</table></div>'
+    return f"<details><summary>Protocol</summary>{table}</details>{changed}"
+
+
+def curves(runs: list[RunFacts]) -> str:
+    """Switches; the script draws the charts."""
+    if not any(run.series for run in runs):
+        return ""
+    legend = "".join(
+        f'<button type="button" class="chip" data-toggle="{index}" aria-pressed="true">{_dot(index)}{escape(run.name)}'
+        "</button>"
+        for index, run in enumerate(runs)
+    )
+    return (
+        '<div class="switches"><div class="switch" data-switch="scale"><button type="button" aria-pressed="true">linear'
+        '</button><button type="button" aria-pressed="false">log</button></div>'
+        '<div class="switch" data-switch="along"><button type="button" aria-pressed="true">steps</button>'
+        f'<button type="button" aria-pressed="false">images</button></div>{legend if len(runs) > 1 else ""}</div>'
+        '<div id="charts"></div><noscript>The curves are drawn by a script, which this browser does not run.</noscript>'
+    )
+
+
+def recipes(runs: list[RunFacts]) -> str:
+    """What differs between the recipes, then each in full."""
+    parts = [_differences(runs)] if len(runs) > 1 else []
+    for index, run in enumerate(runs):
+        is_open = " open" if len(runs) == 1 else ""
+        parts.append(
+            f"<details{is_open}><summary>{_dot(index)}{escape(run.name)}: recipe.resolved.toml</summary>"
+            f"<pre>{escape(run.recipe_text)}</pre></details>"
+        )
+    return "".join(parts)
+
+
+def _differences(runs: list[RunFacts]) -> str:
+    first, *others = runs
+    changed: dict[str, None] = {}
+    for other in others:
+        changed.update(dict.fromkeys(difference(first.recipe, other.recipe)))
+    if not changed:
+        return "<p>The recipes are the same.</p>"
+    values = [difference({}, run.recipe) for run in runs]
+    head = "".join(f"<th>{_dot(index)}{escape(run.name)}</th>" for index, run in enumerate(runs))
+    rows = "".join(
+        f"<tr><td>{escape(key)}</td>"
+        + "".join(f"<td>{escape(_shown(table.get(key, (None, None))[1]))}</td>" for table in values)
+        + "</tr>"
+        for key in changed
+    )
+    return _table(f"<th>differs</th>{head}", rows)
+
+
+def environment(runs: list[RunFacts]) -> str:
+    """Versions and ranks, from the newest checkpoint of each run."""
+    tables = [_environment_of(run) for run in runs]
+    keys = list(dict.fromkeys(key for table in tables for key in table))
+    head = "".join(f"<th>{_dot(index)}{escape(run.name)}</th>" for index, run in enumerate(runs))
+    rows = "".join(
+        f"<tr><td>{escape(key)}</td>" + "".join(f"<td>{escape(table.get(key, '-'))}</td>" for table in tables) + "</tr>"
+        for key in keys
+    )
+    return _table(f"<th></th>{head}", rows)
+
+
+def _environment_of(run: RunFacts) -> dict[str, str]:
+    found = {
+        "folder": str(run.folder),
+        "seed": str(run.recipe["seed"]),
+        "precision": str(run.recipe["training"]["precision"]),
+    }
+    if run.checkpoint:
+        found["ranks"] = str(run.checkpoint["world_size"])
+        found |= {name: str(version) for name, version in run.checkpoint["versions"].items()}
+        found["newest checkpoint"] = f"step {run.checkpoint['step']:,}"
+        if run.checkpoint.get("rollbacks"):
+            found["rollbacks"] = str(run.checkpoint["rollbacks"])
+    return found
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _dot(index: int) -> str:
+    return f'<span class="dot run-{index % 8}"></span>'
+
+
+SECTIONS: tuple[tuple[str, Callable[[list[RunFacts]], str]], ...] = (
+    ("Overview", overview),
+    ("Samples", samples),
+    ("Health", health),
+    ("Metrics", metrics),
+    ("Curves", curves),
+    ("Recipe", recipes),
+    ("Environment", environment),
+)
+"""Titles and bodies; one that has nothing to show is left out."""

@@ -1,0 +1,126 @@
+"""Walks between latents, as strips and films."""
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ganforge.errors import GanforgeError
+from ganforge.grid import picture_of, single, to_uint8
+from ganforge.sampling.draw import BATCH, Sampler, find_class, open_generator
+from ganforge.sampling.film import enlarged, is_film, write_film, write_strip
+
+FILM_SIDE = 256
+STRIP_SIDE = 96
+NEARLY_PARALLEL = 1e-4
+
+
+def slerp(start: Tensor, end: Tensor, amounts: Tensor) -> Tensor:
+    """Along the great circle from one latent to another (Shoemake 1985; White, Sampling Generative Networks, 2016).
+
+    A straight line between two normal latents passes nearer to the origin than any latent that a generator has seen;
+    on the circle the length goes evenly from that of the one to that of the other.
+
+    Args:
+        start: `(batch, latent_dim)`.
+        end: `(batch, latent_dim)`.
+        amounts: `(steps,)`, 0 is the start and 1 the end.
+
+    Returns:
+        `(steps, batch, latent_dim)`.
+    """
+    amounts = amounts.to(start)[:, None, None]
+    lengths = start.norm(dim=-1, keepdim=True), end.norm(dim=-1, keepdim=True)
+    directions = start / lengths[0], end / lengths[1]
+    angle = (directions[0] * directions[1]).sum(dim=-1, keepdim=True).clamp(-1.0, 1.0).acos()
+    sine = angle.sin()
+    on_circle = (((1 - amounts) * angle).sin() * directions[0] + (amounts * angle).sin() * directions[1]) / sine.clamp(
+        min=NEARLY_PARALLEL
+    )
+    direction = torch.where(sine < NEARLY_PARALLEL, torch.lerp(*directions, amounts), on_circle)
+    return direction * torch.lerp(*lengths, amounts)
+
+
+def between(start: Tensor, end: Tensor, amounts: Tensor, distribution: str = "normal") -> Tensor:
+    """Latents on the way, `(steps, batch, latent_dim)`: `slerp` for normal ones, a straight line for uniform ones.
+
+    The cube of uniform latents contains all its straight lines, and circles leave it.
+    """
+    if distribution == "uniform":
+        return torch.lerp(start, end, amounts.to(start)[:, None, None])
+    return slerp(start, end, amounts)
+
+
+def walk(sampler: Sampler, *, walks: int, stops: int, frames: int, loop: bool) -> Tensor:
+    """Pictures along walks through the latents of the first `walks * stops` samples.
+
+    Args:
+        sampler: of pictures.
+        walks: how many walks, side by side; walk w stops at samples w * stops, w * stops + 1, ...
+        stops: latents that a walk passes through.
+        frames: steps from one stop to the next.
+        loop: walk back to the first stop at the end.
+
+    Returns:
+        `(length, walks, channels, height, width)` on the CPU; a loop leaves out its last frame, which is its first.
+    """
+    stations = sampler.latents(range(walks * stops)).view(walks, stops, -1).transpose(0, 1)
+    labels = sampler.labels(range(walks))
+    amounts = torch.arange(frames, dtype=torch.float64, device=stations.device) / frames
+    legs = [*range(stops - 1), *([stops - 1] if loop else [])]
+    parts = [between(stations[leg], stations[(leg + 1) % stops], amounts, sampler.distribution) for leg in legs]
+    path = torch.cat([*parts, *([] if loop else [stations[-1:]])])
+    length = len(path)
+    flat = path.reshape(length * walks, -1)
+    all_labels = None if labels is None else labels.repeat(length)
+    with torch.no_grad():
+        made = [
+            sampler.network(flat[at : at + BATCH], None if all_labels is None else all_labels[at : at + BATCH])
+            .float()
+            .cpu()
+            for at in range(0, len(flat), BATCH)
+        ]
+    return torch.cat(made).view(length, walks, *sampler.config.spec.shape)
+
+
+def write_walk(
+    run: str | Path,
+    *,
+    out: Path,
+    seed: int = 0,
+    walks: int = 1,
+    stops: int = 5,
+    frames: int = 12,
+    fps: float = 12.0,
+    loop: bool = False,
+    averaged: bool = True,
+    truncation: float | None = None,
+    class_name: str | None = None,
+) -> str:
+    """Walk and write a strip, a row a walk, or a film, by the ending of `out`.
+
+    Returns:
+        what was written where.
+
+    Raises:
+        CheckpointError: there is no such generator.
+        GanforgeError: it makes points, `out` cannot be written, or there is no such class or truncation.
+    """
+    network = open_generator(run, averaged=averaged)
+    label = None if class_name is None else find_class(network, class_name)
+    sampler = Sampler(network, seed, truncation=truncation, label=label)
+    if not sampler.config.spec.is_image:
+        raise GanforgeError(f"interpolate shows pictures, and this generator makes {sampler.config.spec}")
+    pictures = walk(sampler, walks=walks, stops=stops, frames=frames, loop=loop)
+    if is_film(out):
+        shown = [_frame(step) for step in pictures]
+        write_film(shown, out, fps)
+        return f"{len(shown)} frames of {walks} walks through {stops} latents in {out}"
+    rows = [[enlarged(single(pixels), STRIP_SIDE) for pixels in to_uint8(row).numpy()] for row in pictures.unbind(1)]
+    write_strip(rows, out)
+    return f"{len(rows[0])} steps of {walks} walks through {stops} latents in {out}"
+
+
+def _frame(step: Tensor) -> Image.Image:
+    return enlarged(single(to_uint8(step).numpy()[0]), FILM_SIDE) if len(step) == 1 else picture_of(step)

@@ -1,0 +1,92 @@
+"""Samples in files: a grid, one file a sample, or shards."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ganforge.errors import GanforgeError
+from ganforge.grid import picture_of, single, to_uint8
+from ganforge.sampling.draw import Sampler, find_class, open_generator, pick_device
+from ganforge.sampling.shards import Progress, write_shards
+from ganforge.training.parallel_checks import check_launch
+
+
+def write_samples(
+    run: str | Path,
+    *,
+    num: int,
+    out: Path,
+    seed: int = 0,
+    averaged: bool = True,
+    truncation: float | None = None,
+    class_name: str | None = None,
+) -> str:
+    """Draw samples and write a grid (a file) or one PNG a sample (a folder; points: one `.npy`).
+
+    Sample i depends on the seed and i alone, so a longer draw begins with the shorter one.
+
+    Returns:
+        what was written where, for the person who asked.
+
+    Raises:
+        CheckpointError: there is no such generator.
+        GanforgeError: `out` cannot be written, or there is no such class or truncation.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise GanforgeError("several processes can share only shards; add --shards, or start one process")
+    network = open_generator(run, averaged=averaged)
+    label = None if class_name is None else find_class(network, class_name)
+    sampler = Sampler(network, seed, truncation=truncation, label=label)
+    try:
+        if out.suffix:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            picture_of(sampler.many(num)).save(out)
+            return f"{num} samples in {out}"
+        return _write_folder(sampler, num, out)
+    except (OSError, ValueError) as error:
+        raise GanforgeError(f"{out}: cannot be written: {error}") from error
+
+
+def write_part_of_shards(
+    run: str | Path,
+    *,
+    num: int,
+    out: Path,
+    seed: int = 0,
+    averaged: bool = True,
+    truncation: float | None = None,
+    class_name: str | None = None,
+    per_shard: int = 0,
+    progress: Progress | None = None,
+) -> str:
+    """This process's share of the shards, on its own device, as its launcher's environment says.
+
+    Returns:
+        what there is now, for the person who asked.
+
+    Raises:
+        CheckpointError: there is no such generator.
+        GanforgeError: see `write_shards`, or there is no such class or truncation.
+        LaunchError: the launcher starts fewer processes than were asked for.
+    """
+    check_launch()
+    rank, local_rank, world_size = (
+        int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("LOCAL_RANK", 0), ("WORLD_SIZE", 1))
+    )
+    network = open_generator(run, averaged=averaged, device=pick_device(local_rank))
+    label = None if class_name is None else find_class(network, class_name)
+    sampler = Sampler(network, seed, truncation=truncation, label=label)
+    return write_shards(sampler, out, num=num, per_shard=per_shard, rank=rank, world_size=world_size, progress=progress)
+
+
+def _write_folder(sampler: Sampler, num: int, out: Path) -> str:
+    """One PNG a sample, a batch in memory at a time; points are one array."""
+    out.mkdir(parents=True, exist_ok=True)
+    if not sampler.config.spec.is_image:
+        np.save(out / "samples.npy", sampler.many(num).numpy())
+        return f"{num} samples in {out / 'samples.npy'}"
+    for indices, samples in sampler.batches(range(num)):
+        for index, pixels in zip(indices, to_uint8(samples).numpy(), strict=True):
+            single(pixels).save(out / f"{index:06d}.png")
+    return f"{num} pictures in {out}"

@@ -1,0 +1,1 @@
+"""From pictures back to latents: the nearest latent, and filling holes by it."""

@@ -1,0 +1,43 @@
+"""The discriminator of a run, to ask it how real something looks."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ganforge.errors import CheckpointError, GanforgeError
+from ganforge.recipe import load
+from ganforge.registry import register
+from ganforge.spec import DataSpec
+from ganforge.training.build import build_component
+from ganforge.training.resume import newest_checkpoint
+
+
+def load_discriminator(run: Path, spec: DataSpec, device: torch.device) -> nn.Module:
+    """The discriminator of the newest checkpoint, in evaluation mode and without gradients of its own.
+
+    Args:
+        run: run folder.
+        spec: what samples look like.
+        device: where to put it.
+
+    Raises:
+        CheckpointError: the run has no checkpoint, or it does not fit the recipe.
+        GanforgeError: the discriminator judges several samples together.
+    """
+    recipe = load(run / "recipe.resolved.toml")
+    if recipe.discriminator.packing > 1:
+        raise GanforgeError(
+            f"{run}: its discriminator judges {recipe.discriminator.packing} samples together (packing) and cannot say "
+            "how real one looks; leave the prior out with --prior 0"
+        )
+    checkpoint = newest_checkpoint(run)
+    network: nn.Module = build_component(
+        recipe, register.discriminator, recipe.discriminator, "discriminator", spec=spec
+    )
+    try:
+        network.load_state_dict(checkpoint.tensors("discriminator"))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise CheckpointError(f"{checkpoint.path}: the discriminator does not fit the recipe's: {reason}") from error
+    return network.to(device).eval().requires_grad_(False)

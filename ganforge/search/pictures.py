@@ -1,0 +1,69 @@
+"""Pictures and masks of a user, in the shape that a generator makes."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganforge.data.pictures import BadPicture, Fit, open_picture, to_pixels
+from ganforge.errors import GanforgeError
+from ganforge.spec import DataSpec
+
+
+def read_pictures(paths: Sequence[Path], spec: DataSpec) -> Tensor:
+    """Pictures, cut to their centre and resized where they have another size, `(num, channels, height, width)`.
+
+    Raises:
+        GanforgeError: a file cannot be read, or the generator makes no grey or RGB pictures.
+    """
+    if not spec.is_image or spec.channels not in (1, 3):
+        raise GanforgeError(f"this generator makes {spec}; latents are searched for by grey or RGB pictures")
+    pixels = np.stack([_read(path, spec, spec.channels) for path in paths])
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous()
+
+
+def read_mask(text: str, spec: DataSpec) -> Tensor:
+    """What is missing, `(1, height, width)`: 1 in the holes, 0 elsewhere.
+
+    Args:
+        text: a picture, white where pixels are missing; or `left,top,right,bottom` in pixels of the generator.
+        spec: what samples look like.
+
+    Raises:
+        GanforgeError: it cannot be read, or leaves nothing missing or nothing known.
+    """
+    mask = torch.zeros((1, spec.height, spec.width))
+    if match := re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", text.replace(" ", "")):
+        left, top, right, bottom = map(int, match.groups())
+        mask[:, top:bottom, left:right] = 1.0
+    else:
+        mask[0] = torch.from_numpy(_read(Path(text), spec, 1)[..., 0] > 127).float()
+    share = float(mask.mean())
+    if share in (0.0, 1.0):
+        what = "nothing is missing" if share == 0 else "everything is missing"
+        raise GanforgeError(f"--mask {text}: {what} in it; paint what is missing white and what is known black")
+    return mask
+
+
+def _read(path: Path, spec: DataSpec, channels: int) -> np.ndarray:
+    """uint8 `(height, width, channels)`."""
+    try:
+        return to_pixels(open_picture(path.read_bytes()), Fit(spec.height, spec.width, "center", channels))
+    except OSError as error:
+        raise GanforgeError(f"{path}: cannot be read: {error.strerror}") from error
+    except BadPicture as error:
+        raise GanforgeError(f"{path}: {error}") from error
+
+
+def output_names(paths: Sequence[Path]) -> list[str]:
+    """A name for the result of each picture: its own without the ending, with a number where two are the same."""
+    names: list[str] = []
+    for path in paths:
+        name, number = path.stem, 2
+        while name in names:
+            name, number = f"{path.stem}-{number}", number + 1
+        names.append(name)
+    return names

@@ -1,0 +1,95 @@
+"""What a sweep is to do: a recipe, what is varied in it, and by which figure its runs are compared."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from ganforge.errors import Problem, RecipeError
+from ganforge.recipe import Recipe, override, resolve
+from ganforge.registry import register
+from ganforge.sweep.space import Axis, assignment
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep is.
+
+    Args:
+        table: the recipe's tables, before they are resolved.
+        source: where they came from, for messages.
+        axes: what is varied.
+        trials: how many trials.
+        study: name of the study; trial 3 trains in `<output>/<study>/<study>-0003`.
+        storage: database URL; empty for a SQLite file in the study's folder.
+        prunes: whether a trial that does worse than the median of the others ends early.
+    """
+
+    table: Mapping[str, Any]
+    source: str
+    axes: Sequence[Axis]
+    trials: int
+    study: str
+    storage: str = ""
+    prunes: bool = True
+
+    @cached_property
+    def base(self) -> Recipe:
+        """The recipe that is varied.
+
+        Raises:
+            RecipeError: it is wrong by itself.
+        """
+        return resolve(self.table, self.source)
+
+    @property
+    def folder(self) -> Path:
+        """Holds the run folders of all trials."""
+        return Path(self.base.output) / self.study
+
+    def trial_recipe(self, number: int, assignments: Sequence[str]) -> Recipe:
+        """What one trial trains.
+
+        Raises:
+            RecipeError: the recipe does not hold together with these values.
+        """
+        own = {"name": trial_name(self.study, number), "output": str(self.folder)}
+        if self.base.tracking.wandb is not None:
+            own["tracking.wandb.group"] = self.study
+        return self._with(assignments, own)
+
+    def best_recipe(self, assignments: Sequence[str]) -> Recipe:
+        """The same values for a run outside of the study."""
+        return self._with(assignments, {"name": f"{self.study}-best", "output": self.base.output})
+
+    def _with(self, assignments: Sequence[str], own: Mapping[str, str]) -> Recipe:
+        texts = [
+            assignment(path, json.dumps(text, ensure_ascii=False)) for path, text in own.items()
+        ]  # TOML's form too
+        return resolve(override(self.table, [*assignments, *texts]), self.source)
+
+
+def trial_name(study: str, number: int) -> str:
+    return f"{study}-{number:04d}"
+
+
+def deciding_figure(recipe: Recipe) -> tuple[str, Literal["minimize", "maximize"]]:
+    """The figure that trials are compared by, and `minimize` or `maximize`.
+
+    Raises:
+        RecipeError: the recipe evaluates nothing, or no metric gives its `evaluation.best`.
+    """
+    ways: dict[str, str] = {}
+    for table in recipe.evaluation.metrics:
+        ways |= getattr(register.metric.get(table.name).factory, "better", {})
+    figure = recipe.evaluation.best or next(iter(ways), None)
+    if figure is None:
+        text = "is empty, but a sweep compares trials by a figure; list a metric"
+        raise RecipeError(recipe.name, [Problem("evaluation.metrics", text)])
+    if figure not in ways:
+        raise RecipeError(
+            recipe.name, [Problem("evaluation.best", f"no metric gives '{figure}'; there are: {', '.join(ways)}")]
+        )
+    return figure, "minimize" if ways[figure] == "lower" else "maximize"

@@ -1,0 +1,84 @@
+"""What a sweep has found: a row for each trial, and the recipe of the best."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import TrialState
+
+from ganforge.files import write_text
+from ganforge.recipe import dump
+from ganforge.sweep.plan import Plan
+from ganforge.sweep.space import assignments_of
+from ganforge.sweep.study import SharedStudy
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial, for people.
+
+    Args:
+        number: of the trial.
+        state: `finished`, `pruned`, `failed` or `running`.
+        values: of the options that are varied.
+        figure: the best value of the figure that decides, if it was ever evaluated.
+        step: of its last evaluation.
+        note: why it failed.
+    """
+
+    number: int
+    state: str
+    values: dict[str, Any]
+    figure: float | None
+    step: int | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a sweep has found so far, over all processes.
+
+    Args:
+        exit_code: 0, or with which code this process was asked to leave.
+        figure: name of the figure that decides.
+        rows: by number.
+        best: number of the best finished trial.
+        recipe: file with the best trial's recipe, under a name of its own.
+    """
+
+    exit_code: int
+    figure: str
+    rows: list[Row]
+    best: int | None
+    recipe: Path | None
+
+
+STATES = {
+    TrialState.COMPLETE: "finished",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+def outcome_of(plan: Plan, study: SharedStudy, figure: str, exit_code: int) -> Outcome:
+    """What all processes have found; writes the best recipe if there is one."""
+    trials = study.trials()
+    rows = [
+        Row(
+            trial.number,
+            STATES[trial.state],
+            dict(trial.params),
+            study.best_value(trial),
+            trial.last_step,
+            trial.user_attrs.get("problem", ""),
+        )
+        for trial in trials
+    ]
+    if all(trial.state != TrialState.COMPLETE for trial in trials):
+        return Outcome(exit_code, figure, rows, None, None)
+    best = study.study.best_trial
+    path = study.folder / "best.toml"
+    write_text(path, dump(plan.best_recipe(assignments_of(best.params))))
+    return Outcome(exit_code, figure, rows, best.number, path)

@@ -1,0 +1,102 @@
+"""The sweep itself: claim a trial, train it, say what came of it, until there are enough."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from optuna.trial import TrialState
+
+from ganforge.errors import DivergenceError, HealthError, LaunchError, RecipeError
+from ganforge.recipe import dump
+from ganforge.sweep.plan import Plan, deciding_figure, trial_name
+from ganforge.sweep.results import Outcome, outcome_of
+from ganforge.sweep.space import assignments_of
+from ganforge.sweep.study import Claim, SharedStudy
+from ganforge.training.session import run_session
+from ganforge.training.start import forget_processes
+
+
+def run_sweep(plan: Plan, world_size: int, say: Callable[[str], None]) -> Outcome:
+    """Train trials until the study has enough of them, or until this process is asked to stop.
+
+    Args:
+        plan: what to do.
+        world_size: processes that were started together.
+        say: takes a line for people.
+
+    Raises:
+        RecipeError: the recipe or an axis is wrong.
+        GanforgeError: the storage cannot be used.
+        LaunchError: several processes.
+    """
+    if world_size > 1:
+        raise LaunchError(
+            "a sweep trains each trial in one process; start it once for each GPU instead, each with its own "
+            "CUDA_VISIBLE_DEVICES and all with the same --study and --storage"
+        )
+    figure, direction = deciding_figure(plan.base)
+    plan.trial_recipe(0, [axis.example() for axis in plan.axes])  # a wrong key shows at once
+    folder = plan.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    study = SharedStudy(
+        plan.study,
+        plan.storage or f"sqlite:///{folder.resolve()}/study.db",
+        folder,
+        plan.axes,
+        dump(plan.base),
+        direction,
+        seed=plan.base.seed,
+        prunes=plan.prunes,
+    )
+    exit_code = 0
+    while exit_code == 0 and (claim := study.claim(plan.trials)) is not None:
+        try:
+            exit_code = run_trial(plan, study, claim, say)
+        finally:
+            claim.release()
+    return outcome_of(plan, study, figure, exit_code)
+
+
+def run_trial(plan: Plan, study: SharedStudy, claim: Claim, say: Callable[[str], None]) -> int:
+    """Train one trial and tell the study. What only this trial's values are to blame for makes it a failed one.
+
+    Returns:
+        the session's exit code; if it is not 0, the trial stays open for whoever comes next.
+    """
+    trial = claim.trial
+    name = trial_name(plan.study, trial.number)
+    assignments = assignments_of(trial.params)
+    say(f"{name}{'' if claim.is_new else ' goes on'}: {', '.join(assignments)}")
+    known = set(study.trials()[trial.number].intermediate_values)
+
+    def report(step: int, value: float) -> bool:
+        if math.isfinite(value) and step not in known:
+            trial.report(value, step)
+        if trial.should_prune():
+            trial.set_user_attr("pruned", step)
+            return True
+        return False
+
+    if "pruned" not in trial.user_attrs:
+        try:
+            forget_processes()
+            exit_code = run_session(plan.trial_recipe(trial.number, assignments), report=report)
+        except (DivergenceError, HealthError, RecipeError, torch.OutOfMemoryError) as error:
+            reason = str(error).splitlines()[0]
+            say(f"{name} failed: {reason}")
+            trial.set_user_attr("problem", reason)
+            study.study.tell(trial, state=TrialState.FAIL)
+            return 0
+        if exit_code:
+            return exit_code
+    if "pruned" in trial.user_attrs:
+        study.study.tell(trial, state=TrialState.PRUNED)
+        say(f"{name} was ended at step {trial.user_attrs['pruned']:,}: worse than the median of the others")
+        return 0
+    value = study.best_value(study.trials()[trial.number])
+    if value is None:
+        trial.set_user_attr("problem", "no finite figure")
+        study.study.tell(trial, state=TrialState.FAIL)
+    else:
+        study.study.tell(trial, value)
+    return 0

@@ -1,0 +1,96 @@
+"""Components at a small size, and samples for them."""
+
+import copy
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.errors import GanforgeError
+from ganforge.options import OptionsModel
+from ganforge.registry import Component, register
+from ganforge.spec import DataSpec
+
+POINTS = (DataSpec((2,)),)
+PICTURES = (DataSpec((1, 16, 16)), DataSpec((3, 32, 32)), DataSpec((3, 64, 64)))
+CLASSES = ("cat", "dog", "owl")
+BATCH = 4
+NARROW = {"width": 8}
+"""Options that make a network small, tried where it has them."""
+
+Refusal = (ValueError, GanforgeError)
+"""What a component raises that does not fit what it is offered."""
+
+
+def options_of(component: Component) -> OptionsModel:
+    """The defaults, and something of the right type where there is none."""
+    fields = component.options.model_fields
+    required = {name: _stand_in(field.annotation) for name, field in fields.items() if field.is_required()}
+    return component.options(**required)
+
+
+def _stand_in(annotation: Any) -> Any:
+    return {bool: False, int: 1, float: 0.5, str: "x"}.get(annotation, ())
+
+
+@cache
+def specs_of(component: Component) -> tuple[DataSpec, ...]:
+    """What a part takes of points and of the smallest pictures that suit it, each with classes and without.
+
+    One that takes none of them is tested on the smallest pictures all the same, so that its own words are read.
+    """
+    fitting = [next((spec for spec in sort if _accepts(component, spec)), None) for sort in (POINTS, PICTURES)]
+    found = [spec for spec in fitting if spec is not None] or [PICTURES[0]]
+    return tuple(each for spec in found for each in (spec, DataSpec(spec.shape, CLASSES)))
+
+
+def _accepts(component: Component, spec: DataSpec) -> bool:
+    try:
+        build(component, spec)
+    except Refusal:
+        return False
+    return True
+
+
+def build(component: Component, spec: DataSpec, seed: int = 0) -> Any:
+    """Make a part that is offered nothing but a spec, narrow where it lets us; the same for the same seed."""
+    defaults = options_of(component)
+    narrow = {name: size for name, size in NARROW.items() if name in component.options.model_fields}
+    if narrow:
+        try:
+            torch.manual_seed(seed)
+            return component.build(component.options(**{**defaults.model_dump(exclude_none=True), **narrow}), spec=spec)
+        except Refusal:
+            pass  # it will do at its own size, or say what it does not like
+    torch.manual_seed(seed)
+    return component.build(defaults, spec=spec)
+
+
+def mlp(kind: str, spec: DataSpec, seed: int = 0) -> nn.Module:
+    """A partner for what is under test."""
+    return build(register.kind(kind).get("mlp"), spec, seed)
+
+
+def latents(generator: nn.Module, dtype: torch.dtype = torch.float32, batch: int = BATCH) -> Tensor:
+    """`(batch, latent_dim)`, the same each time."""
+    latent_dim = generator.latent_dim
+    assert isinstance(latent_dim, int), "a generator says in its attribute latent_dim what it takes"
+    drawn = torch.randn(batch, latent_dim, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    return drawn.to(dtype)
+
+
+def samples(spec: DataSpec, dtype: torch.dtype = torch.float32, batch: int = BATCH) -> Tensor:
+    """`(batch, *spec.shape)` in [-1, 1], the same each time."""
+    drawn = torch.rand(batch, *spec.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    return (drawn * 2 - 1).to(dtype)
+
+
+def labels(spec: DataSpec, batch: int = BATCH) -> Tensor | None:
+    """`(batch,)`, or None without classes."""
+    return torch.arange(batch) % spec.num_classes if spec.classes else None
+
+
+def clone(tensors: dict[str, Any]) -> dict[str, Any]:
+    """A state that no later step reaches into."""
+    return copy.deepcopy(tensors)

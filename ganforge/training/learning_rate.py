@@ -1,0 +1,28 @@
+"""The course of a learning rate: a pure function of the step, so a resumed run needs no state of it."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+LearningRateFactor = Callable[[int], float]
+"""Factor of the learning rate in step 0, 1, ..."""
+
+
+def constant(step: int) -> float:
+    return 1.0
+
+
+def learning_rate_factor(warmup: int, decay: Literal["none", "linear", "cosine"], steps: int) -> LearningRateFactor:
+    """A linear rise over `warmup` steps, then constant, or falling to 0 at the end of `steps`."""
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        done = min(1.0, (step - warmup) / max(steps - warmup, 1))
+        if decay == "linear":
+            return 1.0 - done
+        if decay == "cosine":
+            return 0.5 * (1.0 + math.cos(math.pi * done))
+        return 1.0
+
+    return factor

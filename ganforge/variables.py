@@ -1,0 +1,52 @@
+"""Environment variables in the paths of a recipe, as in `cache_dir = "$SLURM_TMPDIR"`."""
+
+import copy
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ganforge.errors import Problem
+from ganforge.options import dotted, is_table
+
+PATHS = (("output",), ("data", "path"), ("data", "cache_dir"))
+"""Keys in which variables are expanded. All others are taken as they are."""
+
+VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+
+
+def expand(table: Mapping[str, Any], *, later: bool) -> tuple[dict[str, Any], list[Problem]]:
+    """Put the values of environment variables into a recipe's paths.
+
+    What stood there before is listed under `variables`, by key: two recipes that were written the same name the same
+    run, whatever folder the job got.
+
+    Args:
+        table: the recipe's tables.
+        later: leave unset variables of `data` in place, for a job that will have them.
+
+    Returns:
+        tables, and a problem for each variable that is not set.
+    """
+    full, problems = copy.deepcopy(dict(table)), []
+    written: dict[str, str] = {}
+    for path in PATHS:
+        *parents, last = path
+        parent: Any = full
+        for key in parents:
+            parent = parent.get(key) if is_table(parent) else None
+        text = parent.get(last) if is_table(parent) else None
+        if not isinstance(text, str):
+            continue
+        names = ["".join(groups) for groups in VARIABLE.findall(text)]
+        unset = [name for name in names if not os.environ.get(name)]
+        if unset and not (later and parents):
+            text = f"the environment variable {unset[0]} is not set; set it, or write a path"
+            problems.append(Problem(dotted(path), text))
+        elif names and not unset:
+            parent[last] = VARIABLE.sub(lambda match: os.environ[match[1] or match[2]], text)
+            written[dotted(path)] = text
+    if written:
+        known = full.get("variables")
+        full["variables"] = {**(known if is_table(known) else {}), **written}
+    return full, problems

@@ -1,0 +1,98 @@
+"""The SNGAN pair against the paper's tables."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from ganforge.models.attention import SelfAttention
+from ganforge.models.conditioning import ConditionalBatchNorm
+from ganforge.models.resnet import ResNetDiscriminator, ResNetGenerator, ShrinkingBlock
+from ganforge.spec import DataSpec
+
+CIFAR = DataSpec((3, 32, 32))
+LABELLED = DataSpec((3, 32, 32), tuple("abcdefghij"))
+
+
+def num_parameters(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
+
+
+def kinds(network: nn.Module, *types: type[nn.Module]) -> list[Any]:
+    return [layer for layer in network.modules() if isinstance(layer, types)]
+
+
+def convolution(channels_in: int, channels: int, side: int = 3) -> int:
+    return channels_in * channels * side**2 + channels
+
+
+def test_parameter_counts_are_those_of_the_papers_table_for_cifar() -> None:
+    block = 2 * convolution(256, 256) + convolution(256, 256, 1) + 2 * 2 * 256
+    generator = 129 * 4 * 4 * 256 + 3 * block + 2 * 256 + convolution(256, 3)
+    assert num_parameters(ResNetGenerator(CIFAR)) == generator == 4_276_739
+    first = convolution(3, 128) + convolution(128, 128) + convolution(3, 128, 1)
+    halving = 2 * convolution(128, 128) + convolution(128, 128, 1)
+    discriminator = first + halving + 2 * 2 * convolution(128, 128) + 129
+    assert num_parameters(ResNetDiscriminator(CIFAR)) == discriminator == 1_053_825
+
+
+@pytest.mark.parametrize(("side", "widths"), [(64, [1024, 512, 256, 128, 64]), (128, [1024, 1024, 512, 256, 128, 64])])
+def test_larger_pictures_have_the_authors_widths(side: int, widths: list[int]) -> None:
+    with torch.device("meta"):
+        generator = ResNetGenerator(DataSpec((3, side, side)))
+        discriminator = ResNetDiscriminator(DataSpec((3, side, side)), spectral_norm=False)
+    assert [block.shortcut.out_channels for block in generator.blocks] == widths[1:]
+    last = discriminator.blocks[-2].residual[-1].out_channels
+    assert [block.residual[-1].out_channels for block in discriminator.blocks[:5]] == [64, 128, 256, 512, 1024]
+    assert last == 1024
+    assert len(kinds(discriminator, ShrinkingBlock)) == (5 if side == 64 else 6)
+
+
+@pytest.mark.parametrize("side", [32, 64, 128])
+def test_every_size_goes_forward_and_backward(side: int) -> None:
+    spec = DataSpec((3, side, side))
+    generator, discriminator = ResNetGenerator(spec, width=2), ResNetDiscriminator(spec, width=2)
+    fake = generator(torch.randn(2, 128))
+    assert fake.shape == (2, 3, side, side)
+    discriminator(fake).sum().backward()
+    assert all(weight.grad is not None for weight in [*generator.parameters(), *discriminator.parameters()])
+
+
+def test_spectral_norm_is_on_every_layer_of_the_discriminator_and_on_none_of_the_generator() -> None:
+    weighted = (nn.Conv2d, nn.Linear, nn.Embedding)
+    discriminator = ResNetDiscriminator(LABELLED, width=4, conditional="projection", attention=16)
+    assert all(parametrize.is_parametrized(layer, "weight") for layer in kinds(discriminator, *weighted))
+    assert not any(parametrize.is_parametrized(layer) for layer in kinds(ResNetGenerator(CIFAR, width=4), *weighted))
+
+
+def test_the_first_block_sees_the_dark_half_of_pictures() -> None:
+    discriminator = ResNetDiscriminator(CIFAR, width=4, spectral_norm=False)
+    dark = -torch.rand(2, 3, 32, 32)
+    assert discriminator.blocks[0](dark).sub(discriminator.blocks[0](2 * dark)).abs().max() > 0
+    assert not isinstance(discriminator.blocks[0].residual[0], nn.ReLU)
+    assert isinstance(discriminator.blocks[1].residual[0], nn.ReLU)
+
+
+def test_conditional_batch_norm_stands_in_every_block_and_not_at_the_end() -> None:
+    generator = ResNetGenerator(LABELLED, width=4, conditional="norm")
+    assert len(kinds(generator.blocks, ConditionalBatchNorm)) == 6
+    assert not kinds(generator.output, ConditionalBatchNorm)
+
+
+def test_attention_stands_after_the_block_whose_map_has_its_side() -> None:
+    generator, discriminator = ResNetGenerator(CIFAR, width=8, attention=16), ResNetDiscriminator(CIFAR, attention=16)
+    assert isinstance(generator.blocks[2], SelfAttention)
+    assert isinstance(discriminator.blocks[1], SelfAttention)
+    with pytest.raises(ValueError, match="attention = 5: the blocks' maps have sides 8, 16, 32"):
+        ResNetGenerator(CIFAR, attention=5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"), [((3, 28, 28), r"32, 64 or 128, these are 28x28: pack them"), ((2,), "use 'mlp'")]
+)
+@pytest.mark.parametrize("make", [ResNetGenerator, ResNetDiscriminator])
+def test_samples_it_cannot_make_are_refused_with_the_remedy(make: Any, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(DataSpec(shape))

@@ -1,0 +1,98 @@
+"""What a page is made from, without a browser."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from ganforge.errors import GanforgeError
+from ganforge.report.facts import names_of, read_run
+from ganforge.report.page import render, write_report
+from ganforge.report.pictures import evenly
+from ganforge.report.thin import Series
+
+
+def test_the_command_writes_one_file_that_asks_for_no_other(ganforge, run_folders, tmp_path):
+    out = tmp_path / "new" / "report.html"
+    outcome = ganforge("report", *run_folders.values(), "-o", out)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "about usual, slow-d" in outcome.out
+    page = out.read_text()
+    assert re.findall(r"""(?:src|href)=["']?(?!data:|#)[^"'> ]+""", page) == []
+    assert "http:" not in page
+    assert "https:" not in page
+
+
+def test_a_folder_that_is_no_run_is_refused_by_name(ganforge, tmp_path):
+    outcome = ganforge("report", tmp_path)
+    assert outcome.code == 2
+    assert f"{tmp_path}: is no run folder" in outcome.err
+
+
+def test_a_page_that_cannot_be_written_says_so(run_folders, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GanforgeError, match=r"cannot be written.*--out"):
+        write_report([run_folders["usual"]], tmp_path / "file" / "report.html")
+
+
+def test_a_run_that_has_only_begun_makes_a_page(run_folders, tmp_path):
+    young = tmp_path / "young"
+    young.mkdir()
+    shutil.copy(run_folders["usual"] / "recipe.resolved.toml", young)
+    page = render([read_run(young, "young")], most_pictures=4)
+    assert "0 of 300" in page
+    assert 'id="charts"' not in page.split("<script")[0]
+
+
+def test_text_of_a_run_cannot_leave_its_place(run_folders, tmp_path):
+    """A recipe or a figure's name is text, whatever it says."""
+    evil = tmp_path / "evil"
+    shutil.copytree(run_folders["usual"], evil)
+    recipe = evil / "recipe.resolved.toml"
+    recipe.write_text(recipe.read_text() + "\n# <script>alert(1)</script><!--data-->\n")
+    with (evil / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 301, "</script><b>": 1.0, "generator/loss": 1.0}) + "\n")
+    page = render([read_run(evil, "<i>evil</i>")], most_pictures=1)
+    assert page.count("<script>") == 1
+    assert page.count("</script>") == 2
+    assert "<i>evil" not in page
+    assert (
+        json.loads(page.split('type="application/json">')[1].split("</script>")[0])["runs"][0]["name"] == "<i>evil</i>"
+    )
+
+
+def test_metrics_come_with_their_protocol_and_without_the_file_from_the_log(run_folders, tmp_path):
+    run = read_run(run_folders["usual"], "usual")
+    assert [evaluation.step for evaluation in run.evaluations] == [100, 200, 300]
+    assert run.evaluations[-1].protocol["num_fakes"] == 200
+    old = tmp_path / "old"
+    shutil.copytree(run_folders["usual"], old)
+    (old / "evaluations.jsonl").unlink()
+    again = read_run(old, "old")
+    assert [evaluation.figures for evaluation in again.evaluations] == [
+        evaluation.figures for evaluation in run.evaluations
+    ]
+    assert again.evaluations[-1].protocol == {}
+
+
+def test_a_long_curve_keeps_its_spikes_its_ends_and_few_points():
+    steps = list(range(10_000))
+    values = [0.0] * 10_000
+    values[1234], values[8765] = 50.0, -50.0
+    thin = Series(steps, values).thinned(400)
+    assert len(thin.steps) <= 402
+    assert {50.0, -50.0} <= set(thin.values)
+    assert (thin.steps[0], thin.steps[-1]) == (0, 9999)
+    assert thin.steps == sorted(thin.steps)
+
+
+def test_names_grow_only_as_far_as_they_must(tmp_path):
+    assert names_of([tmp_path / "a", tmp_path / "b"]) == ["a", "b"]
+    assert names_of([tmp_path / "x" / "a", tmp_path / "y" / "a"]) == ["x/a", "y/a"]
+
+
+def test_pictures_are_chosen_evenly_with_both_ends():
+    assert evenly([0, 1, 2, 3, 4], 3) == [0, 2, 4]
+    assert evenly([0, 1], 5) == [0, 1]
+    assert evenly([3, 4, 5], 1) == [5]
