@@ -29,9 +29,9 @@ from ganforge.tables import (
     RampTable,
     Recipe,
 )
-from ganforge.variables import expand
+from ganforge.variables import as_written, expand
 
-__all__ = ["Recipe", "difference", "dump", "load", "override", "parse", "resolve"]
+__all__ = ["Recipe", "difference", "dump", "load", "load_saved", "override", "parse", "resolve"]
 
 PLACES: tuple[tuple[tuple[str, ...], Kind, type[ComponentTable], bool], ...] = (
     (("data",), register.dataset, DataTable, False),
@@ -69,6 +69,16 @@ def load(path: str | Path, overrides: Sequence[str] = (), *, later: bool = False
         PluginError: a module of `plugins` cannot be imported.
     """
     return resolve(override(parse(path), overrides), str(path), later=later)
+
+
+def load_saved(path: str | Path) -> Recipe:
+    """Read the resolved recipe of a run that may have been another job's: its variables are looked up here and now.
+
+    Raises:
+        RecipeError: with every problem of the file.
+        PluginError: a module of `plugins` cannot be imported.
+    """
+    return resolve(as_written(parse(path), still_set=True), str(path))
 
 
 def parse(path: str | Path) -> dict[str, Any]:
@@ -299,10 +309,10 @@ def _contradictions(recipe: Recipe) -> Iterable[Problem]:
         )
     options = dict(_flat(recipe.to_dict()))
     for index, ramp in enumerate(recipe.ramps):
-        yield from _ramp_problems(f"ramps.{index}", ramp, options)
-    evaluation = recipe.evaluation
-    if evaluation.patience and not (evaluation.metrics and evaluation.every):
-        yield Problem("evaluation.patience", "counts evaluations in training; list a metric and set evaluation.every")
+        if ramp.option in [other.option for other in recipe.ramps[:index]]:
+            yield Problem(f"ramps.{index}.option", f"'{ramp.option}' has a ramp already; an option can have one")
+        wrong = list(_ramp_problems(f"ramps.{index}", ramp, options))
+        yield from wrong or _ramp_end_problems(f"ramps.{index}", ramp, recipe)
     if recipe.evaluation.best is not None and not recipe.evaluation.metrics:
         yield Problem("evaluation.best", "names a figure, but evaluation.metrics is empty; list a metric")
 
@@ -319,3 +329,22 @@ def _ramp_problems(path: str, ramp: RampTable, options: Mapping[str, Any]) -> It
         yield Problem(f"{path}.option", f"'{ramp.option}' is {value!r}, and only numbers can move")
     if ramp.shape == "exponential" and (ramp.start <= 0 or ramp.end <= 0):
         yield Problem(f"{path}.shape", "an exponential ramp goes by equal factors; start and end must be above 0")
+
+
+def _ramp_end_problems(path: str, ramp: RampTable, recipe: Recipe) -> Iterable[Problem]:
+    """What the recipe would answer if an end of the ramp stood in the option's place."""
+    for end in ("start", "end"):
+        value = getattr(ramp, end)
+        if ramp.option.endswith(".lr") and value == 0:
+            continue  # a rate may fall to nothing, though it cannot begin so
+        tables = recipe.to_dict()
+        tables.pop("ramps")
+        keys = ramp.option.split(".")
+        current: Any = tables
+        for key in keys:
+            current = current[int(key)] if is_list(current) else current[key]
+        _put(tables, keys, round(value) if isinstance(current, int) else value, ramp.option)
+        try:
+            resolve(tables)
+        except RecipeError as error:
+            yield Problem(f"{path}.{end}", f"'{ramp.option}' cannot be {value:g}: {error.problems[0].message}")

@@ -9,7 +9,13 @@ from typing import Any
 from ganforge.errors import Problem
 from ganforge.options import dotted, is_table
 
-PATHS = (("output",), ("data", "path"), ("data", "cache_dir"))
+PATHS = (
+    ("output",),
+    ("data", "path"),
+    ("data", "cache_dir"),
+    ("health", "held_out", "path"),
+    ("evaluation", "extractor", "weights"),
+)
 """Keys in which variables are expanded. All others are taken as they are."""
 
 VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
@@ -50,3 +56,24 @@ def expand(table: Mapping[str, Any], *, later: bool) -> tuple[dict[str, Any], li
         known = full.get("variables")
         full["variables"] = {**(known if is_table(known) else {}), **written}
     return full, problems
+
+
+def as_written(table: Mapping[str, Any], *, still_set: bool = False) -> dict[str, Any]:
+    """A resolved recipe's tables with the variables in the places of their values.
+
+    Args:
+        table: tables, with those of `variables`.
+        still_set: only variables that have a value here; of the others what they were stays, save the cache folder,
+            which nobody needs once its job is over.
+    """
+    full = copy.deepcopy(dict(table))
+    for key, text in (full.pop("variables", None) or {}).items():
+        *parents, last = key.split(".")
+        parent: Any = full
+        for name in parents:
+            parent = parent[name]
+        if not still_set or all(os.environ.get("".join(groups)) for groups in VARIABLE.findall(text)):
+            parent[last] = text
+        elif key == "data.cache_dir":
+            del parent[last]
+    return full

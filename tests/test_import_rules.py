@@ -77,7 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "search": {*PART, "data", "generator_file", "grid", "recipe", "sampling", "training"},  # pictures back to latents
     "export": {*BASE, "generator_file", "grid", "hub", "recipe", "sampling"},
     "report": {*BASE, "doctor", "recipe"},  # reads what a run folder holds; no run is built
-    "sweep": {*BASE, "registry", "recipe", "training"},  # trains one recipe many times
+    "sweep": {"variables", *BASE, "registry", "recipe", "training"},  # trains one recipe many times
     "testing": {*PART, "augment", "data", "recipe", "training"},  # tests of components, for plugins too
     "cli": {
         *PART,

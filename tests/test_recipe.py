@@ -247,6 +247,8 @@ def test_parse_is_plain_toml(tmp_path: Path) -> None:
         ({"option": "objective.real_labels"}, "did you mean 'objective.real_label'"),
         ({"option": "generator.name"}, "only numbers can move"),
         ({"option": "objective.real_label", "shape": "exponential"}, "start and end must be above 0"),
+        ({"option": "objective.flip"}, "ramps.0.end: 'objective.flip' cannot be 1"),
+        ({"option": "training.batch_size"}, "ramps.0.start: 'training.batch_size' cannot be 0"),
     ],
 )
 def test_a_ramp_of_nothing_that_can_move_is_refused_with_its_place(ramp, said) -> None:
@@ -257,3 +259,14 @@ def test_a_ramp_of_nothing_that_can_move_is_refused_with_its_place(ramp, said) -
 def test_an_entry_of_a_list_can_move() -> None:
     ramp = {"option": "optimizer.generator.betas.1", "start": 0.9, "end": 0.99, "over": 100}
     assert resolve({**SMALLEST, "ramps": [ramp]}).ramps[0].option == "optimizer.generator.betas.1"
+
+
+def test_two_ramps_of_one_option_are_refused() -> None:
+    ramp = {"option": "objective.real_label", "start": 0.9, "end": 1.0, "over": 100}
+    with pytest.raises(RecipeError, match=r"ramps.1.option: 'objective.real_label' has a ramp already"):
+        resolve({**SMALLEST, "ramps": [ramp, ramp]})
+
+
+def test_a_learning_rate_may_fall_to_nothing() -> None:
+    ramp = {"option": "optimizer.generator.lr", "start": 1e-3, "end": 0.0, "over": 100}
+    assert resolve({**SMALLEST, "ramps": [ramp]}).ramps

@@ -3,7 +3,7 @@
 import pytest
 
 from ganforge.errors import RecipeError
-from ganforge.recipe import Recipe, dump, load, resolve
+from ganforge.recipe import Recipe, dump, load, load_saved, resolve
 from ganforge.training.checkpoint import Checkpoint
 from ganforge.training.resume import check_same_run
 
@@ -64,3 +64,25 @@ def test_the_same_variable_in_another_job_is_the_same_run_and_another_path_is_no
         check_same_run(shards("/scratch/18/faces"), checkpoint, False)
     with pytest.raises(RecipeError, match=r"data\.path"):
         check_same_run(shards("$DISK/cats"), checkpoint, False)
+
+
+def test_a_saved_recipe_is_read_where_its_job_is_over(monkeypatch, tmp_path) -> None:
+    """Its scratch folder is gone, or another: what is left to do with the run must not ask for it."""
+    monkeypatch.setenv("SLURM_TMPDIR", "/scratch/17")
+    monkeypatch.setenv("DATA", "/data")
+    recipe = resolve({**table(), "data": {"name": "shards", "path": "$DATA/mine", "cache_dir": "$SLURM_TMPDIR/cache"}})
+    path = tmp_path / "resolved.toml"
+    path.write_text(dump(recipe))
+    monkeypatch.setenv("SLURM_TMPDIR", "/scratch/18")
+    assert str(load_saved(path).cache_dir) == "/scratch/18/cache"
+    monkeypatch.delenv("SLURM_TMPDIR")
+    monkeypatch.delenv("DATA")
+    saved = load_saved(path)
+    assert saved.data.cache_dir is None
+    assert saved.data.path == "/data/mine"
+
+
+def test_paths_of_held_out_data_are_filled_in_too(monkeypatch) -> None:
+    monkeypatch.setenv("DATA", "/data")
+    recipe = resolve({**table(), "health": {"held_out": {"name": "shards", "path": "$DATA/unseen"}}})
+    assert recipe.health.held_out.path == "/data/unseen"

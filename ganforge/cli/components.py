@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
     from ganforge.registry import Component, Kind
@@ -16,6 +18,7 @@ Plugins = Annotated[
 
 def list_components(
     kind: Annotated[str | None, typer.Argument(help="One kind only, such as generator.", show_default=False)] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As one table of markdown, for a README.")] = False,
     plugin: Plugins = None,
 ) -> None:
     """List components by kind; those of other packages' entry points are named without being imported."""
@@ -23,21 +26,34 @@ def list_components(
     from rich.markup import escape
     from rich.table import Table
 
-    from ganforge.registry import describe_entry_point, load_plugins, register
+    from ganforge.registry import load_plugins, register
 
     load_plugins(plugin or [])
     kinds = [register.kind(kind)] if kind else list(register.kinds().values())
+    if markdown:
+        typer.echo("| kind | name | what it is |\n|---|---|---|")
+        for shelf in kinds:
+            for name, what in _summaries(shelf):
+                typer.echo(f"| {shelf.name} | `{name}` | {what.replace('|', chr(92) + '|')} |")
+        return
     console = Console()
     for shelf in kinds:
         table = Table(title=shelf.plural, title_justify="left", show_header=False, box=None, padding=(0, 2))
-        loaded = {component.name: component for component in shelf.loaded()}
-        for name in shelf.names():
-            if name in loaded:
-                table.add_row(f"[bold]{name}", escape(loaded[name].summary))
-            else:
-                points = " and ".join(describe_entry_point(point) for point in shelf.entry_points(name))
-                table.add_row(f"[bold]{name}", escape(f"entry point {points}"))
+        for name, what in _summaries(shelf):
+            table.add_row(f"[bold]{name}", escape(what))
         console.print(table, end="\n\n")
+
+
+def _summaries(shelf: "Kind") -> "Iterator[tuple[str, str]]":
+    """Names and what they are; an entry point that was not imported is named by where it is."""
+    from ganforge.registry import describe_entry_point
+
+    loaded = {component.name: component for component in shelf.loaded()}
+    for name in shelf.names():
+        if name in loaded:
+            yield name, loaded[name].summary
+        else:
+            yield name, f"entry point {' and '.join(describe_entry_point(point) for point in shelf.entry_points(name))}"
 
 
 def show(

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from ganforge.cluster.job import Job
 from ganforge.cluster.shell import CHAIN, LISTEN, MEET, REQUEUE
+from ganforge.errors import GanforgeError
 
 EXIT_WAIT = 60
 """Seconds that ranks have for leaving after the first one has left, whatever its reason."""
@@ -94,12 +95,20 @@ def _options(job: Job, training: Training) -> list[str]:
         "signal": f"B:USR1@{job.grace}",
     }
     options = [f"--{key}={_quoted(value)}" for key, value in wanted.items() if value is not None]
-    return [*options, "--requeue" if job.chain == 1 else "--no-requeue", *job.sbatch]
+    return [*options, "--requeue" if job.chain == 1 else "--no-requeue", *map(_own, job.sbatch)]
+
+
+def _own(option: str) -> str:
+    """An option that the user wrote, its value quoted where sbatch wants that."""
+    key, equals, value = option.partition("=")
+    return f"{key}={_quoted(value)}" if equals else option
 
 
 def _quoted(value: object) -> str:
     """As sbatch reads its comment lines: with blanks only inside of quotes."""
     text = str(value)
+    if set(text) & set('\n\r"'):
+        raise GanforgeError(f"{text!r} cannot stand in an #SBATCH line; leave out line ends and double quotes")
     return f'"{text}"' if set(text) & set(" \t&|'#") else text
 
 
@@ -115,8 +124,13 @@ def _comment(job: Job, training: Training) -> list[str]:
         f"# {nodes}, {way}.",
         f"# {job.grace} seconds before its time limit the job saves everything and {after};",
         "# training goes on where it was, as the same run of W&B.",
-        "# Ask for that by hand:  scancel --batch --signal=USR1 JOBID      End it for good:  scancel JOBID",
+        f"# Ask for that by hand:  scancel --batch --signal=USR1 JOBID      End it for good:  {_end(job, training)}",
     ]
+
+
+def _end(job: Job, training: Training) -> str:
+    """How to stop without a next life: the next job of a chain waits for the end of this one, whatever it is."""
+    return "scancel JOBID" if job.chain == 1 else f"scancel $(cat {shlex.quote(training.folder)}/slurm/chain)"
 
 
 def _what(job: Job, training: Training) -> list[str]:

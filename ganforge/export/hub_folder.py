@@ -18,6 +18,9 @@ from ganforge.recipe import parse
 from ganforge.sampling.draw import Sampler, config_of
 
 NUM_SAMPLES = 64
+OURS = {GENERATOR_NAME, Path(GENERATOR_NAME).with_suffix(".json").name, PICTURE, "README.md", RECIPE}
+"""All that an export writes: a folder with anything else in it is not replaced."""
+
 OF_THIS_MACHINE = ("output", "tracking")
 """Tables and keys of a recipe that are about who trained it and where."""
 
@@ -50,8 +53,11 @@ def export_hub(
         CheckpointError: there is no generator.
         GanforgeError: `out` holds something else or cannot be written, or the hub refuses.
     """
-    if out.exists() and any(out.iterdir()) and not (out / GENERATOR_NAME).is_file():
-        raise GanforgeError(f"{out}: holds something else; choose another --out")
+    out = out.resolve()
+    if out.exists():
+        found = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
+        if found and (not found <= OURS or not {GENERATOR_NAME, "README.md"} <= found):
+            raise GanforgeError(f"{out}: holds something else; choose another --out")
     network = load_generator(run)
     config = config_of(network)
     config = replace(config, generator=without_places(config.generator), protocol=without_places(config.protocol))

@@ -66,6 +66,7 @@ class DigitsCNN(Extractor):
         spec = dataset.spec
         if dataset.labels is None or spec.num_classes < 2 or not spec.is_image:
             raise DataError("extractor 'digits-cnn' trains on labelled pictures; this dataset has none")
+        self._channels = spec.channels
         with torch.random.fork_rng(devices=[]):  # a run's random states are not the extractor's to move
             torch.manual_seed(0)
             self._network = _Classifier(spec.channels, spec.num_classes)
@@ -85,6 +86,10 @@ class DigitsCNN(Extractor):
         return self.extract(samples, {"features"})["features"]
 
     def extract(self, samples: Tensor, views: Collection[View]) -> dict[View, Tensor]:
+        if samples.shape[1] != self._channels:
+            raise DataError(
+                f"extractor 'digits-cnn' learned from {self._channels} channels, these pictures have {samples.shape[1]}"
+            )
         self._network.to(samples.device)
         features = self._network.features(samples)
         return {"features": features, **({"logits": self._network.head(features)} if "logits" in views else {})}

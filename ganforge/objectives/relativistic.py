@@ -19,14 +19,15 @@ class RelativisticPairing(Objective):
     """Logistic loss on pairs of a real and a fake picture (RpGAN, Jolicoeur-Martineau 2019; R3GAN, Huang et al. 2024).
 
     D minimises `E[softplus(-(D(x) - D(G(z))))]` and G minimises `E[softplus(-(D(G(z)) - D(x)))]`; the i-th real and the
-    i-th fake picture of the batch are a pair. G's loss looks at real pictures, so its turns take batches from the
-    loader. Every fake is judged beside a real one, which leaves no local minima where modes are missing (Sun et al.
-    2020); R3GAN adds `r1` and `r2`, which make it converge. Adding a constant to all logits changes nothing, so the
-    log's accuracies mean nothing here.
+    i-th fake picture of the batch are a pair, of one class where there are classes. G's loss looks at real pictures, so
+    its turns take batches from the loader. Every fake is judged beside a real one, which leaves no local minima where
+    modes are missing (Sun et al. 2020); R3GAN adds `r1` and `r2`, which make it converge. Adding a constant to all
+    logits changes nothing, so D has no accuracy that could be logged.
     """
 
     generator_sees_real = True
     has_boundary_at_zero = False
+    pairs_labels = True
 
     def discriminator_loss(self, turn: "Turn") -> Tensor:
         return functional.softplus(-self._margin(turn)).mean()
@@ -48,7 +49,7 @@ class RelativisticAverage(Objective):
     With `d(x) = D(x) - E[D(G(z))]` and `d(G(z)) = D(G(z)) - E[D(x)]`, D minimises `E[softplus(-d(x))] +
     E[softplus(d(G(z)))]` and G the same with the signs turned. The means are those of the global batch, which costs one
     exchange of two numbers between ranks a loss; micro-batches have means of their own. G's loss looks at real
-    pictures. Adding a constant to all logits changes nothing, so the log's accuracies mean nothing here.
+    pictures. Adding a constant to all logits changes nothing, so D has no accuracy that could be logged.
     """
 
     generator_sees_real = True

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def input_gradients(turn: "Turn", samples: Tensor, labels: Tensor | None) -> Tensor:
-    """Gradient of each sample's logit by the sample, flattened to `(batch, numbers)`, with a graph to D's weights."""
+    """Gradient of each logit by what D saw for it, flattened to `(logits, numbers)`, with a graph to D's weights."""
     samples = samples.detach().requires_grad_()
     logits = turn.discriminate(samples, labels)
     (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
-    return at_least_float32(gradient).flatten(1)
+    return at_least_float32(gradient).reshape(len(logits), -1)  # a pack (PacGAN) is one sample of D's
 
 
 class _ZeroCentred(Penalty):
@@ -104,7 +104,10 @@ class GradientPenalty(_Centred):
 
     def __call__(self, turn: "Turn") -> Tensor:
         real, fake = turn.real, turn.fake
-        epsilon = torch.rand(len(real), *(1 for _ in real.shape[1:]), dtype=real.dtype, device=real.device)
+        # Samples with one logit lie on one line.
+        epsilon = torch.rand(len(real) // turn.packing, dtype=real.dtype, device=real.device)
+        epsilon = epsilon.repeat_interleave(turn.packing)
+        epsilon = epsilon.view(-1, *(1 for _ in real.shape[1:]))
         return self._penalty(turn, epsilon * real + (1.0 - epsilon) * fake)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ganforge.errors import CheckpointError, GanforgeError
-from ganforge.recipe import load
+from ganforge.recipe import load_saved
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 from ganforge.training.build import build_component
@@ -25,7 +25,7 @@ def load_discriminator(run: Path, spec: DataSpec, device: torch.device) -> nn.Mo
         CheckpointError: the run has no checkpoint, or it does not fit the recipe.
         GanforgeError: the discriminator judges several samples together.
     """
-    recipe = load(run / "recipe.resolved.toml")
+    recipe = load_saved(run / "recipe.resolved.toml")
     if recipe.discriminator.packing > 1:
         raise GanforgeError(
             f"{run}: its discriminator judges {recipe.discriminator.packing} samples together (packing) and cannot say "

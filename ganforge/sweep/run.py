@@ -3,17 +3,18 @@
 import math
 from collections.abc import Callable
 
+import tomli_w
 import torch
 from optuna.trial import TrialState
 
 from ganforge.errors import DivergenceError, HealthError, LaunchError, RecipeError
-from ganforge.recipe import dump
 from ganforge.sweep.plan import Plan, deciding_figure, trial_name
 from ganforge.sweep.results import Outcome, outcome_of
 from ganforge.sweep.space import assignments_of
 from ganforge.sweep.study import Claim, SharedStudy
 from ganforge.training.session import run_session
 from ganforge.training.start import forget_processes
+from ganforge.variables import as_written
 
 
 def run_sweep(plan: Plan, world_size: int, say: Callable[[str], None]) -> Outcome:
@@ -43,7 +44,7 @@ def run_sweep(plan: Plan, world_size: int, say: Callable[[str], None]) -> Outcom
         plan.storage or f"sqlite:///{folder.resolve()}/study.db",
         folder,
         plan.axes,
-        dump(plan.base),
+        tomli_w.dumps(as_written(plan.base.to_dict())),
         direction,
         seed=plan.base.seed,
         prunes=plan.prunes,

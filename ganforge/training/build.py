@@ -8,16 +8,17 @@ from torch import nn
 
 from ganforge.data.dataset import Dataset
 from ganforge.data.loader import Loader
-from ganforge.errors import Problem, RecipeError
+from ganforge.errors import LaunchError, Problem, RecipeError
 from ganforge.objectives import Objective
 from ganforge.recipe import Recipe
 from ganforge.registry import Kind, register
 from ganforge.schedules import Schedule
+from ganforge.spec import DataSpec
 from ganforge.tables import ComponentTable
 from ganforge.training import performance
 from ganforge.training.augmentations import Augmentations
 from ganforge.training.ema import AveragedGenerator
-from ganforge.training.engine import Limits, make_engine
+from ganforge.training.engine import WHOLE, Limits, make_engine
 from ganforge.training.learning_rate import learning_rate_factor
 from ganforge.training.packing import PackedDiscriminator, packed_spec
 from ganforge.training.player import Player, WeightedPenalty
@@ -141,6 +142,7 @@ def build_players(recipe: Recipe, networks: Networks, terms: Terms) -> tuple[Pla
             turns_per_step=getattr(recipe.training, f"{role}_turns"),
             micro_batches=getattr(recipe.training, f"{role}_micro_batches"),
         )
+        check_limits(player)
         players.append(player)
     return players[0], players[1]
 
@@ -163,6 +165,31 @@ def check_batch(recipe: Recipe, world_size: int) -> None:
         if piece % packing:
             text = f"packs of {packing} do not divide the {piece} samples of a micro-batch on one rank; use a divisor"
             raise RecipeError(recipe.name, [Problem("discriminator.packing", text)])
+
+
+def check_limits(player: Player) -> None:
+    """Refuse limits that do not reach what ZeRO shards.
+
+    Raises:
+        LaunchError: naming them.
+    """
+    limits = player.limits
+    if player.engine.layout != WHOLE and (limits.clip_value > 0 or limits.clip_weights > 0):
+        raise LaunchError(
+            f"optimizer.{player.role}: clip_value and clip_weights do not reach what {player.engine.layout} shards; "
+            "use DDP, or clip_norm"
+        )
+
+
+def check_pairs(recipe: Recipe, objective: Objective, spec: DataSpec) -> None:
+    """Refuse shared fakes where each turn needs fakes of its own reals' classes.
+
+    Raises:
+        RecipeError: naming the switch.
+    """
+    if objective.pairs_labels and recipe.performance.reuse_fakes and spec.num_classes > 0:
+        text = f"objective '{recipe.objective.name}' pairs fakes with the classes of each turn's reals; set it to false"
+        raise RecipeError(recipe.name, [Problem("performance.reuse_fakes", text)])
 
 
 def check_boundary(recipe: Recipe, objective: Objective, schedule: Schedule, augment: Augmentations) -> None:

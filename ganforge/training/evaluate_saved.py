@@ -12,7 +12,7 @@ from ganforge.data.dataset import Dataset
 from ganforge.data.manifest import FILE_NAME
 from ganforge.errors import DataError, GanforgeError
 from ganforge.metrics.folder import PictureFolder
-from ganforge.recipe import load, override, resolve
+from ganforge.recipe import load, load_saved, override, resolve
 from ganforge.registry import register
 from ganforge.training.build import build_dataset
 from ganforge.training.evaluation import DEFAULT_EXTRACTOR, build_evaluator, record
@@ -95,7 +95,7 @@ def evaluate_saved(
 def _tables(subject: Subject) -> dict[str, Any]:
     """The run's recipe; without a run, one of which only `[data]` and `[evaluation]` will be looked at."""
     if subject.run is not None:
-        return load(subject.run / RECIPE).to_dict()
+        return load_saved(subject.run / RECIPE).to_dict()
     mlp = {"name": "mlp"}
     return {"name": "evaluate", "data": {"name": "digits"}, "generator": mlp, "discriminator": mlp} | {
         "training": {"steps": 1}
@@ -121,7 +121,7 @@ def _learned_from(subject: Subject) -> Dataset | None:
     if subject.run is None:
         return None
     try:
-        return build_dataset(load(subject.run / RECIPE))
+        return build_dataset(load_saved(subject.run / RECIPE))
     except DataError:
         return None
 
@@ -147,7 +147,7 @@ def _choose(
         table["num_fakes"] = len(subject.pictures)
     if subject.pictures is not None and table["num_fakes"] > len(subject.pictures):
         raise GanforgeError(f"--num {num}: {subject.name} holds {len(subject.pictures)} pictures")
-    if extractor is not None:
+    if extractor is not None and table.get("extractor", {}).get("name") != extractor:
         table["extractor"] = {"name": extractor}
     if weights is not None:
         table["extractor"] = {**table.get("extractor", {"name": DEFAULT_EXTRACTOR}), "weights": str(weights)}

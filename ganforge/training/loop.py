@@ -9,6 +9,7 @@ import torch
 
 from ganforge.doctor.history import is_looked_at
 from ganforge.errors import DivergenceError
+from ganforge.files import replaced
 from ganforge.grid import picture_of
 from ganforge.metrics.samples import real_samples
 from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
@@ -258,5 +259,6 @@ def show_samples(run: Run, tracking: Tracking | None) -> None:
     picture = picture_of(samples, reals)
     path = run.folder / "samples" / f"step-{run.step:08d}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path)
+    with replaced(path) as temporary:
+        picture.save(temporary, format="PNG")
     tracking.picture(run.step, "samples", picture)

@@ -4,9 +4,9 @@ The moving player is called through its wrapper, which all-reduces its gradients
 resting one is called bare and frozen, so that it keeps no stray gradients and sends nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from accelerate import Accelerator
 from torch import Tensor, nn
@@ -32,6 +32,24 @@ class WeightedPenalty:
 
     def __call__(self, turn: Turn) -> Tensor:
         return self.weight * self.interval * self.penalty(turn)
+
+
+class Stateful(Protocol):
+    """A part of the game that remembers something."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: Any, /) -> Any: ...
+
+
+def named_state(name: str, part: Stateful) -> dict[str, Any]:
+    """What a part remembers, with the name of its component."""
+    return {"name": name, "state": part.state_dict()}
+
+
+def load_named_state(name: str, part: Stateful, saved: Mapping[str, Any]) -> None:
+    """Give it back, unless another component stands in its place now (`--allow-changed`): that one starts fresh."""
+    if saved["name"] == name:
+        part.load_state_dict(saved["state"])
 
 
 class Player:
@@ -122,7 +140,7 @@ class Player:
         terms = {"objective": total.detach()}
         for penalty in self.due_penalties(turn.step):
             term = penalty(turn)
-            terms[penalty.name] = term.detach()
+            terms[penalty.name] = terms.get(penalty.name, 0.0) + term.detach()  # a recipe may have two of a name
             total = total + term
         figures = turn.figures()
         if not self.objective.has_boundary_at_zero:
@@ -154,10 +172,10 @@ class Player:
 
     def state_dict(self) -> dict[str, Any]:
         """Optimizer, scaler and what penalties remember; the network is saved by itself."""
-        penalties = [penalty.penalty.state_dict() for penalty in self.penalties]
+        penalties = [named_state(penalty.name, penalty.penalty) for penalty in self.penalties]
         return {"engine": self.engine.state_dict(), "penalties": penalties}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.engine.load_state_dict(state["engine"])
-        for penalty, remembered in zip(self.penalties, state["penalties"], strict=True):
-            penalty.penalty.load_state_dict(remembered)
+        for penalty, saved in zip(self.penalties, state["penalties"], strict=False):
+            load_named_state(penalty.name, penalty.penalty, saved)

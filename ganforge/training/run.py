@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -29,6 +29,7 @@ from ganforge.training.build import (
     build_terms,
     check_batch,
     check_boundary,
+    check_pairs,
 )
 from ganforge.training.ema import AveragedGenerator
 from ganforge.training.evaluation import Best, build_evaluator
@@ -36,7 +37,7 @@ from ganforge.training.health.probe import Probe, build_probe
 from ganforge.training.latents import labels, latents
 from ganforge.training.meters import Meters
 from ganforge.training.parallel_checks import check_launch
-from ganforge.training.player import Player
+from ganforge.training.player import Player, load_named_state, named_state
 from ganforge.training.ramps import Ramp, build_ramps
 from ganforge.training.randomness import seed_everything
 from ganforge.training.turn import Turn
@@ -108,6 +109,7 @@ class Run:
         check_batch(recipe, accelerator.num_processes)
         performance.place(averaged.network, recipe.performance, accelerator.device, accelerator.mixed_precision)
         augment = build_augmentation(recipe, dataset)
+        check_pairs(recipe, terms.objective, dataset.spec)
         check_boundary(recipe, terms.objective, schedule, augment)
         augment.to(accelerator.device)
         places = {
@@ -180,6 +182,8 @@ class Run:
             real = self.loader.next()
             samples, real_labels = real.samples, real.labels
         latent, fake_labels = self.draw(moving.role, number, range(first, first + batch))
+        if moving.objective.pairs_labels and real_labels is not None:
+            fake_labels = real_labels
         made = None
         if self.recipe.performance.reuse_fakes:
             latent, fake_labels, made = self._shared_fakes(moving, turn, latent, fake_labels)
@@ -200,6 +204,7 @@ class Run:
                 real_labels=piece(real_labels, index),
                 augment=self.augment,
                 made=piece(made, index),
+                packing=self.recipe.discriminator.packing,
             )
             for index in range(moving.micro_batches)
         ]
@@ -285,6 +290,19 @@ class Run:
             "generator": self.networks.generator,
             "averaged": self.averaged.network,
         }
+
+    def game_state(self) -> dict[str, Any]:
+        """What schedule and augmentations remember, each with its component's name."""
+        steps = zip(self.recipe.augment, self.augment, strict=True)
+        return {
+            "schedule": named_state(self.recipe.schedule.name, self.schedule),
+            "augment": [named_state(table.name, step) for table, step in steps],
+        }
+
+    def load_game_state(self, state: dict[str, Any]) -> None:
+        load_named_state(self.recipe.schedule.name, self.schedule, state["schedule"])
+        for table, step, saved in zip(self.recipe.augment, self.augment, state["augment"], strict=False):
+            load_named_state(table.name, step, saved)
 
     def generator_config(self) -> GeneratorConfig:
         """What the averaged generator is at this step, with its figures if it was evaluated at this step."""

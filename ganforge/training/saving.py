@@ -145,8 +145,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
     state = checkpoint.plain("training")
     for player in (run.discriminator, run.generator):
         player.load_state_dict(state[player.role])
-    run.augment.load_state_dict(state["augment"])
-    run.schedule.load_state_dict(state["schedule"])
+    run.load_game_state(state["game"])
     run.step = checkpoint.state["step"]
     run.rollbacks = checkpoint.state["rollbacks"]
     run.loader.seek(checkpoint.state["batches"])
@@ -157,8 +156,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
         for player in (run.discriminator, run.generator):
             player.engine.load_shard(own["shards"][player.role])
         run.meters.load_state_dict(own["meters"])
-        run.augment.load_state_dict(own["augment"])
-        run.schedule.load_state_dict(own["schedule"])
+        run.load_game_state(own["game"])
         restore_random_states(own["random"])
     else:
         seed_everything(run.recipe.seed, f"rank {rank} from step {run.step}")
@@ -201,15 +199,14 @@ def _rank_state(run: Run) -> dict[str, Any]:
     return {
         "random": random_states(),
         "meters": run.meters.state_dict(),
-        "augment": run.augment.state_dict(),
-        "schedule": run.schedule.state_dict(),
+        "game": run.game_state(),
         "shards": shards,
     }
 
 
 def _training_state(run: Run) -> dict[str, Any]:
     players = {player.role: player.state_dict() for player in (run.discriminator, run.generator)}
-    return {"augment": run.augment.state_dict(), "schedule": run.schedule.state_dict(), **players}
+    return {"game": run.game_state(), **players}
 
 
 def _plain_state(run: Run) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """One process's part in a training session: build or restore the run, train, leave the folder in order."""
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -44,8 +45,10 @@ def run_session(
     Raises:
         GanforgeError: whatever the user can mend.
     """
-    checkpoint = find_checkpoint(recipe.folder, resume)
-    changes = check_same_run(recipe, checkpoint, allow_changed) if checkpoint else []
+    # The first rank judges; what the others see of a shared folder may be a little old.
+    is_first = os.environ.get("RANK", "0") == "0"
+    checkpoint = find_checkpoint(recipe.folder, resume if is_first else "auto")
+    changes = check_same_run(recipe, checkpoint, allow_changed) if checkpoint and is_first else []
     run = Run.build(recipe)
     is_main = run.accelerator.is_main_process
     console = Console() if is_main else None
@@ -73,6 +76,7 @@ def run_session(
                 tracking.close()
         for line in _closing(run, exit_code):
             display.say(line)
+        run.accelerator.wait_for_everyone()  # a launcher counts from the first exit, and trackers may still upload
         return exit_code
 
 

@@ -27,6 +27,7 @@ class Turn:
         real_labels: `(batch,)` int64, or None.
         augment: what samples go through on their way to the discriminator.
         made: samples that the generator already made of `latent`, with its graph; None to make them when looked at.
+        packing: samples that the discriminator judges together, with one logit; neighbours in the batch.
     """
 
     player: Role
@@ -39,6 +40,7 @@ class Turn:
     real_labels: Tensor | None
     augment: Callable[[Tensor], Tensor]
     made: Tensor | None = None
+    packing: int = 1
 
     @property
     def real(self) -> Tensor:

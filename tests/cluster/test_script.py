@@ -113,3 +113,14 @@ def test_every_kind_of_script_is_a_shell_script(launcher: str, gpus: int, chain:
     assert (done.returncode, done.stderr) == (0, "")
     assert ("ACCELERATE_USE_CPU" in text) == (gpus == 0)
     assert ("--no-requeue" in text) == (chain > 1)
+
+
+def test_own_options_are_quoted_as_sbatch_reads_them_and_cannot_become_lines() -> None:
+    assert '#SBATCH --comment="my job"\n' in render(make_job({}, {"sbatch": ("--comment=my job",)}), training())
+    with pytest.raises(GanforgeError, match="leave out line ends"):
+        render(make_job({}, {"constraint": "a\nrm -rf x"}), training())
+
+
+def test_a_chain_is_ended_by_all_its_numbers() -> None:
+    text = render(make_job({}, {"chain": 2}), training(folder="runs/a b"))
+    assert "End it for good:  scancel $(cat 'runs/a b'/slurm/chain)" in text

@@ -212,3 +212,11 @@ def test_a_finding_is_one_json_object_a_line(trained):
     lines = [json.loads(line) for line in (folder / "health.jsonl").read_text().splitlines()]
     assert lines[0].keys() == {"step", "name", "event", "message", "evidence", "remedies"}
     assert isinstance(lines[0]["remedies"], list)
+
+
+def test_a_packed_discriminator_sees_whole_packs_of_held_out_samples(trained):
+    folder = trained(
+        "ring2d", "discriminator.packing=3", "training.batch_size=15", "training.steps=10", "training.log_every=10",
+        'health.held_out={name="ring"}', "evaluation.at_end=false", "name=packed",
+    )  # fmt: skip
+    assert "health/overfitting" in read_lines(folder)[-1]

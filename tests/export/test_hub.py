@@ -115,6 +115,7 @@ def test_a_folder_of_something_else_stays_and_an_older_export_goes(run, ganforge
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("precious")
+    (other / "generator.safetensors").write_text("as `export --to safetensors` leaves it")
     done = ganforge("export", run, "--to", "hub", "--out", other)
     assert (done.code, (other / "thesis.tex").read_text()) == (2, "precious")
     assert "holds something else" in done.err

@@ -10,6 +10,7 @@ from turns import turn_of
 
 from ganforge.penalties import Penalty
 from ganforge.penalties.gradients import DRAGAN, R1, R2, GradientPenalty
+from ganforge.training.packing import PackedDiscriminator
 
 WEIGHTS = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
 ALL = [R1(gamma=2.0), R2(gamma=2.0), GradientPenalty(), DRAGAN()]
@@ -165,3 +166,24 @@ def test_norms_of_bf16_samples_are_summed_in_float32(penalty: Penalty) -> None:
     assert value.dtype == torch.float32
     exact = value_of(penalty, points(), points(seed=1))
     assert value.item() == pytest.approx(exact.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("packing", [1, 2])
+def test_a_pack_is_one_sample_of_the_penalties(packing: int) -> None:
+    """A linear D of slope 1 on packs is what WGAN-GP wants, and R1 is half its gamma."""
+    weight = torch.randn(2 * packing, dtype=torch.float64)
+    weight /= weight.norm()
+    linear = nn.Linear(2 * packing, 1, bias=False).double()
+    linear.weight.data = weight[None]
+    network = nn.Sequential(linear, nn.Flatten(0))
+
+    class Plain(nn.Module):
+        def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+            return network(samples)
+
+    discriminator = PackedDiscriminator(Plain(), packing) if packing > 1 else Plain()
+    real, fake = torch.randn(2, 8, 2, dtype=torch.float64)
+    turn = turn_of("discriminator", real, fake, discriminator=discriminator)
+    turn.packing = packing
+    assert R1(gamma=2.0)(turn).item() == pytest.approx(1.0)
+    assert GradientPenalty(strength=1.0)(turn).item() == pytest.approx(0.0, abs=1e-12)

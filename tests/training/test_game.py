@@ -9,6 +9,7 @@ from torch import nn
 from ganforge.errors import RecipeError
 from ganforge.spec import DataSpec
 from ganforge.training.ema import AveragedGenerator
+from ganforge.training.health.watch import only_finite
 from ganforge.training.loop import begin_step, finish_step, move
 from ganforge.training.packing import PackedDiscriminator, packed_spec
 from ganforge.training.rank_batch_norm import LocalBatchNorm
@@ -44,7 +45,9 @@ def test_a_ramp_is_a_function_of_the_images(make_recipe, shape, halfway):
     ],
 )
 def test_a_ramp_reaches_the_part_that_it_names(make_recipe, option, look):
-    recipe = make_recipe(penalties=[{"name": "r1"}], augment=[{"name": "instance_noise"}], ramps=[ramp(option)])
+    recipe = make_recipe(
+        penalties=[{"name": "r1"}], augment=[{"name": "instance_noise"}], ramps=[ramp(option, 0.1, 0.9)]
+    )
     run = Run.build(recipe)
     run.step = 1
     begin_step(run)
@@ -63,7 +66,7 @@ def test_a_ramped_learning_rate_is_still_warmed_up(make_recipe):
 @pytest.mark.parametrize("option", ["generator.width", "penalties.0.interval", "training.steps"])
 def test_options_that_were_read_once_cannot_move(make_recipe, option):
     with pytest.raises(RecipeError, match="cannot move while training"):
-        Run.build(make_recipe(penalties=[{"name": "r1"}], ramps=[ramp(option)]))
+        Run.build(make_recipe(penalties=[{"name": "r1"}], ramps=[ramp(option, 1.0, 2.0)]))
 
 
 def test_a_resumed_run_ramps_as_if_it_had_never_stopped(make_recipe, train_silently):
@@ -244,3 +247,38 @@ def test_a_run_that_reestimates_resumes_bit_for_bit(make_recipe, train_silently)
     means = [name for name in whole if name.endswith("running_mean")]
     assert all(not torch.equal(whole[name], plain[name]) for name in means)
     assert means
+
+
+# --- another recipe for the same run ---------------------------------------------------------------
+
+
+def test_a_part_that_took_anothers_place_starts_fresh(make_recipe, train_silently):
+    train_silently(make_recipe(training={"steps": 3}, penalties=["r1"], augment=["instance_noise"]))
+    changed = make_recipe(penalties=["lecam", "r2"], augment=[], schedule={"name": "two_phase"}, training={"steps": 5})
+    assert train_silently(changed, allow_changed=True) == 0
+    back = make_recipe(penalties=["r1"], augment=["instance_noise"], training={"steps": 7})
+    assert train_silently(back, allow_changed=True) == 0
+
+
+def test_an_overflow_of_a_clipped_gradient_is_no_divergence(make_recipe, build_and_train):
+    run = Run.build(make_recipe())
+    run.meters.add("generator", {"gradient_norm": torch.tensor(float("inf")), "loss": torch.tensor(1.0)})
+    figures = only_finite(run.meters.reduce(run.accelerator))
+    assert figures == {"generator/loss": 1.0}
+
+
+def test_two_penalties_of_a_name_are_logged_as_their_sum(make_recipe):
+    run = Run.build(make_recipe(penalties=[{"name": "r1", "gamma": 1.0}, {"name": "r1", "gamma": 3.0}]))
+    _, terms = run.discriminator.loss(run.turns(run.discriminator, 0)[0])
+    torch.testing.assert_close(terms["loss"], terms["objective"] + terms["r1"])
+
+
+def test_pairs_are_of_one_class(make_recipe):
+    data = {"name": "digits", "size": 16}
+    networks = {player: {"name": "mlp", "width": 8} for player in ("generator", "discriminator")}
+    run = Run.build(make_recipe(data=data, **networks, objective="relativistic"))
+    for player in (run.discriminator, run.generator):
+        (turn,) = run.turns(player, 0)
+        assert torch.equal(turn.fake_labels, turn.real_labels)
+    with pytest.raises(RecipeError, match="reuse_fakes"):
+        Run.build(make_recipe(data=data, **networks, objective="relativistic", performance={"reuse_fakes": True}))

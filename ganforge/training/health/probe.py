@@ -118,7 +118,9 @@ class Probe:
                 figures["spread_features"] = spread
             if self._held_out is not None:
                 samples, labels = self._held_out
-                unseen, _ = _features(network, samples, labels if turn.real_labels is not None else None)
+                whole = len(samples) - len(samples) % turn.packing
+                seen_labels = _first(labels, whole) if turn.real_labels is not None else None
+                unseen, _ = _features(network, samples[:whole], seen_labels)
                 figures["overfitting"] = overfitting(self._gather(real_logits), unseen, self._gather(fake_logits))
         return figures
 

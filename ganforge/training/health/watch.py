@@ -97,5 +97,9 @@ class Watch:
 
 
 def only_finite(figures: Mapping[str, float]) -> dict[str, float]:
-    """Without those of the probe's figures that are no numbers: they are observations, not a divergence."""
-    return {name: value for name, value in figures.items() if math.isfinite(value) or not name.startswith("health/")}
+    """Without observations that are no numbers. A gradient's norm is one: fp16's scaler skips what overflows."""
+    return {
+        name: value
+        for name, value in figures.items()
+        if math.isfinite(value) or not (name.startswith("health/") or name.endswith("/gradient_norm"))
+    }
