@@ -13,11 +13,17 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that start several processes share a port, so `pytest -n 2 --dist loadgroup` gives them to one worker."""
+    """`pytest -n 2 --dist loadgroup` gives each group to one worker: tests that start processes, and those of SLURM.
+
+    Two throw-away SLURMs side by side would number their jobs alike and meet at the same ports.
+    """
     for item in items:
         folders = item.path.relative_to(Path(__file__).parent).parts
-        if folders[0] in ("training", "soak", "cluster", "hosts", "sweep", "gpu", "test_bench_train.py"):
+        if folders[0] == "cluster" or folders[-1] == "test_cluster_soak.py":
+            item.add_marker(pytest.mark.xdist_group("slurm"))
+        elif folders[0] in ("training", "soak", "hosts", "sweep", "gpu", "test_bench_train.py"):
             item.add_marker(pytest.mark.xdist_group("processes"))
 
 

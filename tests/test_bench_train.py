@@ -231,7 +231,7 @@ def test_reused_fakes_give_the_generator_the_gradients_of_a_forward_of_its_own(m
 
     run.turns = turns  # type: ignore[method-assign]
     gradients = []
-    run.generator.engine.step = lambda: gradients.extend(  # type: ignore[method-assign]
+    run.generator.engine.step = lambda *_: gradients.extend(  # type: ignore[method-assign]
         parameter.grad.clone() for parameter in run.networks.generator.parameters()
     )
     take_step(run)

@@ -6,7 +6,7 @@ if ! getent hosts "$first" >/dev/null; then  # the node's name means nothing to 
     first=$(scontrol show node "$first" | sed -n 's/.*NodeAddr=\([^ ]*\).*/\1/p')
 fi
 port=$((12000 + SLURM_JOB_ID % 16000))
-while (exec 3<>"/dev/tcp/$first/$port") 2>/dev/null; do  # somebody listens there
+while grep -qi ":$(printf %04x "$port") " /proc/net/tcp /proc/net/tcp6 2>/dev/null; do  # somebody has it here
     port=$((port + 1))
 done
 export MASTER_ADDR=$first MASTER_PORT=$port"""
@@ -18,7 +18,7 @@ tell() {
     trap "" USR1 TERM
     interrupted=yes
     echo "job $SLURM_JOB_ID: asking all ranks to save and leave"
-    while kill -0 "$step" && scancel --signal=USR1 "$SLURM_JOB_ID"; do sleep 10; done 2>/dev/null &
+    while kill -0 "$step" && scancel --signal=USR1 "$SLURM_JOB_ID"; do sleep 3; done 2>/dev/null &
 }
 trap tell USR1 TERM
 interrupted=yes

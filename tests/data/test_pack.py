@@ -154,7 +154,7 @@ def test_a_killed_pack_goes_on_and_never_looks_whole(tmp_path: Path, picture_fol
     partial = out.with_name("out.partial")
     finished = sorted(partial.glob("*.tar"))
     assert finished
-    with pytest.raises(DataError, match=r"not packed to the end.*again"):
+    with pytest.raises(DataError, match=r"not written to the end.*again"):
         open_shards(str(out), tmp_path / "cache")
     before = {path.name: path.stat().st_mtime_ns for path in finished[:-1]}
     subprocess.run([*arguments, "quick"], check=True, timeout=60)
