@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from accelerate.state import AcceleratorState
 
+from ganforge.bench.train import step
 from ganforge.data.dataset import ArrayDataset
 from ganforge.recipe import Recipe, resolve
 from ganforge.registry import register
 from ganforge.spec import DataSpec
-from ganforge.training.loop import move
 from ganforge.training.run import Run
 
 
@@ -57,11 +57,7 @@ class OurLoop:
         self.run = Run.build(recipe)
 
     def step(self) -> None:
-        run = self.run
-        move(run, run.discriminator, run.generator)
-        move(run, run.generator, run.discriminator)
-        run.step += 1
-        run.averaged.update(run.networks.generator, images=run.images, batch=run.recipe.training.batch_size)
+        step(self.run)
 
 
 @dataclass(frozen=True)
