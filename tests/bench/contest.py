@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from accelerate.state import AcceleratorState
 
-from ganforge.bench.train import step
+from ganforge.bench.train import step as take_step
 from ganforge.data.dataset import ArrayDataset
 from ganforge.recipe import Recipe, resolve
 from ganforge.registry import register
@@ -57,7 +57,7 @@ class OurLoop:
         self.run = Run.build(recipe)
 
     def step(self) -> None:
-        step(self.run)
+        take_step(self.run)
 
 
 @dataclass(frozen=True)
