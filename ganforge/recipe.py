@@ -313,6 +313,9 @@ def _contradictions(recipe: Recipe) -> Iterable[Problem]:
             yield Problem(f"ramps.{index}.option", f"'{ramp.option}' has a ramp already; an option can have one")
         wrong = list(_ramp_problems(f"ramps.{index}", ramp, options))
         yield from wrong or _ramp_end_problems(f"ramps.{index}", ramp, recipe)
+    evaluation = recipe.evaluation
+    if evaluation.patience and not (evaluation.metrics and evaluation.every):
+        yield Problem("evaluation.patience", "counts evaluations in training; list a metric and set evaluation.every")
     if recipe.evaluation.best is not None and not recipe.evaluation.metrics:
         yield Problem("evaluation.best", "names a figure, but evaluation.metrics is empty; list a metric")
 

@@ -24,6 +24,7 @@ NODES = ("n1", "n2")
 
 CONFIGURATION = """
 ClusterName=throwaway
+FirstJobId={first_job}
 SlurmctldHost={host}(127.0.0.1)
 {security}
 SlurmUser={user}
@@ -72,7 +73,12 @@ def write_configuration(folder: Path) -> bool:
     security = MUNGE.format(folder=folder) if with_munge else NO_MUNGE
     host = socket.gethostname().split(".")[0]
     text = CONFIGURATION.format(
-        host=host, user=getpass.getuser(), folder=folder, ports=free_ports(3), security=security
+        first_job=1 + os.getpid() % 15_000,  # or two of these side by side would meet at the same ports
+        host=host,
+        user=getpass.getuser(),
+        folder=folder,
+        ports=free_ports(3),
+        security=security,
     )
     (folder / "state").mkdir()
     (folder / "slurm.conf").write_text(text)
