@@ -18,7 +18,7 @@ tell() {
     trap "" USR1 TERM
     interrupted=yes
     echo "job $SLURM_JOB_ID: asking all ranks to save and leave"
-    while kill -0 "$step" && scancel --signal=USR1 "$SLURM_JOB_ID"; do sleep 3; done 2>/dev/null &
+    while kill -0 "$step" && scancel --signal=USR1 "$SLURM_JOB_ID"; do sleep 1; done 2>/dev/null &
 }
 trap tell USR1 TERM
 interrupted=yes
