@@ -20,7 +20,7 @@ demo: $(BIN)/.demo
 
 # Everything a contributor must see green.
 test: $(BIN)/.dev lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations 15
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 15
 
 lint: $(BIN)/.dev
 	$(BIN)/ruff check .

@@ -13,20 +13,6 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`pytest -n 2 --dist loadgroup` gives each group to one worker: tests that start processes, and those of SLURM.
-
-    A matter of speed: nothing breaks where a pytest is too new for xdist's groups (9.2 with xdist 3.8 ignores them).
-    """
-    for item in items:
-        folders = item.path.relative_to(Path(__file__).parent).parts
-        if folders[0] == "cluster" or folders[-1] == "test_cluster_soak.py":
-            item.add_marker(pytest.mark.xdist_group("slurm"))
-        elif folders[0] in ("training", "soak", "hosts", "sweep", "gpu", "test_bench_train.py"):
-            item.add_marker(pytest.mark.xdist_group("processes"))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache folder for this session, so that no test reads or fills the user's own."""

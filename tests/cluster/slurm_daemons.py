@@ -21,6 +21,8 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 NODES = ("n1", "n2")
+JOBS_AT_MOST = 100
+"""Of one throw-away SLURM."""
 
 CONFIGURATION = """
 ClusterName=throwaway
@@ -67,13 +69,30 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def write_configuration(folder: Path) -> bool:
+def claim_numbers() -> tuple[int, socket.socket]:
+    """The first job's number, and what holds the hundred from there on until it is closed.
+
+    A job's ranks meet at a port that follows from its number, so two of these side by side must not number their jobs
+    alike. Each holds a port of its own that nothing listens at.
+    """
+    for number in range(150):
+        holder = socket.socket()
+        try:
+            holder.bind(("127.0.0.1", 11_000 + number))
+        except OSError:
+            holder.close()
+        else:
+            return 1 + number * JOBS_AT_MOST, holder
+    raise RuntimeError("150 throw-away SLURMs run already")
+
+
+def write_configuration(folder: Path, first_job: int) -> bool:
     """`slurm.conf`, and GPUs in name only, so that scripts for GPUs can be checked; whether munge is there."""
     with_munge = shutil.which("munged") is not None
     security = MUNGE.format(folder=folder) if with_munge else NO_MUNGE
     host = socket.gethostname().split(".")[0]
     text = CONFIGURATION.format(
-        first_job=1 + os.getpid() % 15_000,  # or two of these side by side would meet at the same ports
+        first_job=first_job,
         host=host,
         user=getpass.getuser(),
         folder=folder,
@@ -144,8 +163,9 @@ def main() -> None:
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     folder = Path(sys.argv[1]).resolve()
+    first_job, holder = claim_numbers()
     try:
-        with_munge = write_configuration(folder)
+        with_munge = write_configuration(folder, first_job)
         environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
         for command in commands(folder, with_munge):
             with (folder / f"{command[0]}.out").open("ab") as output:
@@ -160,6 +180,7 @@ def main() -> None:
             time.sleep(0.2)
     finally:
         end_all()
+        holder.close()
 
 
 if __name__ == "__main__":

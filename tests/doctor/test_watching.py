@@ -108,7 +108,6 @@ def _train(path):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
 def test_two_ranks_see_what_one_process_sees(recipe_of, trained, tmp_path):
     """A small share of the batch on each rank would be too little to compare: they put their samples together."""
     common = ("training.steps=10", "training.log_every=10", "training.batch_size=64")
@@ -129,7 +128,6 @@ def _train_and_be_stopped(path):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
 def test_two_ranks_stop_together(recipe_of, tmp_path):
     recipe = recipe_of("ring2d", *ILL, "training.steps=400", 'health.stop_on=["generator_wins"]')
     file = tmp_path / "recipe.toml"

@@ -199,7 +199,6 @@ def evaluate_in_a_rank(cache, results) -> None:
     (results / f"{rank}.json").write_text(json.dumps([found, sorted(data.seen)]))
 
 
-@pytest.mark.xdist_group("processes")
 def test_two_processes_give_the_figures_of_one(tmp_path):
     launch_two(evaluate_in_a_rank, (tmp_path / "two", tmp_path))
     (first, seen), (second, also_seen) = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))

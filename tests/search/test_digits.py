@@ -11,7 +11,7 @@ from ganforge.data.digits import digits
 from ganforge.grid import single, to_uint8
 from ganforge.metrics.samples import real_samples
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("digits")]
+pytestmark = pytest.mark.slow
 
 LEFT, TOP, RIGHT, BOTTOM = BOX = (10, 10, 22, 22)
 NUM = 12
