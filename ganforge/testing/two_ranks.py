@@ -146,16 +146,16 @@ def _recipe(kind: str, name: str, data: dict[str, Any]) -> dict[str, Any]:
 
 def _difference(run: Any) -> str:
     """What is not the same on both ranks, in words."""
-    run.prepare_average()
-    states = {player: network.state_dict() for player, network in run.saved_networks().items()}
-    states["augmentations"] = run.augment.state_dict()
-    digests = {
-        f"{part}'s {name}": hashlib.sha256(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        .hexdigest()
-        for part, state in states.items()
-        for name, tensor in state.items()
-        if tensor.numel()
-    }  # fmt: skip
+    with run.shown():
+        states = {player: network.state_dict() for player, network in run.saved_networks().items()}
+        states["augmentations"] = run.augment.state_dict()
+        digests = {
+            f"{part}'s {name}": hashlib.sha256(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+            .hexdigest()
+            for part, state in states.items()
+            for name, tensor in state.items()
+            if tensor.numel()
+        }  # fmt: skip
     everywhere: list[Any] = [None, None]
     torch.distributed.all_gather_object(everywhere, digests)
     different = [name for name in digests if everywhere[0][name] != everywhere[1][name]]

@@ -163,12 +163,14 @@ def evaluate(run: "Run", tracking: "Tracking | None", display: "ProgressDisplay"
     """
     if run.evaluator is None:
         return False
-    run.prepare_average()
-    figures = run.evaluator(lambda indices: run.sample("evaluation", indices))
-    seconds = figures.pop("seconds")
-    run.evaluation_seconds += seconds
-    run.figures, run.figures_step = figures, run.step
-    is_best = _remember(run, figures)
+    with run.shown():
+        figures = run.evaluator(lambda indices: run.sample("evaluation", indices))
+        seconds = figures.pop("seconds")
+        run.evaluation_seconds += seconds
+        run.figures, run.figures_step = figures, run.step
+        is_best = _remember(run, figures)
+        if is_best and tracking is not None:
+            save_best(run)
     if tracking is not None:
         cost = {"seconds": seconds, "share": run.evaluation_seconds / (time.perf_counter() - run.began)}
         finite = {name: value for name, value in {**figures, **cost}.items() if math.isfinite(value)}
@@ -178,7 +180,6 @@ def evaluate(run: "Run", tracking: "Tracking | None", display: "ProgressDisplay"
         tracking.summary({f"evaluation/{name}": value for name, value in figures.items()})
         tracking.summary({"evaluation/protocol": protocol})
         if is_best and run.best is not None:
-            save_best(run)
             tracking.summary({f"best/{run.best.name}": run.best.value, "best/step": run.step})
     shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
     display.say(f"step {run.step:,}  {shown}{'  (best so far)' if is_best else ''}")

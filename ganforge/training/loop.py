@@ -249,10 +249,10 @@ def require_finite_weights(run: Run) -> None:
 
 def show_samples(run: Run, tracking: Tracking | None) -> None:
     """A grid of the averaged generator, always from the same latents."""
-    run.prepare_average()
-    if tracking is None:
-        return
-    samples = run.sample("samples", range(run.recipe.samples.num))
+    with run.shown():
+        if tracking is None:
+            return
+        samples = run.sample("samples", range(run.recipe.samples.num))
     reals = None
     if not run.dataset.spec.is_image:
         reals = real_samples(run.dataset, np.arange(min(len(run.dataset), 1000)))

@@ -1,6 +1,8 @@
 """A run: everything that one training has, built from a recipe and ready to step."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -236,31 +238,54 @@ class Run:
 
     # --- what the averaged generator shows ---------------------------------------------------
 
-    def prepare_average(self) -> None:
-        """Bring the running statistics of all networks to where they may be looked at. All ranks together."""
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """While inside, all networks have the running statistics that are for looking at. All ranks together.
+
+        Each rank follows its own share of the batch, since broadcasting rank 0's before each forward costs a
+        collective a forward and throws the others away. Running means are linear in the batches, so their average
+        over the ranks is what one process would have followed. Afterwards each rank has its own again: neither looking
+        nor saving changes the training, not even by a rounding.
+        """
+        own = self.own_statistics()
         self._share_running_statistics()
         if self.recipe.training.ema_batch_norm == "reestimate":
             self.averaged.reestimate(
                 self.draw("batch norm", number, range(self.recipe.training.batch_size))
                 for number in range(REESTIMATION_BATCHES)
             )
+        try:
+            yield
+        finally:
+            self.load_own_statistics(own)
+
+    def own_statistics(self) -> dict[str, Tensor]:
+        """Copies of the running statistics that `shown` would change, by network and name; of this rank alone."""
+        if self.accelerator.num_processes == 1 and self.recipe.training.ema_batch_norm == "average":
+            return {}
+        return {name: buffer.clone() for name, buffer in self._statistics().items()}
+
+    def load_own_statistics(self, own: dict[str, Tensor]) -> None:
+        """Put them back."""
+        statistics = self._statistics()
+        for name, mine in own.items():
+            statistics[name].copy_(mine)
+
+    def _statistics(self) -> dict[str, Tensor]:
+        return {
+            f"{role}.{name}": buffer
+            for role, network in self.saved_networks().items()
+            for name, buffer in network.named_buffers()
+            if buffer.is_floating_point()
+        }
 
     def _share_running_statistics(self) -> None:
-        """Average the running statistics of both networks over the ranks, before anybody looks at them.
-
-        Each rank follows its own share of the batch, since broadcasting rank 0's before each forward costs a
-        collective a forward and throws the others away. Running means are linear in the batches, so their average
-        is what one process would have followed, whenever it is taken.
-        """
-        if self.accelerator.num_processes == 1:
-            return
-        networks = self.saved_networks().values()
-        buffers = [buffer for network in networks for buffer in network.buffers() if buffer.is_floating_point()]
-        if buffers:
-            flat = torch.cat([buffer.flatten() for buffer in buffers])
-            flat = cast(Tensor, self.accelerator.reduce(flat, reduction="mean"))
-            for buffer, mean in zip(buffers, flat.split([buffer.numel() for buffer in buffers]), strict=True):
-                buffer.copy_(mean.view_as(buffer))
+        """Average them over the ranks, in one message."""
+        buffers = list(self._statistics().values())
+        if self.accelerator.num_processes > 1 and buffers:
+            mean = self.average(torch.cat([buffer.flatten() for buffer in buffers]))
+            for buffer, part in zip(buffers, mean.split([buffer.numel() for buffer in buffers]), strict=True):
+                buffer.copy_(part.view_as(buffer))
 
     @torch.no_grad()
     def sample(self, stream: str, indices: range) -> Tensor:

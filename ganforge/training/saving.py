@@ -61,7 +61,6 @@ class Saver:
         """
         run, accelerator = self._run, self._run.accelerator
         self.wait(must=False)
-        run.prepare_average()
         writer = CheckpointWriter(run.folder / "checkpoints", run.step)
         problem = _attempt(writer.stage) if accelerator.is_main_process else ""
         is_fine = self._all_fine(problem)
@@ -69,11 +68,13 @@ class Saver:
             rank_state = _rank_state(run)
             problem = _attempt(lambda: writer.write_rank(accelerator.process_index, rank_state))
             is_fine = self._all_fine(problem)
+        with run.shown():
+            snapshot = self._snapshot() if accelerator.is_main_process and is_fine else ()
         if not is_fine:  # on every rank, whichever it was: none may think that there is a checkpoint
             self._report(problem or "another process could not write its part", must)
             return
         if accelerator.is_main_process:
-            self._pending = self._thread.submit(self._write, writer, *self._snapshot())
+            self._pending = self._thread.submit(self._write, writer, *snapshot)
         if must:
             self.wait(must=True)
 
@@ -157,6 +158,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
             player.engine.load_shard(own["shards"][player.role])
         run.meters.load_state_dict(own["meters"])
         run.load_game_state(own["game"])
+        run.load_own_statistics(own["statistics"])
         restore_random_states(own["random"])
     else:
         seed_everything(run.recipe.seed, f"rank {rank} from step {run.step}")
@@ -201,6 +203,7 @@ def _rank_state(run: Run) -> dict[str, Any]:
         "meters": run.meters.state_dict(),
         "game": run.game_state(),
         "shards": shards,
+        "statistics": run.own_statistics(),
     }
 
 

@@ -32,12 +32,12 @@ def trained_parts(path: str, out: str) -> None:
     recipe = load(path)
     run = Run.build(recipe)
     train(run, None, ProgressDisplay(Console(quiet=True), start=0, total=1))
-    run.prepare_average()
     rank = run.accelerator.process_index
     assert run.accelerator.num_processes == 2
-    networks = {name: network.state_dict() for name, network in run.saved_networks().items()}
     figures = {} if run.evaluator is None else {key: value for key, value in run.figures.items() if key != "seconds"}
-    torch.save({"networks": networks, "figures": figures}, f"{out}/rank{rank}.pt")
+    with run.shown():
+        networks = {name: network.state_dict() for name, network in run.saved_networks().items()}
+        torch.save({"networks": networks, "figures": figures}, f"{out}/rank{rank}.pt")
 
 
 def run_on_two(recipe: Recipe, folder: Path) -> list[dict]:
@@ -66,6 +66,22 @@ def test_replicas_are_equal_at_the_end_with_batch_norm_and_r1(make_recipe, tmp_p
     assert_states_equal(ranks[0]["networks"], ranks[1]["networks"])
 
 
+def test_saving_and_looking_change_nothing_of_a_training_with_batch_norm(make_recipe, tmp_path):
+    """Each rank's running statistics are its own again afterwards, to the last bit."""
+    ended = []
+    for often in (1, 100):
+        recipe = make_recipe(
+            name=f"every{often}",
+            generator={"norm": "batch"},
+            checkpoint={"every": often},
+            samples={"every": often, "num": 4},
+        )
+        folder = tmp_path / recipe.name
+        folder.mkdir()
+        ended.append(run_on_two(recipe, folder))
+    assert_states_equal(ended[0][0]["networks"], ended[1][0]["networks"])
+
+
 @pytest.mark.parametrize("pieces", [1, 2], ids=["whole", "accumulated"])
 def test_two_ranks_train_what_one_process_trains(make_recipe, build_and_train, tmp_path, pieces):
     table = {
@@ -92,7 +108,7 @@ def session(path: str, out: str) -> None:
 def test_two_ranks_resume_bit_for_bit(make_recipe, tmp_path):
     folders = []
     for name in ("whole", "parts"):
-        recipe = make_recipe(**RANDOM, name=name)
+        recipe = make_recipe(**RANDOM, generator={"norm": "batch"}, name=name)
         path = tmp_path / f"{name}.toml"
         path.write_text(dump(recipe))
         launch_two(session, (str(path), ""))

@@ -1,5 +1,6 @@
 """Ways to run a recipe on two real processes over gloo, and what comes out of each, for the tests beside this file."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -54,8 +55,8 @@ def outcome(recipe: Recipe) -> dict[str, Any]:
     log = Figures()
     # Every rank gets one: reducing figures is collective anyway, and pictures go into the test's folder.
     train(run, log, ProgressDisplay(Console(quiet=True), start=0, total=1))  # type: ignore[arg-type]
-    run.prepare_average()
-    networks = {name: network.state_dict() for name, network in run.saved_networks().items()}
+    with run.shown():
+        networks = {name: copy.deepcopy(network.state_dict()) for name, network in run.saved_networks().items()}
     return {"networks": networks, "losses": log.lines, "layout": run.generator.engine.layout}
 
 
