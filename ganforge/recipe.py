@@ -14,8 +14,10 @@ from typing import Any, cast
 import tomli_w
 from pydantic import ConfigDict, create_model
 
+from ganforge.contradictions import contradictions
 from ganforge.errors import PluginError, Problem, RecipeError, RegistryError
-from ganforge.options import did_you_mean, dotted, is_list, is_table, validate
+from ganforge.nested import flat, put
+from ganforge.options import dotted, is_list, is_table, validate
 from ganforge.registry import Kind, load_plugins, register
 from ganforge.tables import (
     ComponentTable,
@@ -26,7 +28,6 @@ from ganforge.tables import (
     OptimizerTable,
     OptimizerTables,
     PenaltyTable,
-    RampTable,
     Recipe,
 )
 from ganforge.variables import as_written, expand
@@ -110,7 +111,7 @@ def override(table: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, 
         keys = [key.strip() for key in path.split(".")]
         if not separator or not all(keys):
             raise RecipeError("--set", [Problem("", f"'{assignment}' is not of the form path.to.key=value")])
-        _put(merged, keys, _toml_value(text.strip()), assignment)
+        put(merged, keys, _toml_value(text.strip()), assignment)
     return merged
 
 
@@ -120,30 +121,6 @@ def _toml_value(text: str) -> Any:
     except tomllib.TOMLDecodeError:
         return text
     return read["value"] if len(read) == 1 else text
-
-
-def _put(table: Any, keys: list[str], value: Any, assignment: str) -> None:
-    for depth, key in enumerate(keys):
-        is_last = depth == len(keys) - 1
-        if is_list(table):
-            if not key.isdigit() or int(key) >= len(table):
-                place = dotted(keys[:depth])
-                raise RecipeError(
-                    "--set", [Problem("", f"'{assignment}': {place} is a list of {len(table)}; '{key}' is not in it")]
-                )
-            index: Any = int(key)
-        elif is_table(table):
-            index = key
-        else:
-            raise RecipeError("--set", [Problem("", f"'{assignment}': {dotted(keys[:depth])} is not a table")])
-        if is_last:
-            table[index] = value
-            return
-        if is_table(table):
-            table.setdefault(index, {})
-        if isinstance(table[index], str):  # the short form of a component, `objective = "bce"`
-            table[index] = {"name": table[index]}
-        table = table[index]
 
 
 def resolve(table: Mapping[str, Any], source: str = "recipe", *, later: bool = False) -> Recipe:
@@ -166,7 +143,7 @@ def resolve(table: Mapping[str, Any], source: str = "recipe", *, later: bool = F
     problems = [*problems, *(problem for problem in more if problem.path not in {known.path for known in problems})]
     if recipe is not None and not problems:
         assert isinstance(recipe, Recipe)
-        problems = list(_contradictions(recipe))
+        problems = list(contradictions(recipe, resolve))
     if problems:
         raise RecipeError(source, problems)
     assert isinstance(recipe, Recipe)
@@ -180,20 +157,9 @@ def dump(recipe: Recipe) -> str:
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Dotted keys whose values differ between two resolved recipes' tables: (old, new), None where absent."""
-    before, after = dict(_flat(dict(old))), dict(_flat(dict(new)))
+    before, after = dict(flat(dict(old))), dict(flat(dict(new)))
     keys = [*before, *(key for key in after if key not in before)]
     return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
-
-
-def _flat(table: Any, path: tuple[str, ...] = ()) -> Iterable[tuple[str, Any]]:
-    if is_table(table):
-        for key, value in table.items():
-            yield from _flat(value, (*path, key))
-    elif is_list(table) and table and is_table(table[0]):
-        for index, value in enumerate(table):
-            yield from _flat(value, (*path, str(index)))
-    else:
-        yield dotted(path), table
 
 
 def _with_fallbacks(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -272,82 +238,3 @@ class _Anything(ComponentTable):
 
     model_config = ConfigDict(extra="allow")
     name: Any = None
-
-
-def _contradictions(recipe: Recipe) -> Iterable[Problem]:
-    """What no single key can know."""
-    training = recipe.training
-    for player in ("discriminator", "generator"):
-        pieces = getattr(training, f"{player}_micro_batches")
-        if training.batch_size % pieces:
-            yield Problem(
-                f"training.{player}_micro_batches",
-                f"{pieces} pieces do not divide the batch of {training.batch_size}; use a divisor",
-            )
-    performance = recipe.performance
-    if performance.cuda_graphs and not performance.compile:
-        yield Problem(
-            "performance.cuda_graphs", "graphs are taken of compiled networks; set performance.compile = true"
-        )
-    if performance.reuse_fakes and performance.cuda_graphs:
-        yield Problem(
-            "performance.reuse_fakes", "fakes of a CUDA graph do not outlive their turn; choose one of the two"
-        )
-    if performance.reuse_fakes and training.discriminator_micro_batches * training.generator_micro_batches > 1:
-        yield Problem(
-            "performance.reuse_fakes",
-            "works on whole turns; set training.discriminator_micro_batches and generator_micro_batches to 1",
-        )
-    if performance.reuse_fakes and recipe.schedule.name != "fixed":
-        yield Problem(
-            "performance.reuse_fakes", "needs a turn of the discriminator in every step; use schedule = 'fixed'"
-        )
-    if training.batch_size % recipe.discriminator.packing:
-        yield Problem(
-            "discriminator.packing",
-            f"packs of {recipe.discriminator.packing} do not divide the batch of {training.batch_size}; use a divisor",
-        )
-    options = dict(_flat(recipe.to_dict()))
-    for index, ramp in enumerate(recipe.ramps):
-        if ramp.option in [other.option for other in recipe.ramps[:index]]:
-            yield Problem(f"ramps.{index}.option", f"'{ramp.option}' has a ramp already; an option can have one")
-        wrong = list(_ramp_problems(f"ramps.{index}", ramp, options))
-        yield from wrong or _ramp_end_problems(f"ramps.{index}", ramp, recipe)
-    evaluation = recipe.evaluation
-    if evaluation.patience and not (evaluation.metrics and evaluation.every):
-        yield Problem("evaluation.patience", "counts evaluations in training; list a metric and set evaluation.every")
-    if recipe.evaluation.best is not None and not recipe.evaluation.metrics:
-        yield Problem("evaluation.best", "names a figure, but evaluation.metrics is empty; list a metric")
-
-
-def _ramp_problems(path: str, ramp: RampTable, options: Mapping[str, Any]) -> Iterable[Problem]:
-    """What is wrong with a ramp that the recipe alone can tell: it names no number, or its ends have no ratio."""
-    option, _, last = ramp.option.rpartition(".")
-    value = options.get(ramp.option)
-    if value is None and last.isdigit() and is_list(options.get(option)) and int(last) < len(options[option]):
-        value = options[option][int(last)]
-    if value is None:
-        yield Problem(f"{path}.option", f"the recipe has no option '{ramp.option}'{did_you_mean(ramp.option, options)}")
-    elif isinstance(value, bool) or not isinstance(value, int | float):
-        yield Problem(f"{path}.option", f"'{ramp.option}' is {value!r}, and only numbers can move")
-    if ramp.shape == "exponential" and (ramp.start <= 0 or ramp.end <= 0):
-        yield Problem(f"{path}.shape", "an exponential ramp goes by equal factors; start and end must be above 0")
-
-
-def _ramp_end_problems(path: str, ramp: RampTable, recipe: Recipe) -> Iterable[Problem]:
-    """What the recipe would answer if an end of the ramp stood in the option's place."""
-    for end in ("start", "end"):
-        value = getattr(ramp, end)
-        if ramp.option.endswith(".lr") and value == 0:
-            continue  # a rate may fall to nothing, though it cannot begin so
-        tables = recipe.to_dict()
-        tables.pop("ramps")
-        keys = ramp.option.split(".")
-        current: Any = tables
-        for key in keys:
-            current = current[int(key)] if is_list(current) else current[key]
-        _put(tables, keys, round(value) if isinstance(current, int) else value, ramp.option)
-        try:
-            resolve(tables)
-        except RecipeError as error:
-            yield Problem(f"{path}.{end}", f"'{ramp.option}' cannot be {value:g}: {error.problems[0].message}")

@@ -44,7 +44,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "registry": {"errors", "options", "data.options"},
     "doctor": {"errors", "files"},  # rules on figures: of use to training, the command line and reports
     "tables": {"options", "data.options", "doctor"},
-    "recipe": {"errors", "options", "registry", "tables", "variables"},
+    "nested": {"errors", "options"},  # tables in tables
+    "contradictions": {"errors", "nested", "options", "tables"},
+    "recipe": {"contradictions", "errors", "nested", "options", "registry", "tables", "variables"},
     "models": PART,
     "objectives": {*PART, "ranks"},
     "penalties": {*PART, "ranks"},
@@ -112,7 +114,10 @@ ONLY_THERE = {
 """Libraries that only these know."""
 
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdataset", "safetensors", "torch_fidelity"}
-LIGHT = {"", "__main__", "cli", "errors", "options", "data.options", "registry", "doctor", "tables", "recipe"}
+LIGHT = {
+    "", "__main__", "cli", "contradictions", "data.options", "doctor", "errors", "nested", "options", "recipe",
+    "registry", "tables", "variables",
+}  # fmt: skip
 """Modules that `ganforge --help` or a check of recipes imports: nothing heavy at their top level."""
 
 

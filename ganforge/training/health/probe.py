@@ -81,11 +81,10 @@ class Probe:
         """
         figures: dict[str, Tensor] = {}
         real_logits, fake_logits, fakes = (turn.known(name) for name in ("real_logits", "fake_logits", "fake"))
-        packing: int = getattr(moving.network, "packing", 1)
         count = min(-(-MOST // self._ranks), len(turn.real))
-        count -= count % packing
+        count -= count % turn.packing
         if real_logits is not None and fake_logits is not None and count:
-            packs = count // packing
+            packs = count // turn.packing
             figures["separation"] = separation(self._gather(real_logits[:packs]), self._gather(fake_logits[:packs]))
         if fakes is None or count * self._ranks < 4:
             return figures
