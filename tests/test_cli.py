@@ -271,6 +271,13 @@ def test_show_gives_docs_options_types_defaults_and_origin(ganforge: Callable[..
     assert f"{ROOT / 'ganforge' / 'optimizers' / 'usual.py'}:" in out
 
 
+def test_show_fills_the_lines_of_a_terminal_and_keeps_lists(ganforge: Callable[..., Any]) -> None:
+    from ganforge.cli.components import _unwrapped
+
+    assert "Anchors move\nwhenever" not in ganforge("show", "lecam").out, "where the source's line ends"
+    assert _unwrapped("one\ntwo\n\nthree\n- a\n- b") == "one two\n\nthree\n- a\n- b"
+
+
 def test_show_of_a_name_on_several_shelves_shows_all_or_the_one_asked_for(ganforge: Callable[..., Any]) -> None:
     both = ganforge("show", "dcgan").out
     assert "generator dcgan: " in both

@@ -91,7 +91,7 @@ def _print(console: "Console", shelf: "Kind", component: "Component") -> None:
     parsed = parse(inspect.getdoc(component.factory) or "")
     console.print(f"[bold]{shelf.name} {component.name}[/]: {escape(parsed.short_description or '')}")
     if parsed.long_description:
-        console.print(f"\n{escape(parsed.long_description)}", highlight=False)
+        console.print(f"\n{escape(_unwrapped(parsed.long_description))}", highlight=False)
     table = Table(title="options", title_justify="left")
     for column in ("option", "type", "default", "what it does"):
         table.add_column(column)
@@ -103,6 +103,13 @@ def _print(console: "Console", shelf: "Kind", component: "Component") -> None:
     console.print(
         f"from {component.package}, {component.origin}\n     {component.file}\n", highlight=False, soft_wrap=True
     )
+
+
+def _unwrapped(text: str) -> str:
+    """Paragraphs without their line breaks, for a terminal of any width; lists keep theirs."""
+    import re
+
+    return re.sub(r"(?<=\S)\n(?![\s\-*|])", " ", text)
 
 
 def _toml(value: object) -> str:

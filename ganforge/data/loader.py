@@ -25,6 +25,7 @@ from ganforge.data.readers.device import ResidentStore
 from ganforge.data.readers.direct import DirectReader
 from ganforge.data.readers.host import HostReader
 from ganforge.data.stream import StreamReader
+from ganforge.data.transfer import to_device
 from ganforge.data.transform import Transform
 from ganforge.errors import DataError
 
@@ -222,7 +223,7 @@ class Loader:
     def _labels(self, ids: np.ndarray) -> Tensor | None:
         if self.dataset.labels is None:
             return None
-        return torch.from_numpy(self.dataset.labels[ids]).to(self.device, non_blocking=True)
+        return to_device(self.dataset.labels[ids], self.device)
 
 
 def check_batch_size(batch_size: int, world_size: int) -> None:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ganforge.data.transfer import to_device
+
 
 def uniform(seed: int, positions: np.ndarray, stream: int) -> np.ndarray:
     """Numbers in [0, 1) hashed from seed, position and stream, float64 `(len(positions),)`."""
@@ -39,7 +41,7 @@ class Transform:
     def __call__(self, rows: Tensor, positions: np.ndarray) -> Tensor:
         """uint8 `(batch, height, width, channels)` to float32 `(batch, channels, height, width)`."""
         if self.flip:
-            mirrored = torch.from_numpy(uniform(self.seed, positions, 1) < 0.5).to(rows.device, non_blocking=True)
+            mirrored = to_device(uniform(self.seed, positions, 1) < 0.5, rows.device)
             rows = torch.where(mirrored[:, None, None, None], rows.flip(2), rows)
         pictures = torch.empty(
             (rows.shape[0], rows.shape[3], rows.shape[1], rows.shape[2]), dtype=torch.float32, device=rows.device
@@ -54,8 +56,8 @@ class Transform:
     def _shifted(self, pictures: Tensor, positions: np.ndarray) -> Tensor:
         height, width = pictures.shape[2:]
         span = 2 * self.crop + 1
-        down, across = (torch.from_numpy((uniform(self.seed, positions, s) * span).astype(np.int64)) for s in (2, 3))
-        down, across = down.to(pictures.device), across.to(pictures.device)
+        shifts = np.stack([uniform(self.seed, positions, stream) * span for stream in (2, 3)])
+        down, across = to_device(shifts.astype(np.int64), pictures.device)
         padded = functional.pad(pictures, (self.crop,) * 4, mode="reflect")
         rows = down[:, None] + torch.arange(height, device=pictures.device)
         columns = across[:, None] + torch.arange(width, device=pictures.device)
@@ -71,7 +73,7 @@ class Transform:
         matrix = np.stack(
             [np.stack([cosine, -sine * height / width, zero], 1), np.stack([sine * width / height, cosine, zero], 1)], 1
         )
-        theta = torch.from_numpy(matrix).to(pictures.device, torch.float32)
+        theta = to_device(matrix.astype(np.float32), pictures.device)
         grid = functional.affine_grid(theta, list(pictures.shape), align_corners=False)
         turned = functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
         return turned.clamp_(-1, 1)

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganforge.data.transfer import to_device
+
 WORDS = 4  # 64-bit words a Philox counter step gives
 
 
@@ -40,7 +42,7 @@ def latents(
     bits = _bits(seed, stream, turn, indices, even)
     if torch.device(device).type == "cuda":
         # Sine and cosine take the host longer than a whole step takes a fast GPU, so only the bits are made here.
-        return shaped_on_device(_send(bits, device), dim, distribution)
+        return shaped_on_device(to_device(bits, device), dim, distribution)
     uniform = bits.astype(np.float64) * 2.0**-53
     if distribution == "uniform":
         values = 2.0 * uniform[:, :dim] - 1.0
@@ -48,7 +50,7 @@ def latents(
         radius = np.sqrt(-2.0 * np.log1p(-uniform[:, : even // 2]))
         angle = (2.0 * np.pi) * uniform[:, even // 2 :]
         values = np.concatenate((radius * np.cos(angle), radius * np.sin(angle)), axis=1)[:, :dim]
-    return _send(values.astype(np.float32), device)
+    return to_device(values.astype(np.float32), device)
 
 
 def shaped_on_device(bits: Tensor, dim: int, distribution: str) -> Tensor:
@@ -69,15 +71,7 @@ def labels(
     if num_classes == 0:
         return None
     uniform = _bits(seed, f"{stream}/labels", turn, indices, 1)[:, 0].astype(np.float64) * 2.0**-53
-    return _send((uniform * num_classes).astype(np.int64), device)
-
-
-def _send(values: np.ndarray, device: torch.device | str) -> Tensor:
-    """To the device; through pinned memory to a GPU, since a copy from elsewhere may wait for it."""
-    tensor = torch.from_numpy(values)
-    if torch.device(device).type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
+    return to_device((uniform * num_classes).astype(np.int64), device)
 
 
 def _bits(seed: int, stream: str, turn: int, indices: range, dim: int) -> np.ndarray:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ganforge.data.dataset import Dataset
 from ganforge.data.readers.base import DeviceStore, Reader
+from ganforge.data.transfer import to_device
 
 _FILL = 512  # rows at a time, so that what is needed on the way stays small
 
@@ -41,7 +42,7 @@ class ResidentStore(DeviceStore):
         self._problems = source.report()
 
     def select(self, ids: np.ndarray) -> tuple[Tensor, Tensor | None, np.ndarray]:
-        index = torch.tensor(ids).to(self._device, non_blocking=True)
+        index = to_device(ids, self._device)
         labels = None if self.labels is None else self.labels.index_select(0, index)
         return self.rows.index_select(0, index), labels, self._actual[ids]
 
