@@ -45,6 +45,14 @@ def whole_checkpoints(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.glob(f"{PREFIX}*")) if is_whole(path)]
 
 
+def what_is_kept(folder: Path) -> str:
+    """What a run that ends in trouble can go back to, in words, for its error message."""
+    whole = whole_checkpoints(folder)
+    if not whole:
+        return "nothing has been saved yet (see checkpoint.every)"
+    return f"the checkpoint of step {int(whole[-1].name.removeprefix(PREFIX)):,} is intact"
+
+
 def torn_checkpoints(folder: Path) -> list[Path]:
     """What a kill or a full disk left behind, newer than the newest whole one."""
     whole = [path.name for path in whole_checkpoints(folder)]

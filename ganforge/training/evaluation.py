@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from accelerate import Accelerator
@@ -35,12 +35,14 @@ class Best:
         name: of the figure that decides.
         value: of it.
         step: when that was.
+        figures: all finite ones of that evaluation; where the first is the same as before, the next decides.
         stale: evaluations since then, none of them better.
     """
 
     name: str
     value: float
     step: int
+    figures: dict[str, float] = field(default_factory=dict)
     stale: int = 0
 
 
@@ -207,12 +209,31 @@ def _remember(run: "Run", figures: Mapping[str, float]) -> bool:
     elif run.best is None or run.best.name != name:  # another figure decides than before
         is_best = True
     else:
-        is_best = figures[name] > run.best.value if better[name] == "higher" else figures[name] < run.best.value
+        before = {**run.best.figures, name: run.best.value}
+        is_best = goodness(figures, better, name) > goodness(before, better, name)
     if is_best:
-        run.best = Best(name, figures[name], run.step)
+        finite = {figure: value for figure, value in figures.items() if math.isfinite(value)}
+        run.best = Best(name, figures[name], run.step, finite)
     elif run.best is not None:
         run.best.stale += 1
     return is_best
+
+
+def goodness(figures: Mapping[str, float], better: Mapping[str, str], first: str) -> list[float]:
+    """What to compare evaluations by, larger being better: one figure, and where it is the same all others in turn.
+
+    A count such as the covered modes is soon as high as it can be, and the share of good points goes on rising.
+
+    Args:
+        figures: by name; one that is missing or no number is worse than any.
+        better: every figure's name, and whether "lower" or "higher" is better.
+        first: the figure that decides.
+    """
+    values = [
+        (figures.get(name, math.nan), way) for name, way in sorted(better.items(), key=lambda item: item[0] != first)
+    ]
+    signed = [value if way == "higher" else -value for value, way in values]
+    return [value if math.isfinite(value) else -math.inf for value in signed]
 
 
 def save_best(run: "Run") -> None:

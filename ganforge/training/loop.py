@@ -12,7 +12,7 @@ from ganforge.errors import DivergenceError
 from ganforge.files import replaced
 from ganforge.grid import picture_of
 from ganforge.metrics.samples import real_samples
-from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.training.checkpoint import Checkpoint, what_is_kept, whole_checkpoints
 from ganforge.training.evaluation import evaluate
 from ganforge.training.health.watch import Watch, only_finite
 from ganforge.training.performance import begin_turn
@@ -226,8 +226,9 @@ def _require_finite(run: Run, figures: Mapping[str, float]) -> None:
         if not math.isfinite(value):
             player, _, term = name.partition("/")
             raise DivergenceError(
-                f"step {run.step:,}: the {player}'s {term} is {value}; the last checkpoint is intact. "
-                f"A smaller optimizer.{player}.lr or a penalty such as r1 often helps"
+                f"step {run.step:,}: the {player}'s {term} is {value}; {what_is_kept(run.folder / 'checkpoints')}. "
+                "Smaller learning rates (optimizer.generator.lr, optimizer.discriminator.lr) or a penalty such as r1 "
+                "often help"
             )
 
 
@@ -242,8 +243,8 @@ def require_finite_weights(run: Run) -> None:
         if not bool(torch.stack([norm.float() for norm in norms]).isfinite().all()):
             player = "generator" if name == "averaged" else name
             raise DivergenceError(
-                f"step {run.step:,}: the {player}'s weights are no longer finite; the last checkpoint is intact. "
-                f"A smaller optimizer.{player}.lr often helps"
+                f"step {run.step:,}: the {player}'s weights are no longer finite; "
+                f"{what_is_kept(run.folder / 'checkpoints')}. A smaller optimizer.{player}.lr often helps"
             )
 
 

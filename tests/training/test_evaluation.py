@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from ganforge.metrics.metric import Extractor, Metric
 from ganforge.metrics.weights import Published
 from ganforge.registry import register
 from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
-from ganforge.training.evaluation import build_evaluator
+from ganforge.training.evaluation import build_evaluator, goodness
 from ganforge.training.run import Run
 
 MODES = {"metrics": ["modes"], "num_fakes": 50, "every": 2}
@@ -122,10 +123,23 @@ def test_the_run_ends_when_patience_does_and_stays_ended(make_recipe, train_sile
         "name": "scripted",
         "value": 3.0,
         "step": 4,
+        "figures": {"scripted": 3.0},
         "stale": 2,
     }
     assert train_silently(recipe) == 0
     assert scripted == [1.0]  # nothing was evaluated, because nothing was trained
+
+
+def test_where_the_first_figure_is_the_same_the_next_decides():
+    better = {"modes": "higher", "good_points": "higher", "fid": "lower"}
+
+    def of(modes, good_points, fid=1.0, first="modes"):
+        return goodness({"modes": modes, "good_points": good_points, "fid": fid}, better, first)
+
+    assert of(8, 0.7) > of(8, 0.3) > of(7, 0.9)
+    assert of(8, 0.7, fid=1.0) > of(8, 0.7, fid=2.0) > of(8, math.nan, fid=0.5)
+    assert of(7, 0.9, first="good_points") > of(8, 0.7, first="good_points")
+    assert not of(8, 0.7) > of(8, 0.7), "the first of equals stays"
 
 
 def test_patience_is_remembered_by_a_resumed_run(make_recipe, train_silently, scripted):

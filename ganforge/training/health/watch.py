@@ -12,6 +12,7 @@ from ganforge.doctor.findings import Finding, said
 from ganforge.doctor.illnesses import DIVERGENCE
 from ganforge.doctor.journal import Journal, read_lines
 from ganforge.errors import DivergenceError, HealthError
+from ganforge.training.checkpoint import what_is_kept
 
 if TYPE_CHECKING:
     from ganforge.training.progress import ProgressDisplay
@@ -56,7 +57,7 @@ class Watch:
         if self._table.stop_on and self._any_rank(bool(reasons)):
             raise HealthError(
                 f"step {self._run.step:,}: stopped by the doctor, as health.stop_on asks: "
-                f"{'; '.join(reasons) or 'see the main process'}. The last checkpoint is intact; "
+                f"{'; '.join(reasons) or 'see the main process'}; {what_is_kept(self._run.folder / 'checkpoints')}; "
                 f"`ganforge doctor {self._run.folder}` says what helps"
             )
 
