@@ -1,6 +1,7 @@
 """What the README prints is what the program prints."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,3 +23,13 @@ def test_the_table_of_parts_is_what_list_prints():
     _, table, _ = README.replace("<!-- /parts -->", "<!-- parts -->").split("<!-- parts -->")
     assert ours(table) == ours(done.stdout)
     assert "| penalty | `r1` |" in table
+
+
+def test_the_generator_that_the_readme_writes_passes_the_tests_that_it_names(tmp_path):
+    block = next(code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if '"tiny"' in code)
+    (tmp_path / "my_gan.py").write_text(block, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--ganforge-plugin", "my_gan"],
+        capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]

@@ -1,9 +1,13 @@
 """Stopping when asked to, between two steps and on all ranks in the same one."""
 
+import ctypes
+import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import cast
 
@@ -16,19 +20,21 @@ REQUEUE = 85
 INTERRUPTED = 130
 _EXIT_CODES = {signal.SIGTERM: REQUEUE, signal.SIGUSR1: REQUEUE, signal.SIGINT: INTERRUPTED}
 AGREE_SECONDS = 1.0
+_PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
 
 
 class StopRequest:
     """Remembers a signal; `agreed` tells all ranks at the same step.
 
     SIGTERM and SIGUSR1 mean "save, leave, start me again later" (exit code 85); Ctrl-C means "save and leave" (130).
-    A second Ctrl-C leaves at once. With several ranks they compare notes about once a second, counted in steps, so
-    that no rank steps on alone.
+    The first signal gives the code; a second Ctrl-C leaves at once. With several ranks they compare notes about once a
+    second, counted in steps, so that no rank steps on alone.
     """
 
     def __init__(self, accelerator: Accelerator) -> None:
         self._accelerator = accelerator
         self._exit_code = 0
+        self._was_interrupted = False
         self._interval = 1
         self._next = 0
         self._last: tuple[int, float] | None = None
@@ -39,6 +45,7 @@ class StopRequest:
     @contextmanager
     def listening(self) -> Iterator[None]:
         before = {number: signal.signal(number, self._remember) for number in _EXIT_CODES}
+        _stop_with_the_launcher()
         try:
             yield
         finally:
@@ -46,9 +53,11 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self._exit_code == INTERRUPTED:
-            raise KeyboardInterrupt
-        self._exit_code = _EXIT_CODES[signal.Signals(number)]
+        if number == signal.SIGINT:
+            if self._was_interrupted:
+                raise KeyboardInterrupt
+            self._was_interrupted = True
+        self._exit_code = self._exit_code or _EXIT_CODES[signal.Signals(number)]
 
     def agreed(self, step: int) -> int:
         """0 to go on, or the exit code with which all ranks leave after this step."""
@@ -65,3 +74,18 @@ class StopRequest:
         self._last = (step, now)
         self._next = step + self._interval
         return code
+
+
+def _stop_with_the_launcher() -> None:
+    """`accelerate launch` of one process dies of a signal and passes none on, and its training would go on unseen.
+
+    The kernel is asked to send SIGTERM when the launcher is gone (Linux); any other parent, such as a shell, may end.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        parent = Path(f"/proc/{os.getppid()}/cmdline").read_bytes()
+    except OSError:
+        return
+    if b"accelerate" in parent:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

@@ -21,6 +21,7 @@ from ganforge.penalties import Penalty
 from ganforge.recipe import Recipe, dump, load
 from ganforge.registry import register
 from ganforge.training import start
+from ganforge.training.checkpoint import Checkpoint
 from ganforge.training.session import run_session
 
 ROOT = Path(__file__).parents[2]
@@ -148,6 +149,33 @@ def test_when_a_rank_dies_the_others_say_so_in_one_line_and_end(deadly, tmp_path
     (line,) = [line for line in error.splitlines() if line.startswith("ganforge: ")]
     assert "rank 0 stops, since another rank has died" in line
     assert "Traceback" not in error
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux to pass it on")
+def test_when_the_launcher_of_one_process_is_ended_its_training_saves_and_ends_too(make_recipe, tmp_path):
+    """accelerate's passes no signal on, and the training would go on unseen."""
+    recipe = make_recipe(training={"steps": 30_000, "log_every": 10}, checkpoint={"every": 50_000}, name="orphan")
+    launcher = subprocess.Popen(
+        [*LAUNCH, "-m", "ganforge", "train", str(write(recipe, tmp_path))], env=environment(), cwd=tmp_path,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    folder = tmp_path / "runs" / "orphan"
+    until(lambda: (folder / "metrics.jsonl").exists() and (folder / "metrics.jsonl").stat().st_size > 0)
+    launcher.terminate()
+    launcher.wait(timeout=60)
+    until(lambda: (folder / "checkpoints" / "last").exists())
+    assert (
+        Checkpoint(folder / "checkpoints" / (folder / "checkpoints" / "last").read_text().strip()).state["step"]
+        < 30_000
+    )
+
+
+def until(is_so, seconds=180):
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.mark.slow
