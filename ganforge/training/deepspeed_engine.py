@@ -179,7 +179,9 @@ class ZeroEngine(Engine):
         if self.stage:
             self._inner.load_state_dict(shard)
 
-    def weights_were_loaded(self) -> None:
-        """ZeRO steps a copy of its part of the weights, which would undo the loading."""
-        if self.stage:
+    @contextmanager
+    def whole(self, writes: bool = False) -> Iterator[None]:
+        """ZeRO steps a copy of its part of the weights, which would undo a change that it is not told of."""
+        yield
+        if writes and self.stage:
             self._engine.optimizer.refresh_fp32_params()

@@ -124,8 +124,15 @@ class Engine:
     def load_shard(self, shard: dict[str, Any]) -> None:
         """Take back what `shard` gave on this rank."""
 
-    def weights_were_loaded(self) -> None:
-        """Must be called after the network's weights were changed by anything but `step`."""
+    def whole(self, writes: bool = False) -> AbstractContextManager[Any]:
+        """While inside, the network's weights are all here, to be looked at or changed. All ranks together.
+
+        Forwards, backwards and steps do without. What is kept of the weights has to be a copy.
+
+        Args:
+            writes: the weights are changed inside, on all ranks alike.
+        """
+        return nullcontext()
 
 
 def make_engine(
