@@ -122,6 +122,7 @@ REFUSED_BY_ZERO_3 = [
     ({"performance": {"compile": True}}, r"performance\.compile: .*set it to false"),
     ({"optimizer": {"discriminator": {"name": "adam", "clip_weights": 0.1}}}, "clip_weights do not reach"),
     ({"optimizer": {"generator": {"name": "adam", "clip_value": 0.1}}}, "clip_value and clip_weights do not reach"),
+    ({"optimizer": {"generator": "adafactor"}}, "adafactor looks at weights' rows and columns"),
 ]  # fmt: skip
 
 
@@ -142,6 +143,18 @@ def test_zero_3_refuses_what_looks_at_weights_between_passes_by_name_on_every_ra
     for path, (_, reason) in zip(paths, REFUSED_BY_ZERO_3, strict=True):
         assert re.search(reason, path.with_suffix(".0").read_text())
         assert path.with_suffix(".0").read_text() == path.with_suffix(".1").read_text()
+
+
+@needs_deepspeed
+@pytest.mark.slow
+def test_deepspeed_refuses_a_weight_that_it_cannot_send(make_recipe, tmp_path):
+    """Self-attention has one, at every stage."""
+    path = tmp_path / "attention.toml"
+    pictures = {"name": "resnet", "width": 4}
+    table = {"data": {"name": "digits", "size": 32}, "generator": {**pictures, "latent_dim": 8}}
+    path.write_text(dump(make_recipe(**table, discriminator={**pictures, "attention": 16})))
+    launch_two(_refusals, ([str(path)],), ZERO[0])
+    assert re.search(r"weight '[\w.]+' is a single number", path.with_suffix(".0").read_text())
 
 
 def test_fp16_under_deepspeed_is_refused_and_auto_takes_the_launchs_word(launched):
