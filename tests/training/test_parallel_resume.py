@@ -1,5 +1,6 @@
 """Checkpoints of sharded optimizers: they come back bit for bit, only as they were, and without running code."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -8,8 +9,10 @@ from same_run import assert_equal as assert_same_state
 from same_run import assert_same_run
 from two_processes import DDP, launch_two
 
-from ganforge.errors import CheckpointError
+from ganforge.errors import CheckpointError, DivergenceError
+from ganforge.penalties import Penalty
 from ganforge.recipe import dump, load
+from ganforge.registry import register
 from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.training.session import run_session
 from training.test_divergence import break_in_this_process, recipe_that_breaks, watch_run  # noqa: F401  # a fixture
@@ -124,3 +127,37 @@ def test_a_rollback_takes_sharded_optimizers_back_too(make_recipe, tmp_path, sta
     steps = {float(state["step"]) for state in newest.rank(1)["shards"]["generator"]["state"].values()}
     assert steps == {8.0}
     assert all(tensor.isfinite().all() for tensor in newest.tensors("generator").values())
+
+
+class SteepAtZero(Penalty):
+    """Zero, but in one step its slope is none."""
+
+    player = "generator"
+    sees_real = False
+
+    def __call__(self, turn):
+        nothing = turn.fake.mean() * 0.0
+        return nothing.square().sqrt() if turn.step == 4 else nothing
+
+
+def register_steep() -> None:
+    register.penalty("test-steep")(SteepAtZero)
+
+
+def _diverge(path: str, found: str) -> None:
+    with pytest.raises(DivergenceError) as error:
+        run_session(load(path))
+    Path(f"{found}.{os.environ['RANK']}").write_text(str(error.value))
+
+
+def test_a_gradient_that_is_not_finite_is_no_step_left_out_in_silence(make_recipe, tmp_path, monkeypatch):
+    """DeepSpeed's stage 3 would go on as if nothing had been, with losses that are all finite."""
+    register.penalty.names()  # the built-ins stay where they are
+    monkeypatch.setattr(register.penalty, "_components", dict(register.penalty._components))
+    register_steep()
+    recipe, path = make_recipe(penalties=["test-steep"], checkpoint={"every": 2}), tmp_path / "recipe.toml"
+    path.write_text(dump(recipe))
+    launch_two(_diverge, (str(path), str(tmp_path / "found")), ZERO[3], register_steep)
+    for rank in (0, 1):
+        assert "a gradient is no longer finite" in (tmp_path / f"found.{rank}").read_text()
+    assert whole_checkpoints(recipe.folder / "checkpoints")[-1].name == "step-00000004"
