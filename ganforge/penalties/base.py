@@ -23,14 +23,15 @@ class Penalty(ABC):
 
     `player` says whose loss it joins; an option of that name may set it. `sees_real` says whether it looks at real
     pictures, `needs_double_backward` whether it differentiates the player's network and is differentiated itself, which
-    compiled networks cannot, and `hooks_discriminator` whether it reads inner layers of D, which compiled networks do
-    not show.
+    compiled networks cannot, `hooks_discriminator` whether it reads inner layers of D, which compiled networks do not
+    show, and `reads_weights` whether it looks at weights themselves. ZeRO 3 can have none of the last three.
     """
 
     player: Role = "discriminator"
     sees_real: bool = True
     needs_double_backward: bool = False
     hooks_discriminator: bool = False
+    reads_weights: bool = False
 
     @abstractmethod
     def __call__(self, turn: "Turn") -> Tensor:

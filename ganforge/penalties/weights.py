@@ -28,6 +28,7 @@ def decayed(network: nn.Module, everything: bool) -> list[Tensor]:
 
 class _WeightDecay(Penalty):
     sees_real = False
+    reads_weights = True
 
     def __init__(self, *, player: Role, rate: float, everything: bool) -> None:
         self.player = player
@@ -88,6 +89,7 @@ class Orthogonal(Penalty):
     """
 
     sees_real = False
+    reads_weights = True
 
     def __init__(self, *, player: Role = "generator", rate: Strength = 1e-4) -> None:
         self.player = player

@@ -136,6 +136,23 @@ def test_a_penalty_says_so_when_it_looks_at_real_samples(component: Component) -
 
 
 @every_penalty
+def test_a_penalty_says_so_when_it_looks_at_weights(component: Component, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ZeRO 3 has only a part of them on each rank."""
+    spec = spec_for(component, ())
+    part, ((player, term),) = terms_of(component)
+    turn = turn_of(player, spec)
+    looked = []
+
+    def module(turn: Turn) -> object:
+        looked.append(turn)
+        return turn.discriminator if turn.player == "discriminator" else turn.generator
+
+    monkeypatch.setattr(Turn, "module", property(module))
+    term(turn)
+    assert part.reads_weights or not looked, "set reads_weights"
+
+
+@every_penalty
 def test_a_penalty_goes_on_after_a_checkpoint_as_if_nothing_had_been(component: Component) -> None:
     spec = spec_for(component, ())
     first, ((player, term),) = terms_of(component)

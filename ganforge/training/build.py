@@ -143,6 +143,7 @@ def build_players(recipe: Recipe, networks: Networks, terms: Terms) -> tuple[Pla
             micro_batches=getattr(recipe.training, f"{role}_micro_batches"),
         )
         check_limits(player)
+        check_weights(recipe, player, terms)
         players.append(player)
     return players[0], players[1]
 
@@ -178,6 +179,33 @@ def check_limits(player: Player) -> None:
         raise LaunchError(
             f"optimizer.{player.role}: clip_value and clip_weights do not reach what {player.engine.layout} shards; "
             "use DDP, or clip_norm"
+        )
+
+
+NEEDS_WEIGHTS = {
+    "needs_double_backward": "differentiates twice, so weights must be there after their layer's backward",
+    "hooks_discriminator": "goes backward from inner layers of D, so weights must be there without the last layers'",
+    "reads_weights": "looks at weights themselves",
+}
+"""Marks of penalties, and what for these need more than weights that come and go with their layer's passes."""
+
+
+def check_weights(recipe: Recipe, player: Player, terms: Terms) -> None:
+    """Refuse what looks at weights otherwise than a forward and its backward do, where each rank has its part only.
+
+    Raises:
+        LaunchError: naming the penalty, or the switch.
+    """
+    if player.engine.has_whole_weights:
+        return
+    remedy = f"but {player.engine.layout} keeps them in parts; use ZeRO 2 or DDP"
+    for index, weighted in enumerate(terms.penalties):
+        for mark, reason in NEEDS_WEIGHTS.items():
+            if getattr(weighted.penalty, mark):
+                raise LaunchError(f"penalties.{index}: '{weighted.name}' {reason}, {remedy}")
+    if recipe.performance.compile:
+        raise LaunchError(
+            f"performance.compile: a compiled network wants weights that stay, {remedy}, or set it to false"
         )
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from ganforge.errors import LaunchError
 
-STAGES = (0, 1, 2)
-"""Stages at which every rank holds all weights, so that each player's opponent can be called as it is."""
+STAGES = (0, 1, 2, 3)
+"""From 1 on optimizer states are sharded, from 2 on gradients, at 3 weights, too."""
 
 HARMLESS = ("wall_clock_breakdown", "comms_logger", "flops_profiler", "dump_state", "steps_per_print")
 """Keys that only watch."""
@@ -30,6 +30,11 @@ HARMLESS_ZERO = (
     "reduce_bucket_size",
     "reduce_scatter",
     "round_robin_gradients",
+    "stage3_gather_16bit_weights_on_model_save",
+    "stage3_max_live_parameters",
+    "stage3_max_reuse_distance",
+    "stage3_param_persistence_threshold",
+    "stage3_prefetch_bucket_size",
     "use_multi_rank_bucket_allreduce",
 )
 """Keys of `zero_optimization` that change speed and memory alone."""
@@ -136,18 +141,13 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"{key}: {ELSEWHERE.get(key, 'may change what is trained, which the recipe decides')}; remove it"
     zero = config.get("zero_optimization", {})
     stage = zero.get("stage", 0)
-    if stage == 3:
-        yield (
-            "ZeRO 3 shards the weights, but a player's opponent, its average and R1's double backward "
-            "need them whole; use stage 2"
-        )
-    elif stage not in STAGES:
+    if stage not in STAGES:
         yield f"zero_optimization.stage: {stage!r} is not one of {', '.join(map(str, STAGES))}"
     for key, value in zero.items():
         offloads = key in ("offload_optimizer", "offload_param")
         if offloads and value.get("device", "none") not in ("none", None):
             yield f"zero_optimization.{key}: accelerate would exchange the recipe's optimizer for another; remove it"
-        elif stage != 3 and not offloads and key not in HARMLESS_ZERO and not key.startswith("stage3_"):
+        elif not offloads and key not in HARMLESS_ZERO:
             yield f"zero_optimization.{key}: may change what is trained, which the recipe decides; remove it"
 
 

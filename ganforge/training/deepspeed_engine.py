@@ -86,6 +86,9 @@ class ZeroEngine(Engine):
         network: bare, on the device.
         optimizer: over the network's parameters; ZeRO shards its state.
         precision: `no` or `bf16`, by autocast over float32 weights, as everywhere else.
+
+    Raises:
+        LaunchError: the network or the optimizer would train something else, or not at all.
     """
 
     def __init__(
@@ -94,6 +97,9 @@ class ZeroEngine(Engine):
         if precision == "bf16":
             forward = torch.autocast(accelerator.device.type, torch.bfloat16)(network.forward)
             network.forward = convert_outputs_to_fp32(forward)  # the resting player's, too
+        for name, parameter in network.named_parameters():
+            if parameter.dim() == 0:
+                raise LaunchError(f"weight '{name}' is a single number, which DeepSpeed cannot send; use DDP")
         # It looks at weights as bytes and lays them in one flat piece, for which channels-last ones do not do.
         for parameter in network.parameters():
             parameter.data = parameter.data.contiguous()
@@ -101,6 +107,10 @@ class ZeroEngine(Engine):
         self.precision = precision
         self._engine = cast(Any, self._wrapped)
         self._has_entered = False
+        if self.stage and isinstance(optimizer, torch.optim.Adafactor):
+            raise LaunchError(
+                f"adafactor looks at weights' rows and columns, and {self.layout} lays them flat; use DDP"
+            )
 
     @property
     def stage(self) -> int:
@@ -179,7 +189,9 @@ class ZeroEngine(Engine):
         if self.stage:
             self._inner.load_state_dict(shard)
 
-    def weights_were_loaded(self) -> None:
-        """ZeRO steps a copy of its part of the weights, which would undo the loading."""
-        if self.stage:
+    @contextmanager
+    def whole(self, writes: bool = False) -> Iterator[None]:
+        """ZeRO steps a copy of its part of the weights, which would undo a change that it is not told of."""
+        yield
+        if writes and self.stage:
             self._engine.optimizer.refresh_fp32_params()

@@ -13,8 +13,9 @@ def describe_run(recipe: Recipe, console: Console) -> None:
     """Networks with shapes and parameter counts, batch arithmetic, cadence, files. Every rank builds, one prints."""
     run = Run.build(recipe)
     try:
+        renderables = (_networks(run), _arithmetic(run), _files(run))  # all ranks: ZeRO 3 fetches weights from each
         if run.accelerator.is_main_process:
-            for renderable in (_networks(run), _arithmetic(run), _files(run)):
+            for renderable in renderables:
                 console.print(renderable)
         run.accelerator.wait_for_everyone()
     finally:
@@ -27,7 +28,8 @@ def _networks(run: Run) -> Table:
     table.add_column("output shape")
     table.add_column("parameters", justify="right")
     latent, fake_labels = run.draw("dry run", 0, range(2))
-    with torch.no_grad(), torch.compiler.set_stance("force_eager"):  # one look is not worth compiling
+    eager = torch.compiler.set_stance("force_eager")  # one look is not worth compiling
+    with run.whole(), torch.no_grad(), eager:
         generator, discriminator = run.networks.generator, run.networks.discriminator
         for role, network, inputs in (
             (f"generator {run.recipe.generator.name}", generator, (latent, fake_labels)),

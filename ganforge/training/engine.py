@@ -15,7 +15,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from ganforge.training.deepspeed_config import uses_deepspeed, zero_precision
+from ganforge.training.deepspeed_config import uses_deepspeed, zero_config, zero_precision
 
 WHOLE = "whole"
 """Layout of optimizer states that are the same on every rank, so that any number of ranks can go on with them."""
@@ -67,6 +67,11 @@ class Engine:
         # A channels-last weight of one channel has two layouts that are the same; DDP warns of the difference.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         self._wrapped, self._optimizer = accelerator.prepare(network, optimizer)
+
+    @property
+    def has_whole_weights(self) -> bool:
+        """Whether all weights are here at any time, not only inside `whole` and in a layer's forward and backward."""
+        return True
 
     @property
     def layout(self) -> str:
@@ -124,8 +129,15 @@ class Engine:
     def load_shard(self, shard: dict[str, Any]) -> None:
         """Take back what `shard` gave on this rank."""
 
-    def weights_were_loaded(self) -> None:
-        """Must be called after the network's weights were changed by anything but `step`."""
+    def whole(self, writes: bool = False) -> AbstractContextManager[Any]:
+        """While inside, the network's weights are all here, to be looked at or changed. All ranks together.
+
+        Forwards, backwards and steps do without. What is kept of the weights has to be a copy.
+
+        Args:
+            writes: the weights are changed inside, on all ranks alike.
+        """
+        return nullcontext()
 
 
 def make_engine(
@@ -145,5 +157,7 @@ def make_engine(
     if not uses_deepspeed():
         return Engine(accelerator, network, optimizer)
     from ganforge.training.deepspeed_engine import ZeroEngine
+    from ganforge.training.deepspeed_stage3 import Zero3Engine
 
-    return ZeroEngine(accelerator, network, optimizer, zero_precision(precision))
+    kind = Zero3Engine if zero_config()["zero_optimization"].get("stage") == 3 else ZeroEngine
+    return kind(accelerator, network, optimizer, zero_precision(precision))

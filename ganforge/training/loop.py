@@ -126,7 +126,8 @@ def finish_step(run: Run) -> str:
     """What follows the turns of a step: the average, and what adapts to the game. A line for the log, or nothing."""
     batch = run.recipe.training.batch_size
     run.step += 1
-    run.averaged.update(run.networks.generator, images=run.images, batch=batch)
+    with run.generator.engine.whole():
+        run.averaged.update(run.networks.generator, images=run.images, batch=batch)
     run.augment.adapt(run.average, run.step, batch)
     return run.schedule.adapt(run.step, run.average)
 
@@ -205,7 +206,8 @@ def log_figures(run: Run, tracking: Tracking | None, display: ProgressDisplay, w
         the line of the log.
     """
     if run.probe is not None and is_looked_at(run.step, run.recipe.training.log_every):
-        run.meters.add("health", run.probe.distance_of_average(run.averaged, run.networks.generator))
+        with run.generator.engine.whole():
+            run.meters.add("health", run.probe.distance_of_average(run.averaged, run.networks.generator))
     figures = only_finite(run.meters.reduce(run.accelerator))
     _require_finite(run, figures)
     speed = watch.lap()
@@ -238,14 +240,15 @@ def require_finite_weights(run: Run) -> None:
     Raises:
         DivergenceError: naming the player.
     """
-    for name, network in run.saved_networks().items():
-        norms = torch._foreach_norm(list(network.parameters()))  # pyright: ignore[reportPrivateImportUsage]
-        if not bool(torch.stack([norm.float() for norm in norms]).isfinite().all()):
-            player = "generator" if name == "averaged" else name
-            raise DivergenceError(
-                f"step {run.step:,}: the {player}'s weights are no longer finite; "
-                f"{what_is_kept(run.folder / 'checkpoints')}. A smaller optimizer.{player}.lr often helps"
-            )
+    with run.whole():
+        for name, network in run.saved_networks().items():
+            norms = torch._foreach_norm(list(network.parameters()))  # pyright: ignore[reportPrivateImportUsage]
+            if not bool(torch.stack([norm.float() for norm in norms]).isfinite().all()):
+                player = "generator" if name == "averaged" else name
+                raise DivergenceError(
+                    f"step {run.step:,}: the {player}'s weights are no longer finite; "
+                    f"{what_is_kept(run.folder / 'checkpoints')}. A smaller optimizer.{player}.lr often helps"
+                )
 
 
 def show_samples(run: Run, tracking: Tracking | None) -> None:

@@ -50,8 +50,8 @@ _REFUSED: tuple[tuple[Callable[[], bool], str], ...] = (
     ),
     (
         lambda: _flag("ACCELERATE_USE_FSDP"),
-        "FSDP shards the weights, but a player's opponent and its average need them whole, and R1's double backward "
-        "through FSDP2 gives other weights without a word; use DDP, or DeepSpeed's ZeRO 1 or 2",
+        "FSDP cannot be tested on a CPU, and R1's double backward through FSDP2 gives other weights without a word; "
+        "use DDP, or DeepSpeed's ZeRO 3, which shards weights, too",
     ),
     (
         lambda: _flag("ACCELERATE_USE_MEGATRON_LM"),

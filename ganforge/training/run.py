@@ -316,6 +316,12 @@ class Run:
             "averaged": self.averaged.network,
         }
 
+    @contextmanager
+    def whole(self, writes: bool = False) -> Iterator[None]:
+        """While inside, all weights of both players are on this rank; see `Engine.whole`. All ranks together."""
+        with self.discriminator.engine.whole(writes), self.generator.engine.whole(writes):
+            yield
+
     def game_state(self) -> dict[str, Any]:
         """What schedule and augmentations remember, each with its component's name."""
         steps = zip(self.recipe.augment, self.augment, strict=True)

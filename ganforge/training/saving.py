@@ -68,7 +68,7 @@ class Saver:
             rank_state = _rank_state(run)
             problem = _attempt(lambda: writer.write_rank(accelerator.process_index, rank_state))
             is_fine = self._all_fine(problem)
-        with run.shown():
+        with run.shown(), run.whole():
             snapshot = self._snapshot() if accelerator.is_main_process and is_fine else ()
         if not is_fine:  # on every rank, whichever it was: none may think that there is a checkpoint
             self._report(problem or "another process could not write its part", must)
@@ -185,14 +185,13 @@ def restore_weights(run: Run, checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointError: they do not fit the recipe's networks.
     """
-    for name, network in run.saved_networks().items():
-        try:
-            network.load_state_dict(checkpoint.tensors(name))
-        except RuntimeError as error:
-            reason = str(error).splitlines()[1].strip()
-            raise CheckpointError(f"{checkpoint.path}: the {name} does not fit the recipe's: {reason}") from error
-    for player in (run.discriminator, run.generator):
-        player.engine.weights_were_loaded()
+    with run.whole(writes=True):
+        for name, network in run.saved_networks().items():
+            try:
+                network.load_state_dict(checkpoint.tensors(name))
+            except RuntimeError as error:
+                reason = str(error).splitlines()[1].strip()
+                raise CheckpointError(f"{checkpoint.path}: the {name} does not fit the recipe's: {reason}") from error
 
 
 def _rank_state(run: Run) -> dict[str, Any]:

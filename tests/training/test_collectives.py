@@ -10,7 +10,7 @@ from two_processes import DDP, launch_two
 
 from ganforge.recipe import dump, load
 from ganforge.training.run import Run
-from training.ways import ZERO, needs_deepspeed
+from training.ways import ZERO, allowed, needs_deepspeed
 
 PICTURES = {
     "data": {"name": "digits", "size": 16},
@@ -33,7 +33,8 @@ def _sent(path: str) -> None:
                 moving.update(run.step)
             events = [event for event in record.events() or () if event.name.startswith("gloo:")]
             calls = [(event.name, int(torch.Size(event.input_shapes[0]).numel())) for event in events]
-            found[moving.role] = (sum(parameter.numel() for parameter in moving.network.parameters()), sorted(calls))
+            with moving.engine.whole():
+                found[moving.role] = (sum(weight.numel() for weight in moving.network.parameters()), sorted(calls))
         run.step += 1
     if run.accelerator.is_main_process:
         Path(path).with_suffix(".json").write_text(json.dumps(found))
@@ -82,3 +83,16 @@ def test_zero_1_and_2_send_gradients_a_norm_and_the_new_weights(make_recipe, tmp
         assert gathered == ["gloo:all_gather", parameters // 2]
         assert norm == ["gloo:all_reduce", 1]
         assert gradients == [["gloo:all_reduce", parameters]] * reductions
+
+
+@needs_deepspeed
+@pytest.mark.slow
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_zero_3_sends_the_gradients_of_every_piece_and_weights_for_every_pass(make_recipe, tmp_path, pieces):
+    training = {**PICTURES["training"], "discriminator_micro_batches": pieces, "generator_micro_batches": pieces}
+    recipe = make_recipe(**{**allowed(PICTURES, ZERO[3]), "training": training})
+    found = sent(recipe, tmp_path, ZERO[3])
+    for parameters, calls in found.values():
+        assert calls.count(["gloo:all_reduce", parameters]) == pieces
+        gathered = sum(2 * elements for kind, elements in calls if kind == "gloo:all_gather")
+        assert gathered > pieces * parameters

@@ -1,14 +1,21 @@
 """Launches that would silently train something else are refused by name, before anything is built."""
 
 import json
+import os
+import re
+from pathlib import Path
 
 import pytest
 import torch.distributed
+from two_processes import launch_two
 
 from ganforge.errors import LaunchError
+from ganforge.recipe import dump, load
 from ganforge.training.deepspeed_config import zero_config, zero_precision
 from ganforge.training.parallel_checks import check_launch, lost_ranks_named
+from ganforge.training.run import Run
 from ganforge.training.start import make_accelerator
+from training.ways import ZERO, needs_deepspeed
 
 
 @pytest.fixture
@@ -33,8 +40,7 @@ def launched(monkeypatch):
         ({"DYNAMO_BACKEND": "INDUCTOR"}, "performance.compile = true"),
         ({"MIXED_PRECISION": "fp8"}, "fp8 is not for convolutions"),
         ({"USE_DEEPSPEED": "true", "USE_CPU": "true"}, "trains every rank alone"),
-        ({"USE_DEEPSPEED": "true", "DEEPSPEED_ZERO_STAGE": "3"}, "ZeRO 3 shards the weights"),
-        ({"USE_DEEPSPEED": "true", "DEEPSPEED_ZERO_STAGE": "4"}, "4 is not one of 0, 1, 2"),
+        ({"USE_DEEPSPEED": "true", "DEEPSPEED_ZERO_STAGE": "4"}, "4 is not one of 0, 1, 2, 3"),
         ({"USE_DEEPSPEED": "true", "DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE": "cpu"}, "the recipe's optimizer for another"),
         ({"USE_DEEPSPEED": "true", "GRADIENT_CLIPPING": "1.0"}, "gradient_clipping: set optimizer.generator.clip_norm"),
     ],
@@ -66,7 +72,9 @@ def test_an_ordinary_launch_is_not_refused(launched, variables):
         ({"gradient_clipping": 1.0}, "gradient_clipping: set optimizer.generator.clip_norm"),
         ({"train_micro_batch_size_per_gpu": 16}, r"set training\.batch_size in the recipe"),
         ({"prescale_gradients": True}, "prescale_gradients: may change what is trained"),
-        ({"zero_optimization": {"stage": 3}}, "ZeRO 3 shards the weights"),
+        ({"zero_optimization": {"stage": 3, "sub_group_size": 1e9}}, "sub_group_size"),
+        ({"zero_optimization": {"stage": 3, "offload_param": {"device": "cpu"}}}, "offload_param"),
+        ({"zero_optimization": {"stage": 3, "zero_quantized_weights": True}}, "zero_quantized_weights"),
         ({"zero_optimization": {"stage": 2, "offload_optimizer": {"device": "cpu"}}}, "offload_optimizer"),
         ({"zero_optimization": {"stage": 2, "zero_quantized_gradients": True}}, "zero_quantized_gradients"),
     ],
@@ -103,6 +111,50 @@ def test_accelerates_automatic_clipping_at_one_never_reaches_deepspeed(launched)
     assert config["gradient_clipping"] == 0.0
     assert config["zero_optimization"] == {"stage": 1}
     assert config["gradient_accumulation_steps"] == 1
+
+
+REFUSED_BY_ZERO_3 = [
+    *(({"penalties": [name]}, rf"penalties\.0: '{name}' differentiates twice.* use ZeRO 2 or DDP")
+      for name in ("r1", "r2", "gradient_penalty", "dragan")),
+    ({"penalties": ["lecam", "feature_matching"]}, r"penalties\.1: 'feature_matching' goes backward from inner layers"),
+    *(({"penalties": [name]}, rf"penalties\.0: '{name}' looks at weights themselves")
+      for name in ("weight_decay_l1", "weight_decay_l2", "orthogonal")),
+    ({"performance": {"compile": True}}, r"performance\.compile: .*set it to false"),
+    ({"optimizer": {"discriminator": {"name": "adam", "clip_weights": 0.1}}}, "clip_weights do not reach"),
+    ({"optimizer": {"generator": {"name": "adam", "clip_value": 0.1}}}, "clip_value and clip_weights do not reach"),
+    ({"optimizer": {"generator": "adafactor"}}, "adafactor looks at weights' rows and columns"),
+]  # fmt: skip
+
+
+def _refusals(paths: list[str]) -> None:
+    for path in paths:
+        with pytest.raises(LaunchError) as error:
+            Run.build(load(path))
+        Path(path).with_suffix(f".{os.environ['RANK']}").write_text(str(error.value))
+
+
+@needs_deepspeed
+@pytest.mark.slow
+def test_zero_3_refuses_what_looks_at_weights_between_passes_by_name_on_every_rank(make_recipe, tmp_path):
+    paths = [tmp_path / f"{index}.toml" for index in range(len(REFUSED_BY_ZERO_3))]
+    for path, (table, _) in zip(paths, REFUSED_BY_ZERO_3, strict=True):
+        path.write_text(dump(make_recipe(**table)))
+    launch_two(_refusals, ([str(path) for path in paths],), ZERO[3])
+    for path, (_, reason) in zip(paths, REFUSED_BY_ZERO_3, strict=True):
+        assert re.search(reason, path.with_suffix(".0").read_text())
+        assert path.with_suffix(".0").read_text() == path.with_suffix(".1").read_text()
+
+
+@needs_deepspeed
+@pytest.mark.slow
+def test_deepspeed_refuses_a_weight_that_it_cannot_send(make_recipe, tmp_path):
+    """Self-attention has one, at every stage."""
+    path = tmp_path / "attention.toml"
+    pictures = {"name": "resnet", "width": 4}
+    table = {"data": {"name": "digits", "size": 32}, "generator": {**pictures, "latent_dim": 8}}
+    path.write_text(dump(make_recipe(**table, discriminator={**pictures, "attention": 16})))
+    launch_two(_refusals, ([str(path)],), ZERO[0])
+    assert re.search(r"weight '[\w.]+' is a single number", path.with_suffix(".0").read_text())
 
 
 def test_fp16_under_deepspeed_is_refused_and_auto_takes_the_launchs_word(launched):

@@ -34,9 +34,13 @@ ON_A_CPU = {
     "cpu2-bf16": ("2 processes on cpu, precision bf16", {"ACCELERATE_USE_CPU": "true"}),
     "zero1": ("2 processes on cpu, precision no", {}),
     "zero2": ("2 processes on cpu, precision no", {}),
+    "zero3": ("2 processes on cpu, precision no", {}),
     "zero2-file": ("2 processes on cpu, precision no", {}),
 }
 """What a run under each file says first, and what must stand in the environment."""
+
+PLAIN = {"zero3": {"penalties": []}}
+"""What `TABLE` must do without under a file."""
 
 TABLE = {
     "data": {"name": "digits", "size": 16},
@@ -102,7 +106,7 @@ def test_a_launch_file_starts_what_it_says(make_recipe, tmp_path, name):
     port = ["--main_process_port", "0"] if name != "cpu1" else []
     done = subprocess.run(
         [*LAUNCH, "--config_file", f"launch/accelerate/{name}.yaml", *port, "-m", "ganforge", "train",
-         str(write(make_recipe(**TABLE), tmp_path))],
+         str(write(make_recipe(**{**TABLE, **PLAIN.get(name, {})}), tmp_path))],
         env=environment(**variables), cwd=ROOT, capture_output=True, text=True, timeout=180,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

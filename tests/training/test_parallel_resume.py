@@ -1,5 +1,6 @@
 """Checkpoints of sharded optimizers: they come back bit for bit, only as they were, and without running code."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -8,12 +9,14 @@ from same_run import assert_equal as assert_same_state
 from same_run import assert_same_run
 from two_processes import DDP, launch_two
 
-from ganforge.errors import CheckpointError
+from ganforge.errors import CheckpointError, DivergenceError
+from ganforge.penalties import Penalty
 from ganforge.recipe import dump, load
+from ganforge.registry import register
 from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.training.session import run_session
 from training.test_divergence import break_in_this_process, recipe_that_breaks, watch_run  # noqa: F401  # a fixture
-from training.ways import ZERO, needs_deepspeed
+from training.ways import ZERO, allowed, needs_deepspeed
 
 pytestmark = [pytest.mark.slow, needs_deepspeed]
 
@@ -54,9 +57,9 @@ def forget_after(folder: Path, step: int) -> None:
             shutil.rmtree(path)
 
 
-@pytest.mark.parametrize("stage", [1, 2])
+@pytest.mark.parametrize("stage", [1, 2, 3])
 def test_n_steps_and_m_more_equal_n_plus_m_with_sharded_optimizers(make_recipe, tmp_path, stage):
-    recipe = make_recipe(**TABLE)
+    recipe = make_recipe(**allowed(TABLE, ZERO[stage]))
     session(recipe, tmp_path, ZERO[stage])
     kept = tmp_path / "kept"
     shutil.copytree(recipe.folder, kept)
@@ -71,18 +74,20 @@ def test_n_steps_and_m_more_equal_n_plus_m_with_sharded_optimizers(make_recipe, 
     assert not shards[0].equal(shards[1])
 
 
+@pytest.mark.parametrize("stage", [1, 3])
 def test_a_sharded_checkpoint_is_refused_under_another_stage_way_or_number_of_ranks(
-    make_recipe, tmp_path, train_silently
+    make_recipe, tmp_path, train_silently, stage
 ):
-    recipe = make_recipe(**TABLE)
-    session(recipe, tmp_path, ZERO[1])
+    table = allowed(TABLE, ZERO[stage])
+    recipe = make_recipe(**table)
+    session(recipe, tmp_path, ZERO[stage])
     for environment, now in ((ZERO[2], "ZeRO 2 over 2 ranks"), (DDP, "whole")):
         refusal = session(recipe, tmp_path, environment, is_refused=True)
-        assert "saved as 'ZeRO 1 over 2 ranks'" in refusal
+        assert f"saved as 'ZeRO {stage} over 2 ranks'" in refusal
         assert f"'{now}'" in refusal
-    with pytest.raises(CheckpointError, match="ZeRO 1 over 2 ranks"):  # one process
+    with pytest.raises(CheckpointError, match=f"ZeRO {stage} over 2 ranks"):  # one process
         train_silently(recipe)
-    assert run_session(make_recipe(**TABLE, name="onward"), init_from=recipe.folder) == 0
+    assert run_session(make_recipe(**table, name="onward"), init_from=recipe.folder) == 0
 
 
 def test_what_zero_0_saved_goes_on_under_ddp_and_in_one_process(make_recipe, tmp_path, train_silently):
@@ -94,12 +99,16 @@ def test_what_zero_0_saved_goes_on_under_ddp_and_in_one_process(make_recipe, tmp
     assert train_silently(recipe) == 0
 
 
-def test_weights_taken_over_by_a_sharded_run_are_not_undone_by_its_own_copy(make_recipe, tmp_path, train_silently):
-    source = make_recipe(**TABLE, name="source")
+@pytest.mark.parametrize("stage", [2, 3])
+def test_weights_taken_over_by_a_sharded_run_are_not_undone_by_its_own_copy(
+    make_recipe, tmp_path, train_silently, stage
+):
+    table = allowed(TABLE, ZERO[stage])
+    source = make_recipe(**table, name="source")
     train_silently(source)
     still = {"optimizer": {role: {"name": "sgd", "lr": 1e-12} for role in ("generator", "discriminator")}}
-    recipe = make_recipe(**{**TABLE, **still}, name="taken")
-    session(recipe, tmp_path, ZERO[2], init_from=str(source.folder))
+    recipe = make_recipe(**{**table, **still}, name="taken")
+    session(recipe, tmp_path, ZERO[stage], init_from=str(source.folder))
     before, after = (
         Checkpoint(whole_checkpoints(folder / "checkpoints")[-1]).tensors("generator")
         for folder in (source.folder, recipe.folder)
@@ -108,12 +117,47 @@ def test_weights_taken_over_by_a_sharded_run_are_not_undone_by_its_own_copy(make
     assert all((before[key] - after[key]).abs().max() < 1e-8 for key in weights)
 
 
-def test_a_rollback_takes_sharded_optimizers_back_too(make_recipe, tmp_path):
+@pytest.mark.parametrize("stage", [2, 3])
+def test_a_rollback_takes_sharded_optimizers_back_too(make_recipe, tmp_path, stage):
     recipe = recipe_that_breaks(make_recipe, 1)
-    session(recipe, tmp_path, ZERO[2], prepare=break_in_this_process)
+    session(recipe, tmp_path, ZERO[stage], prepare=break_in_this_process)
     newest = Checkpoint(whole_checkpoints(recipe.folder / "checkpoints")[-1])
     assert newest.state["rollbacks"] == 1
     assert newest.state["step"] == 8
     steps = {float(state["step"]) for state in newest.rank(1)["shards"]["generator"]["state"].values()}
     assert steps == {8.0}
     assert all(tensor.isfinite().all() for tensor in newest.tensors("generator").values())
+
+
+class SteepAtZero(Penalty):
+    """Zero, but in one step its slope is none."""
+
+    player = "generator"
+    sees_real = False
+
+    def __call__(self, turn):
+        nothing = turn.fake.mean() * 0.0
+        return nothing.square().sqrt() if turn.step == 4 else nothing
+
+
+def register_steep() -> None:
+    register.penalty("test-steep")(SteepAtZero)
+
+
+def _diverge(path: str, found: str) -> None:
+    with pytest.raises(DivergenceError) as error:
+        run_session(load(path))
+    Path(f"{found}.{os.environ['RANK']}").write_text(str(error.value))
+
+
+def test_a_gradient_that_is_not_finite_is_no_step_left_out_in_silence(make_recipe, tmp_path, monkeypatch):
+    """DeepSpeed's stage 3 would go on as if nothing had been, with losses that are all finite."""
+    register.penalty.names()  # the built-ins stay where they are
+    monkeypatch.setattr(register.penalty, "_components", dict(register.penalty._components))
+    register_steep()
+    recipe, path = make_recipe(penalties=["test-steep"], checkpoint={"every": 2}), tmp_path / "recipe.toml"
+    path.write_text(dump(recipe))
+    launch_two(_diverge, (str(path), str(tmp_path / "found")), ZERO[3], register_steep)
+    for rank in (0, 1):
+        assert "a gradient is no longer finite" in (tmp_path / f"found.{rank}").read_text()
+    assert whole_checkpoints(recipe.folder / "checkpoints")[-1].name == "step-00000004"

@@ -201,7 +201,8 @@ def _features(network: nn.Module, samples: Tensor, labels: Tensor | None) -> tup
     layers = [module for module in network.modules() if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)]
     handles = [layer.register_forward_pre_hook(keep) for layer in layers]
     try:
-        logits = network.forward(samples, labels)  # not through __call__, which may be compiled for training
+        # With its hooks, but not as it may be compiled for training.
+        logits = cast(Tensor, network._call_impl(samples, labels))
     finally:
         for handle in handles:
             handle.remove()
