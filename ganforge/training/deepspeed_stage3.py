@@ -41,7 +41,7 @@ class Zero3Engine(ZeroEngine):
         norm = super().step(limits, parameters)
         if self._engine.optimizer.overflow:
             raise DivergenceError(
-                "a gradient is no longer finite, and ZeRO 3 would leave its step out; the last checkpoint is intact. "
+                "a gradient is no longer finite, and ZeRO 3 would leave its step out. "
                 "A smaller learning rate often helps"
             )
         # A backward overwrites the gradients of the weights that it reaches; the others' would be used once more.
