@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -312,6 +313,28 @@ def test_layout_is_chosen_by_device_unless_the_recipe_says_so():
     assert has_channels_last(PerformanceTable(), CPU, "no")
     assert not has_channels_last(PerformanceTable(channels_last=False), CPU, "no")
     assert not has_channels_last(PerformanceTable(), torch.device("mps"), "no")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="sets glibc's malloc")
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_what_a_step_frees_on_a_cpu_serves_the_next_step_without_page_faults(device):
+    program = f"""
+import resource, torch
+from ganforge.tables import PerformanceTable
+from ganforge.training.performance import keep_memory
+keep_memory(PerformanceTable(), torch.device({device!r}))
+def step():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    tensors = [torch.ones(2**24 + 2**20 * index) for index in range(3)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(*[step() for _ in range(10)])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    first, *_, last = map(int, done.stdout.split())
+    if device == "cpu":
+        assert last < first / 10
+    else:
+        assert last > first / 2, "the host's memory is nothing of a GPU's training"
 
 
 def test_the_player_with_double_backward_is_not_compiled_and_the_run_says_so():

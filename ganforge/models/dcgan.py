@@ -15,6 +15,7 @@ from ganforge.models.conditioning import (
     Projection,
     num_classes_for,
 )
+from ganforge.models.convolutions import FirstMap, LastMap, doubling, halving
 from ganforge.models.layers import Activation, LatentDistribution, LayerStyle, Normalisation
 from ganforge.models.minibatch import GroupSize, MinibatchDeviation
 from ganforge.registry import register
@@ -101,7 +102,7 @@ class DCGANGenerator(nn.Module):
         self.labelled = LabelledLatent(num_classes, latent_dim) if conditional == "embedding" else None
         features = latent_dim if self.labelled is None else 2 * latent_dim
         if stem == "conv":
-            layer = nn.ConvTranspose2d(features, widest, smallest, bias=style.hidden_bias)
+            layer = FirstMap(features, widest, smallest, bias=style.hidden_bias)
             first = [nn.Unflatten(1, (features, 1, 1)), style.prepared(layer)]
         else:
             layer = nn.Linear(features, widest * smallest**2, bias=style.hidden_bias)
@@ -206,7 +207,7 @@ class DCGANDiscriminator(nn.Module):
         first = [MinibatchDeviation(minibatch_std)] if minibatch_std else []
         channels = widest + len(first)
         if head == "conv":
-            layer = nn.Conv2d(channels, 1, smallest, bias=style.hidden_bias)
+            layer = LastMap(channels, 1, smallest, bias=style.hidden_bias)
             self.head = nn.Sequential(*first, style.prepared(layer), nn.Flatten(0))
         else:
             layer = nn.Linear(channels * smallest**2, 1, bias=style.hidden_bias)
@@ -244,21 +245,3 @@ def map_sizes(spec: DataSpec, width: int, max_multiple: int) -> tuple[int, list[
     smallest = 7 if spec.height == 28 else 4
     num_maps = (spec.height // smallest).bit_length() - 1
     return smallest, [width * min(2**index, max_multiple) for index in range(num_maps)]
-
-
-def doubling(channels_in: int, channels_out: int, kernel_size: int, bias: bool) -> nn.ConvTranspose2d:
-    """A transposed convolution that doubles the map exactly, for kernels of even and odd side."""
-    return nn.ConvTranspose2d(
-        channels_in,
-        channels_out,
-        kernel_size,
-        stride=2,
-        padding=(kernel_size - 1) // 2,
-        output_padding=kernel_size % 2,
-        bias=bias,
-    )
-
-
-def halving(channels_in: int, channels_out: int, kernel_size: int, bias: bool) -> nn.Conv2d:
-    """A convolution that halves the map exactly, for kernels of even and odd side."""
-    return nn.Conv2d(channels_in, channels_out, kernel_size, stride=2, padding=(kernel_size - 1) // 2, bias=bias)

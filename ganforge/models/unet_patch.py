@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganforge.models.conditioning import DiscriminatorCondition, LabelledSamples, Projection, num_classes_for
+from ganforge.models.convolutions import halving
 from ganforge.models.layers import Activation, LayerStyle, Normalisation
 from ganforge.registry import register
 from ganforge.spec import DataSpec
@@ -79,7 +80,7 @@ class UNetPatchDiscriminator(nn.Module):
         widths = [width * min(2**index, max_multiple) for index in range(depth)]
         self.down = nn.ModuleList(
             nn.Sequential(
-                style.prepared(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=index == 0 or style.hidden_bias)),
+                style.prepared(halving(before, after, 4, index == 0 or style.hidden_bias)),
                 *style.following(after, batch_norm=index > 0),
             )
             for index, (before, after) in enumerate(pairwise([channels, *widths]))

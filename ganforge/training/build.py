@@ -119,6 +119,7 @@ def build_players(recipe: Recipe, networks: Networks, terms: Terms) -> tuple[Pla
     )
     for role, network in roles:
         accelerator = make_accelerator(recipe.training.precision, role)
+        performance.keep_memory(recipe.performance, accelerator.device)
         performance.place(network.train(), recipe.performance, accelerator.device, accelerator.mixed_precision)
         reasons = performance.reasons_to_stay_eager(role, [weighted.penalty for weighted in terms.penalties])
         replace_sync_batch_norm(network, accelerator.device, performance.TWICE in reasons)

@@ -1,10 +1,12 @@
-"""What makes a step cheaper without making it another step: memory layout, kernels, compilation.
+"""What makes a step cheaper without making it another step: memory and its layout, kernels, compilation.
 
 Every switch stands in the recipe's table `[performance]`. What is on by default is what was never slower and
 never wrong where it was measured (`tests/bench/train_vs_reference.py`); the rest is for the user to try with
 `ganforge bench train`.
 """
 
+import ctypes
+import platform
 from collections.abc import Iterable
 
 import torch
@@ -14,12 +16,28 @@ from ganforge.penalties import Penalty
 from ganforge.tables import PerformanceTable
 from ganforge.training.turn import Role
 
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Parameters of glibc's `mallopt`, as `malloc.h` numbers them."""
+
 
 def choose_kernels(table: PerformanceTable) -> None:
     """Set torch's process-wide switches; without a CUDA device they do nothing."""
     torch.backends.cudnn.benchmark = table.cudnn_benchmark
     torch.backends.cudnn.allow_tf32 = table.tf32 != "none"
     torch.backends.cuda.matmul.allow_tf32 = table.tf32 == "all"
+
+
+def keep_memory(table: PerformanceTable, device: torch.device) -> None:
+    """Let this process's `malloc` keep what is freed, for the rest of its life.
+
+    torch has no cache of its own for the CPU's tensors. By default glibc maps each one above 32 MiB anew, and gives
+    back what is free at the end of its heap, so that a step takes tens of thousands of page faults. On a GPU torch
+    caches, and the host has nothing large to keep.
+    """
+    if table.keep_memory and device.type == "cpu" and platform.libc_ver()[0] == "glibc":
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_MMAP_MAX, 0)  # nothing has a mapping of its own, that would vanish with it
+        mallopt(M_TRIM_THRESHOLD, -1)  # and the heap never shrinks
 
 
 def place(network: nn.Module, table: PerformanceTable, device: torch.device, precision: str) -> None:

@@ -20,6 +20,7 @@ KEEPS_THE_RUN = (
     "performance.cudnn_benchmark",
     "performance.compile",
     "performance.cuda_graphs",
+    "performance.keep_memory",
     "training.rollback_limit",
     "samples.",
     "checkpoint.",

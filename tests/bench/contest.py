@@ -1,11 +1,13 @@
-"""Loops in one ring: built side by side, stepped in turns, timed by the CPU time of this process or the GPU's clock."""
+"""Loops in one ring: built side by side, stepped in turns, timed by a process's CPU time or the GPU's clock."""
 
+import multiprocessing
 import random
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -99,22 +101,82 @@ def compete(
         prepare: what to call before a timing of an entry, such as setting process-wide switches.
     """
     prepare = prepare or {}
-    seconds: dict[str, list[float]] = {name: [] for name in entries}
-    for name, step in entries.items():
-        prepare.get(name, lambda: None)()
-        for _ in range(warmup):
-            step()
-    order = list(entries)
+
+    def timer(name: str) -> Timer:
+        def seconds(count: int) -> float:
+            prepare.get(name, lambda: None)()
+            return _seconds(entries[name], count, device)
+
+        return seconds
+
+    return _play({name: timer(name) for name in entries}, rounds, steps, warmup)
+
+
+def compete_apart(
+    entries: Mapping[str, Callable[[], Callable[[], object]]],
+    *,
+    rounds: int,
+    steps: int,
+    warmup: int,
+    device: torch.device,
+) -> dict[str, Result]:
+    """The same with each entry in a process of its own, since some set things for a whole process, as `malloc`'s.
+
+    Args:
+        entries: what makes each in its process and returns its step; can be pickled.
+        rounds: how often each is timed.
+        steps: steps in one timing.
+        warmup: steps of each before the first round.
+        device: a CPU is timed by the entry's CPU time, a GPU by the wall.
+    """
+    context = multiprocessing.get_context("spawn")
+    timers: dict[str, Timer] = {}
+    for name, make in entries.items():
+        mine, theirs = context.Pipe()
+        context.Process(target=_serve, args=(theirs, make, device), daemon=True).start()
+        theirs.close()
+
+        def seconds(count: int, pipe: Connection = mine) -> float:
+            pipe.send(count)
+            return pipe.recv()
+
+        timers[name] = seconds
+    return _play(timers, rounds, steps, warmup)
+
+
+Timer = Callable[[int], float]
+"""Takes a number of steps and returns the seconds of one."""
+
+
+def _play(timers: Mapping[str, Timer], rounds: int, steps: int, warmup: int) -> dict[str, Result]:
+    for seconds in timers.values():
+        if warmup:
+            seconds(warmup)
+    taken: dict[str, list[float]] = {name: [] for name in timers}
+    order = list(timers)
     generator = random.Random(0)
     for _ in range(rounds):
         generator.shuffle(order)
         for name in order:
-            prepare.get(name, lambda: None)()
-            begin = _clock(device)
-            for _ in range(steps):
-                entries[name]()
-            seconds[name].append((_clock(device) - begin) / steps)
-    return {name: Result(tuple(values)) for name, values in seconds.items()}
+            taken[name].append(timers[name](steps))
+    return {name: Result(tuple(values)) for name, values in taken.items()}
+
+
+def _serve(pipe: Connection, make: Callable[[], Callable[[], object]], device: torch.device) -> None:
+    """Time steps as often as asked, until nobody is there to ask."""
+    step = make()
+    try:
+        while True:
+            pipe.send(_seconds(step, pipe.recv(), device))
+    except EOFError:
+        return
+
+
+def _seconds(step: Callable[[], object], count: int, device: torch.device) -> float:
+    begin = _clock(device)
+    for _ in range(count):
+        step()
+    return (_clock(device) - begin) / count
 
 
 def _clock(device: torch.device) -> float:
