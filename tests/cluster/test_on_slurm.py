@@ -71,7 +71,8 @@ def test_a_time_limit_saves_and_requeues_and_a_cancelled_job_stays_cancelled(slu
     assert "asking all ranks to save and leave" in slurm.log("timed", timed)
     saved = json.loads(slurm.ganforge("status", "runs/timed", "--json").stdout)[0]
     assert saved["checkpoint_step"] == saved["step"] > 0
-    slurm.until(lambda: "resumed from" in slurm.log("timed", timed), "it goes on", 120)
+    slurm.wait_for_step("timed", saved["step"] + 10)
+    assert "resumed from" in slurm.log("timed", timed)
     slurm.call("scancel", timed)
     slurm.wait(timed, "CANCELLED", seconds=90)
     assert "it was cancelled" in slurm.log("timed", timed)

@@ -104,8 +104,15 @@ MEMORY = textwrap.dedent("""
     from ganforge.data.shards import open_folder
     torch.set_num_threads(1)
     def memory():
-        lines = open("/proc/self/smaps_rollup").read().splitlines()
-        return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
+        # Without libraries: a process's share of those depends on who else has them mapped at the moment.
+        total, is_library = 0, False
+        for line in open("/proc/self/smaps"):
+            words = line.split()
+            if "-" in words[0]:
+                is_library = ".so" in words[-1]
+            elif words[0] == "Pss:" and not is_library:
+                total += int(words[1])
+        return total * 1024
     # Imports, threads and the float batches are not the data: warm them up on a small set first.
     small = Loader(open_folder(Path(sys.argv[2])), batch_size=16, reader=sys.argv[3], cache_dir=Path(sys.argv[4]))
     for _ in range(100):

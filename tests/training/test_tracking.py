@@ -120,8 +120,8 @@ def test_waiting_for_data_is_logged_and_a_warning_names_the_remedy_once(
     following = Loader.next
 
     def slow(self):
-        time.sleep(0.05)
-        self._wait += 0.05
+        time.sleep(0.3)
+        self._wait += 0.3
         return following(self)
 
     monkeypatch.setattr(Loader, "next", slow)
