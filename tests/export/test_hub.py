@@ -9,7 +9,7 @@ from PIL import Image
 
 import ganforge as package
 from ganforge.errors import CheckpointError
-from ganforge.export.hub_folder import published_recipe, without_places
+from ganforge.export.published import published_recipe, without_places
 from ganforge.generator_file import GeneratorConfig, build_generator, flat_state, read_config, save_generator
 from ganforge.hub import hub_name
 from ganforge.spec import DataSpec
