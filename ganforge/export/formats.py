@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ganforge.errors import GanforgeError
 from ganforge.export.program import Inputs, Traceable, not_exported
 from ganforge.export.published import published_config
-from ganforge.files import sync
+from ganforge.files import sync, usual_mode
 from ganforge.generator_file import flat_state, load_generator, save_generator
 from ganforge.sampling.draw import config_of
 
@@ -101,7 +101,8 @@ def _whole(out: Path) -> Iterator[Path]:
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
     try:
-        yield temporary
+        with usual_mode(temporary):
+            yield temporary
         sync(temporary)
         os.replace(temporary, out)
     finally:

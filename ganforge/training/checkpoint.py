@@ -30,7 +30,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ganforge.errors import CheckpointError
-from ganforge.files import sync, write_text
+from ganforge.files import sync, usual_mode, write_text
 
 STATE_FILE = "checkpoint.json"
 PREFIX = "step-"
@@ -86,7 +86,8 @@ class CheckpointWriter:
 
     def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
         path = self.temporary / f"{name}.safetensors"
-        save_file(tensors, path)
+        with usual_mode(path):
+            save_file(tensors, path)
         sync(path)
 
     def write_plain(self, name: str, state: Mapping[str, Any]) -> None:
