@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-import ganforge
+import ganforge as package
 from ganforge.cli.main import app
 from ganforge.errors import CheckpointError
 from ganforge.generator_file import GeneratorConfig, build_generator, flat_state, read_config, save_generator
@@ -32,7 +32,7 @@ def run_folder(tmp_path):
 
 def test_a_saved_generator_comes_back_with_its_config(run_folder):
     folder, network, config = run_folder
-    loaded = ganforge.load_generator(folder)
+    loaded = package.load_generator(folder)
     latent = torch.randn(4, 8)
     assert torch.equal(loaded(latent), network(latent))
     assert loaded.config == config
@@ -63,15 +63,15 @@ def test_what_is_no_generator_file_is_refused_in_words(tmp_path, content, messag
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(CheckpointError, match=message):
-        ganforge.load_generator(path)
+        package.load_generator(path)
 
 
 def test_safetensors_of_somebody_else_are_refused_in_words(tmp_path):
     save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(CheckpointError, match="holds no ganforge config"):
-        ganforge.load_generator(tmp_path / "other.safetensors")
+        package.load_generator(tmp_path / "other.safetensors")
     with pytest.raises(CheckpointError, match="the first checkpoint writes one"):
-        ganforge.load_generator(tmp_path)
+        package.load_generator(tmp_path)
 
 
 def test_weights_that_do_not_fit_are_refused_in_words(run_folder):
@@ -79,11 +79,11 @@ def test_weights_that_do_not_fit_are_refused_in_words(run_folder):
     other = GeneratorConfig({**config.generator, "width": 8}, config.spec)
     save_generator(folder / "generator.last.safetensors", flat_state(network), other)
     with pytest.raises(CheckpointError, match="weights do not fit generator 'dcgan'"):
-        ganforge.load_generator(folder)
+        package.load_generator(folder)
 
 
 def test_a_longer_draw_begins_with_the_shorter_one(run_folder):
-    network = ganforge.load_generator(run_folder[0])
+    network = package.load_generator(run_folder[0])
     torch.testing.assert_close(draw(network, 300, seed=1)[:5], draw(network, 5, seed=1))
     assert not torch.allclose(draw(network, 5, seed=1), draw(network, 5, seed=2))
 
@@ -101,6 +101,15 @@ def test_sample_writes_a_grid_or_a_folder(run_folder, tmp_path):
     pictures = sorted(out.glob("*.png"))
     assert [path.name for path in pictures] == ["000000.png", "000001.png", "000002.png"]
     assert Image.open(pictures[0]).size == (16, 16)
+
+
+def test_a_draw_is_not_mixed_with_an_older_one(run_folder, tmp_path, ganforge):
+    out = tmp_path / "pictures"
+    assert ganforge("sample", run_folder[0], "--n", 3, "--out", out, "--seed", 5).code == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    done = ganforge("sample", run_folder[0], "--n", 2, "--out", out, "--seed", 9)
+    assert (done.code, done.err) == (2, f"ganforge: {out}: is not empty; give a new folder\n")
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 def test_sampling_raw_weights_takes_the_newest_checkpoint(tmp_path):

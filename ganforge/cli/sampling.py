@@ -33,7 +33,7 @@ def sample(
     run: Source,
     num: Annotated[int, typer.Option("--n", min=1, help="How many samples.")] = 64,
     out: Annotated[
-        Path, typer.Option(help="A picture file for a grid, or a folder for one file a sample or for shards.")
+        Path, typer.Option(help="A picture file for a grid, or a new folder for one file a sample or for shards.")
     ] = Path("grid.png"),
     seed: Seed = 0,
     ema: Ema = True,
