@@ -1,5 +1,6 @@
 import json
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -112,17 +113,42 @@ def test_a_draw_is_not_mixed_with_an_older_one(run_folder, tmp_path, ganforge):
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
-def test_sampling_raw_weights_takes_the_newest_checkpoint(tmp_path):
-    path = tmp_path / "tiny.toml"
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a run of six steps with checkpoints at 3 and 6."""
+    output = tmp_path_factory.mktemp("runs")
+    path = output / "tiny.toml"
     path.write_text(
-        f'name = "tiny"\noutput = "{tmp_path}"\ngenerator = "mlp"\ndiscriminator = "mlp"\n'
-        '[data]\nname = "ring"\nsamples = 500\n[training]\nsteps = 3\nbatch_size = 16\n'
+        f'name = "tiny"\noutput = "{output}"\ngenerator = "mlp"\ndiscriminator = "mlp"\n'
+        '[data]\nname = "ring"\nsamples = 500\n[training]\nsteps = 6\nbatch_size = 16\n'
+        "[checkpoint]\nevery = 3\nkeep_last = 2\n"
     )
     assert CliRunner().invoke(app, ["train", str(path)]).exit_code == 0
-    pictures = []
-    for flag in ("--ema", "--no-ema"):
-        out = tmp_path / f"points{flag}"
-        result = CliRunner().invoke(app, ["sample", str(tmp_path / "tiny"), flag, "--out", str(out)])
-        assert result.exit_code == 0, result.output
-        pictures.append((out / "samples.npy").read_bytes())
-    assert pictures[0] != pictures[1]
+    return output / "tiny"
+
+
+def points(run, out, *flags) -> bytes:
+    result = CliRunner().invoke(app, ["sample", str(run), *flags, "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    return (out / "samples.npy").read_bytes()
+
+
+def test_sampling_raw_weights_takes_the_newest_checkpoint(trained, tmp_path):
+    raw = points(trained, tmp_path / "raw", "--no-ema")
+    assert raw != points(trained, tmp_path / "averaged")
+    assert raw == points(trained / "checkpoints" / "step-00000006", tmp_path / "last", "--no-ema")
+
+
+def test_a_checkpoint_is_its_averaged_generator(trained, tmp_path):
+    first, last = sorted((trained / "checkpoints").glob("step-*"))
+    assert points(last, tmp_path / "last") == points(trained, tmp_path / "run")
+    assert points(first, tmp_path / "first") != points(trained, tmp_path / "again")
+    config = package.load_generator(first).config
+    assert (config.step, config.images, config.metrics, config.run) == (3, 48, {}, "tiny")
+
+
+def test_a_checkpoint_without_its_run_says_what_is_missing(trained, tmp_path):
+    alone = tmp_path / "checkpoints" / "step-00000003"
+    shutil.copytree(trained / "checkpoints" / "step-00000003", alone)
+    with pytest.raises(CheckpointError, match=r"only its run's saved generator says what its network is\. .*has no"):
+        package.load_generator(alone)

@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 Source = Annotated[
-    str, typer.Argument(help="Run folder, generator file, or owner/name on the Hugging Face Hub.", show_default=False)
+    str,
+    typer.Argument(
+        help="Run folder, checkpoint folder, generator file, or owner/name on the Hugging Face Hub.", show_default=False
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the latents.")]
 Ema = Annotated[

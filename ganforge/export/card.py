@@ -91,9 +91,8 @@ def _code(component: Component) -> list[str]:
     """A generator's own code is not in its file; ganforge comes with that of its own ones only."""
     if component.origin.startswith("ganforge."):
         return []
-    return [
-        f"Loading it needs the plugin `{component.factory.__module__}` ({component.package}), installed beside ganforge."
-    ]
+    module = component.factory.__module__
+    return [f"Loading it needs the plugin `{module}` ({component.package}), installed beside ganforge."]
 
 
 def _call(config: GeneratorConfig) -> list[str]:

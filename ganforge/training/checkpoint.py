@@ -31,8 +31,9 @@ from torch import Tensor
 
 from ganforge.errors import CheckpointError
 from ganforge.files import sync, usual_mode, write_text
+from ganforge.generator_file import CHECKPOINT_STATE
 
-STATE_FILE = "checkpoint.json"
+STATE_FILE = CHECKPOINT_STATE
 PREFIX = "step-"
 
 
