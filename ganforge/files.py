@@ -1,6 +1,7 @@
 """Files that are there whole or not at all."""
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,26 @@ def replaced(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; on leaving without an error it is synced and takes `path`'s place."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
+        with usual_mode(temporary):
+            yield temporary
         sync(temporary)
         os.replace(temporary, path)
         sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def usual_mode(path: Path) -> Iterator[None]:
+    """Whoever writes the new file `path`, it ends with the permissions that the umask gives.
+
+    safetensors makes files that only their owner can read, and other people are to use a run and a shared cache.
+    """
+    path.touch()  # reading the umask would mean setting it, for all threads of the process
+    usual = stat.S_IMODE(path.stat().st_mode)
+    yield
+    if stat.S_IMODE(path.stat().st_mode) != usual:
+        path.chmod(usual)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,7 +6,7 @@ Opening one runs no code of the file's.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ from ganforge.registry import load_plugins, register
 from ganforge.spec import DataSpec
 
 FORMAT = 1
+
+CHECKPOINT_STATE, CHECKPOINT_WEIGHTS = "checkpoint.json", "averaged.safetensors"
+"""In a checkpoint's folder: what it says of itself, and the averaged generator, whose config its run has."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +99,33 @@ def read_config(path: str | Path) -> GeneratorConfig:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: cannot be read as safetensors: {error}") from error
+    if "ganforge" not in metadata and _is_of_checkpoint(path):
+        return _config_of_checkpoint(path.parent)
     if "ganforge" not in metadata:
         raise CheckpointError(f"{path}: holds no ganforge config; was it saved by ganforge?")
     return GeneratorConfig.from_json(metadata["ganforge"], path)
 
 
+def _is_of_checkpoint(path: Path) -> bool:
+    return path.name == CHECKPOINT_WEIGHTS and (path.parent / CHECKPOINT_STATE).is_file()
+
+
+def _config_of_checkpoint(folder: Path) -> GeneratorConfig:
+    """That of its run's saved generator, whose figures are of other weights."""
+    try:
+        state = json.loads((folder / CHECKPOINT_STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder}: is not a checkpoint: {error}") from error
+    run = folder.resolve().parent.parent
+    try:
+        config = read_config(run)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: only its run's saved generator says what its network is. {error}") from error
+    return replace(config, step=state["step"], images=state["images"], averaged=True, metrics={}, protocol={})
+
+
 def find_generator(path: str | Path) -> Path:
-    """A generator file, or the best (else the last) one of a run folder, or one from the Hugging Face Hub.
+    """A generator file: itself, the best (else the last) of a run, the averaged of a checkpoint, or one from the hub.
 
     Raises:
         CheckpointError: there is none.
@@ -111,6 +134,8 @@ def find_generator(path: str | Path) -> Path:
         path = fetch_generator(*name)
     path = Path(path)
     if path.is_dir():
+        if _is_of_checkpoint(path / CHECKPOINT_WEIGHTS):
+            return path / CHECKPOINT_WEIGHTS
         for file in ("generator.best.safetensors", "generator.last.safetensors", GENERATOR_NAME):
             if (path / file).is_file():
                 return path / file
@@ -142,8 +167,9 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.M
     evaluation mode and carries its config as `.config`.
 
     Args:
-        path: a run folder (its best generator, else its last), a generator file, or a generator on the Hugging Face Hub
-            as `hf://owner/name` or `owner/name`, either with `@revision`.
+        path: a run folder (its best generator, else its last), the folder of a checkpoint (its averaged generator), a
+            generator file, or a generator on the Hugging Face Hub as `hf://owner/name` or `owner/name`, either with
+            `@revision`.
         device: where to put it.
 
     Raises:

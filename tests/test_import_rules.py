@@ -77,7 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bench": {*PART, "data", "recipe", "tables", "training", "metrics"},  # measures what training does, from outside
     "sampling": {*PART, "data", "generator_file", "grid", "metrics", "recipe", "training"},  # latents as in training
     "search": {*PART, "data", "generator_file", "grid", "recipe", "sampling", "training"},  # pictures back to latents
-    "export": {*BASE, "generator_file", "grid", "hub", "recipe", "sampling"},
+    "export": {*BASE, "generator_file", "grid", "hub", "recipe", "registry", "sampling"},
     "report": {*BASE, "doctor", "recipe"},  # reads what a run folder holds; no run is built
     "sweep": {"variables", *BASE, "registry", "recipe", "training"},  # trains one recipe many times
     "testing": {*PART, "augment", "data", "recipe", "training"},  # tests of components, for plugins too

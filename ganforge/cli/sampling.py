@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 Source = Annotated[
-    str, typer.Argument(help="Run folder, generator file, or owner/name on the Hugging Face Hub.", show_default=False)
+    str,
+    typer.Argument(
+        help="Run folder, checkpoint folder, generator file, or owner/name on the Hugging Face Hub.", show_default=False
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the latents.")]
 Ema = Annotated[
@@ -33,7 +36,7 @@ def sample(
     run: Source,
     num: Annotated[int, typer.Option("--n", min=1, help="How many samples.")] = 64,
     out: Annotated[
-        Path, typer.Option(help="A picture file for a grid, or a folder for one file a sample or for shards.")
+        Path, typer.Option(help="A picture file for a grid, or a new folder for one file a sample or for shards.")
     ] = Path("grid.png"),
     seed: Seed = 0,
     ema: Ema = True,

@@ -32,13 +32,18 @@ def digits(
     """
     chosen = "" if part == "all" else f"-{part}"
     folder = cache_dir / f"digits-{size}{chosen}{'' if limit is None else f'-{limit}'}"
-    cache_dir.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():  # what is there needs no lock, which another user's cache may not give
+        _make(folder, size, part, limit)
+    return open_folder(folder)
+
+
+def _make(folder: Path, size: int, part: Literal["all", "train", "held_out"], limit: int | None) -> None:
+    from ganforge.data.pack import pack
+    from ganforge.data.plan import PackOptions
+    from ganforge.data.sources.arrays import DigitsSource
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(str(folder) + ".use.lock"):  # ranks that start together: one packs, the others wait
         if not folder.exists():
-            from ganforge.data.pack import pack
-            from ganforge.data.plan import PackOptions
-            from ganforge.data.sources.arrays import DigitsSource
-
             source = DigitsSource(size, part, limit)
             pack(source, folder, PackOptions(size=(size, size), crop="none", codec="raw", workers=1))
-    return open_folder(folder)

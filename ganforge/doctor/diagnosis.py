@@ -10,6 +10,8 @@ from ganforge.doctor.illnesses import DIVERGENCE
 from ganforge.doctor.journal import HEALTH, read_findings, read_lines
 from ganforge.errors import GanforgeError
 
+NOTHING_WRONG, NOTHING_TO_JUDGE = "nothing wrong found", "nothing to judge yet"
+
 
 @dataclass(frozen=True)
 class Episode:
@@ -55,7 +57,7 @@ class Diagnosis:
         source = "findings of training" if self.was_watched else "looked at now; training was not watched"
         head = f"{self.folder}: {self.lines_seen} log lines up to step {self.last_step:,} ({source})"
         if not self.episodes:
-            return [head, "nothing wrong found"]
+            return [head, NOTHING_WRONG if self.lines_seen else NOTHING_TO_JUDGE]
         return [head, *(line for episode in self.episodes for line in _paragraph(episode))]
 
 

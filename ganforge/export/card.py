@@ -7,6 +7,7 @@ from typing import Any
 from ganforge import __version__
 from ganforge.generator_file import GeneratorConfig
 from ganforge.hub import GENERATOR_NAME
+from ganforge.registry import Component, register
 
 PICTURE = "samples.png"
 RECIPE = "recipe.toml"
@@ -24,7 +25,7 @@ def model_card(
     """The text of README.md, with the front matter that the hub reads.
 
     Args:
-        config: of the generator.
+        config: of the generator, which has been loaded, so that its component is known.
         repo: `owner/name`, under which people will find it.
         recipe: the resolved recipe as TOML, or None where there is only a generator file.
         data: the recipe's table `[data]`, or None.
@@ -65,6 +66,7 @@ def model_card(
         "",
         f"Samples are {'pictures in [-1, 1]' if spec.is_image else 'points'}, `(batch, {sizes})`.",
         f"`ganforge sample {repo} --n 64 --out grid.png` draws a grid.",
+        *_code(register.generator.get(config.generator["name"])),
         f"`{GENERATOR_NAME}` holds weights and config; opening it runs no code.",
         "",
         "## Training",
@@ -83,6 +85,14 @@ def model_card(
         *_recipe(recipe),
     ]
     return "\n".join(lines)
+
+
+def _code(component: Component) -> list[str]:
+    """A generator's own code is not in its file; ganforge comes with that of its own ones only."""
+    if component.origin.startswith("ganforge."):
+        return []
+    module = component.factory.__module__
+    return [f"Loading it needs the plugin `{module}` ({component.package}), installed beside ganforge."]
 
 
 def _call(config: GeneratorConfig) -> list[str]:

@@ -1,7 +1,6 @@
 """One file in another format: safetensors, ONNX, or a `torch.export` program."""
 
 import os
-import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,21 +11,20 @@ from torch import Tensor, nn
 
 from ganforge.errors import GanforgeError
 from ganforge.export.program import Inputs, Traceable, not_exported
-from ganforge.files import replaced, sync, write_text
-from ganforge.generator_file import find_generator, load_generator
+from ganforge.export.published import published_config
+from ganforge.files import sync, usual_mode
+from ganforge.generator_file import flat_state, load_generator, save_generator
+from ganforge.sampling.draw import config_of
 
 CONFIG_KEY = "ganforge"
 """Where an ONNX file's metadata holds the generator's config; a program has it in its extra file ganforge.json."""
 
 
 def export_safetensors(run: str | Path, out: Path) -> str:
-    """Copy a run's generator file, which needs nothing else to be loaded. Returns what was written."""
-    source = find_generator(run)
+    """Write a run's generator as a file that needs nothing else to be loaded. Returns what was written."""
+    network = _on_cpu(run)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with replaced(out) as temporary:
-        shutil.copyfile(source, temporary)
-    config = load_generator(out).config  # read back: a copy that does not load is worth nothing
-    write_text(out.with_suffix(".json"), config.to_json() + "\n")  # type: ignore[union-attr,operator]
+    save_generator(out, flat_state(network), published_config(config_of(network)))
     return f"{out}: `ganforge.load_generator('{out}')`"
 
 
@@ -38,8 +36,9 @@ def export_torch(run: str | Path, out: Path) -> str:
     """
     traceable = Traceable(_on_cpu(run))
     program = traceable.program()
+    extra = {f"{CONFIG_KEY}.json": published_config(traceable.config).to_json()}
     with _whole(out) as temporary:
-        torch.export.save(program, temporary, extra_files={f"{CONFIG_KEY}.json": traceable.config.to_json()})
+        torch.export.save(program, temporary, extra_files=extra)
         loaded = torch.export.load(temporary).module()
         largest = traceable.check(lambda inputs: loaded(*inputs.values()), str(out))
     return f"{out}: checked, samples differ by at most {largest:.1g}; `torch.export.load('{out}').module()`"
@@ -72,11 +71,24 @@ def export_onnx(run: str | Path, out: Path) -> str:
     except Exception as error:  # torch and onnxscript raise classes of many modules here
         raise not_exported(traceable.config.generator["name"], error) from error
     assert model is not None
-    model.model.metadata_props[CONFIG_KEY] = traceable.config.to_json()
+    _forget_origin(model)
+    model.model.metadata_props[CONFIG_KEY] = published_config(traceable.config).to_json()
     with _whole(out) as temporary:
         model.save(str(temporary), external_data=False)
         largest = traceable.check(runner(temporary), str(out))
     return f"{out}: checked with onnxruntime, samples differ by at most {largest:.1g}"
+
+
+def _forget_origin(model: torch.onnx.ONNXProgram) -> None:
+    """Drop what the exporter notes about the making of each node: its stack traces name this machine's folders."""
+    functions = model.model.functions.values()
+    for graph in (*model.model.graphs(), *functions, *(inner for outer in functions for inner in outer.subgraphs())):
+        graph.metadata_props.clear()
+        for node in graph:
+            node.doc_string = None
+            node.metadata_props.clear()
+            for value in node.outputs:
+                value.metadata_props.clear()
 
 
 def _on_cpu(run: str | Path) -> nn.Module:
@@ -89,7 +101,8 @@ def _whole(out: Path) -> Iterator[Path]:
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
     try:
-        yield temporary
+        with usual_mode(temporary):
+            yield temporary
         sync(temporary)
         os.replace(temporary, out)
     finally:

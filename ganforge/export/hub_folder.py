@@ -2,14 +2,13 @@
 
 import os
 import shutil
-from dataclasses import replace
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from pathlib import Path
 
 import tomli_w
 
 from ganforge.errors import GanforgeError
 from ganforge.export.card import PICTURE, RECIPE, model_card
+from ganforge.export.published import published_config, published_recipe
 from ganforge.files import write_text
 from ganforge.generator_file import flat_state, load_generator, save_generator
 from ganforge.grid import picture_of
@@ -20,9 +19,6 @@ from ganforge.sampling.draw import Sampler, config_of
 NUM_SAMPLES = 64
 OURS = {GENERATOR_NAME, Path(GENERATOR_NAME).with_suffix(".json").name, PICTURE, "README.md", RECIPE}
 """All that an export writes: a folder with anything else in it is not replaced."""
-
-OF_THIS_MACHINE = ("output", "tracking")
-"""Tables and keys of a recipe that are about who trained it and where."""
 
 
 def export_hub(
@@ -59,8 +55,7 @@ def export_hub(
         if found and (not found <= OURS or not {GENERATOR_NAME, "README.md"} <= found):
             raise GanforgeError(f"{out}: holds something else; choose another --out")
     network = load_generator(run)
-    config = config_of(network)
-    config = replace(config, generator=without_places(config.generator), protocol=without_places(config.protocol))
+    config = published_config(config_of(network))
     recipe_file = Path(run) / "recipe.resolved.toml"
     table = published_recipe(parse(recipe_file)) if recipe_file.is_file() else None
     recipe = None if table is None else tomli_w.dumps(table)
@@ -91,23 +86,3 @@ def export_hub(
         return written
     assert repo is not None
     return f"{written}\n{upload(out, repo, private=private)}"
-
-
-def published_recipe(table: dict[str, Any]) -> dict[str, Any]:
-    """A resolved recipe without what is about one machine or one person."""
-    kept = {key: value for key, value in table.items() if key not in OF_THIS_MACHINE}
-    kept["data"] = {key: value for key, value in kept["data"].items() if key != "cache_dir"}
-    return without_places(kept)
-
-
-def without_places(value: Any) -> Any:
-    """Tables with absolute paths cut down to their last part."""
-    if isinstance(value, dict):
-        return {key: without_places(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_places(item) for item in value]
-    if isinstance(value, str):
-        for kind in (PurePosixPath, PureWindowsPath):
-            if value.startswith("~") or kind(value).is_absolute():
-                return kind(value).name
-    return value

@@ -6,6 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.fx import GraphModule
 
 from ganforge.errors import GanforgeError
 from ganforge.sampling.draw import Sampler, config_of, looks_at_labels
@@ -68,18 +69,23 @@ class Traceable:
         return inputs
 
     def program(self) -> ExportedProgram:
-        """The graph of the module.
+        """The graph of the module, without the stack traces of its nodes: they name this machine's folders.
 
         Raises:
             GanforgeError: the generator does something that cannot be written down as a graph.
         """
         try:
             with torch.no_grad():
-                return torch.export.export(
+                program = torch.export.export(
                     self.module, tuple(self.inputs(2).values()), dynamic_shapes=self.dynamic_shapes
                 )
         except Exception as error:  # torch raises classes of many modules here
             raise not_exported(self.config.generator["name"], error) from error
+        for graph_module in program.graph_module.modules():  # its own graph, and those of branches and loops
+            if isinstance(graph_module, GraphModule):
+                for node in graph_module.graph.nodes:
+                    node.meta.pop("stack_trace", None)
+        return program
 
     @torch.no_grad()
     def check(self, exported: Callable[[Inputs], Tensor], what: str) -> float:

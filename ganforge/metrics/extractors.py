@@ -71,12 +71,13 @@ class DigitsCNN(Extractor):
             torch.manual_seed(0)
             self._network = _Classifier(spec.channels, spec.num_classes)
         path = cache_dir / "extractors" / f"digits-cnn-{epochs}-{dataset.digest[:16]}.safetensors"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
-            if not path.exists():
-                _train(self._network, dataset, epochs)
-                with replaced(path) as temporary:
-                    save_file(self._network.state_dict(), temporary)
+        if not path.exists():  # what is there needs no lock, which another user's cache may not give
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{path}.lock"):
+                if not path.exists():
+                    _train(self._network, dataset, epochs)
+                    with replaced(path) as temporary:
+                        save_file(self._network.state_dict(), temporary)
         self._network.load_state_dict(load_file(path))
         self._network.eval().requires_grad_(False)
         self.name_of_weights = path.stem

@@ -11,14 +11,32 @@ from ganforge.doctor.diagnosis import Episode, diagnose
 from ganforge.doctor.journal import read_objects
 from ganforge.report.thin import Series, series_of
 
+GENERATORS = {
+    "averaged": "averaged",
+    "generator.best": "best",
+    "generator.last": "last",
+    "checkpoints/": "checkpoint (averaged)",
+}
+"""What a protocol calls the generator, by its beginning, and what a reader does."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of one step; the protocol that they were computed by, if it was written down."""
+    """Figures of one step.
+
+    Args:
+        step: of the generator.
+        figures: by name.
+        protocol: how they were computed; empty if it was not written down.
+        of: which generator, in words.
+        by: who computed them: training, or a command.
+    """
 
     step: int
     figures: Mapping[str, float]
     protocol: Mapping[str, Any]
+    of: str = "averaged"
+    by: str = "training"
 
 
 @dataclass(frozen=True)
@@ -31,8 +49,9 @@ class RunFacts:
         recipe: tables of the resolved recipe.
         recipe_text: the same as it stands in the file.
         series: every figure of `metrics.jsonl` over the steps.
-        evaluations: oldest first.
+        evaluations: in the order of the steps.
         episodes: the doctor's findings.
+        lines_judged: log lines that they rest on.
         was_watched: whether the doctor looked while it trained.
         pictures: sample grids by step.
         checkpoint: the newest checkpoint's own description; empty without one.
@@ -45,6 +64,7 @@ class RunFacts:
     series: Mapping[str, Series]
     evaluations: tuple[Evaluation, ...]
     episodes: tuple[Episode, ...]
+    lines_judged: int
     was_watched: bool
     pictures: Mapping[int, Path]
     checkpoint: Mapping[str, Any]
@@ -55,7 +75,9 @@ class RunFacts:
 
     @property
     def last_step(self) -> int:
-        return max((series.steps[-1] for series in self.series.values()), default=0)
+        """The newest that was logged or saved."""
+        logged = max((series.steps[-1] for series in self.series.values()), default=0)
+        return max(logged, int(self.checkpoint.get("step", 0)))
 
     @property
     def best(self) -> str:
@@ -81,6 +103,7 @@ def read_run(folder: Path, name: str) -> RunFacts:
         series=series_of(lines),
         evaluations=tuple(_evaluations(folder, lines)),
         episodes=diagnosis.episodes,
+        lines_judged=diagnosis.lines_seen,
         was_watched=diagnosis.was_watched,
         pictures={
             int(path.stem.removeprefix("step-")): path for path in sorted((folder / "samples").glob("step-*.png"))
@@ -103,9 +126,7 @@ def _evaluations(folder: Path, lines: list[dict]) -> list[Evaluation]:
     """From `evaluations.jsonl`; where that is missing, what `metrics.jsonl` has, without a protocol."""
     written = read_objects(folder / "evaluations.jsonl")
     if written:
-        return [
-            Evaluation(line["step"], _numbers(line.get("figures", {})), line.get("protocol", {})) for line in written
-        ]
+        return sorted((_evaluation(line) for line in written), key=lambda evaluation: evaluation.step)
     prefix = "evaluation/"
     found = []
     for line in lines:
@@ -114,6 +135,13 @@ def _evaluations(folder: Path, lines: list[dict]) -> list[Evaluation]:
         if kept := {name: value for name, value in _numbers(figures).items() if name not in cost}:
             found.append(Evaluation(line["step"], kept, {}))
     return found
+
+
+def _evaluation(line: Mapping[str, Any]) -> Evaluation:
+    protocol = line.get("protocol", {})
+    file = str(protocol.get("fakes", {}).get("generator", "averaged"))
+    of = next((words for start, words in GENERATORS.items() if file.startswith(start)), file)
+    return Evaluation(line["step"], _numbers(line.get("figures", {})), protocol, of, line.get("by", "training"))
 
 
 def _numbers(figures: Mapping[str, Any]) -> dict[str, float]:

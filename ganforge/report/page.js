@@ -54,6 +54,8 @@ if (when) {
 
 const HEIGHT = 210;
 const EDGE = { left: 52, right: 10, top: 8, bottom: 22 };
+const COLORS = 8;
+const DASHES = ["", "5 4", "2 3", "9 3 2 3"];
 
 function linesOf(chart) {
   const single = runs.length === 1;
@@ -67,13 +69,16 @@ function linesOf(chart) {
       const points = series[0].map((step, at) => [step * factor, series[1][at]]).filter((point) => !state.log || point[1] > 0);
       if (!points.length) return;
       const short = figure.split("/").at(-1).replaceAll("_", " ");
+      const order = single ? number : index;
+      const round = Math.floor(order / COLORS); // the colours come again, with other dashes
+      const dash = single ? round : number + round * chart.figures.length;
       const side = figure.startsWith("discriminator/") ? "D " : figure.startsWith("generator/") ? "G " : "";
       lines.push({
         points,
         figure: chart.figures.length > 1 ? side + short : short,
         run: run.name,
-        color: `var(--run-${(single ? number : index) % 8})`,
-        dash: single || number === 0 ? "" : number === 1 ? "5 4" : "2 3",
+        color: `var(--run-${order % COLORS})`,
+        dash: DASHES[dash % DASHES.length],
       });
     });
   });
@@ -150,19 +155,22 @@ function draw(chart, box) {
 
 function keysFor(chart, lines) {
   const single = runs.length === 1;
-  const shown = single ? lines : [...new Map(lines.map((line) => [line.figure, line])).values()];
+  const isFirst = (line, at) => lines.findIndex((other) => other.figure === line.figure) === at;
+  const shown = single ? lines : lines.filter(isFirst);
   return shown.map((line) => {
     const key = document.createElement("span");
-    const mark = document.createElement("i");
-    mark.style.borderTopStyle = line.dash ? "dashed" : "solid";
-    mark.style.borderTopColor = single ? line.color : "var(--soft)";
-    key.append(mark, line.figure);
+    key.innerHTML = markOf(single ? line.color : "var(--soft)", line.dash);
+    key.append(line.figure);
     return key;
   });
 }
 
+function markOf(color, dash) {
+  return `<svg width="24" height="10"><line x2="24" y1="5" y2="5" style="stroke:${color}" stroke-dasharray="${dash}"/></svg>`;
+}
+
 function follow(box, lines, toX, px) {
-  const svg = box.querySelector("svg");
+  const svg = box.querySelector(".plot svg");
   const tip = box.querySelector(".tip");
   const here = svg.querySelector(".here");
   const leave = () => {
@@ -180,10 +188,8 @@ function follow(box, lines, toX, px) {
     here.setAttribute("x2", px(x));
     const rows = lines.map((line, at) => {
       const row = document.createElement("div");
-      const dot = document.createElement("span");
-      dot.className = "dot";
-      dot.style.background = line.color;
-      row.append(dot, `${runs.length > 1 ? `${line.run} ` : ""}${line.figure}: ${+near[at][1].toPrecision(5)}`);
+      row.innerHTML = markOf(line.color, line.dash);
+      row.append(`${runs.length > 1 ? `${line.run} ` : ""}${line.figure}: ${+near[at][1].toPrecision(5)}`);
       return row;
     });
     const title = document.createElement("div");

@@ -1,13 +1,17 @@
 """The parts of a page that can be read without its script."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from html import escape
 from typing import Any
 
-from ganforge.doctor.diagnosis import Episode
+from ganforge.doctor.diagnosis import NOTHING_TO_JUDGE, NOTHING_WRONG, Episode
 from ganforge.recipe import difference
-from ganforge.report.facts import RunFacts
+from ganforge.report.facts import Evaluation, RunFacts
+
+NUM_COLOURS = 8
+"""Of lines and dots, as in page.css and page.js."""
 
 MOST_ROWS = 12
 """Evaluations that a table shows: the last ones; the curves have all."""
@@ -45,7 +49,9 @@ def _health_in_words(run: RunFacts) -> str:
     lasting = [episode.name.replace("_", " ") for episode in run.episodes if episode.end is None]
     if lasting:
         return ", ".join(dict.fromkeys(lasting))
-    return f"{len(run.episodes)} passed" if run.episodes else "nothing wrong found"
+    if run.episodes:
+        return f"{len(run.episodes)} passed"
+    return NOTHING_WRONG if run.lines_judged else NOTHING_TO_JUDGE
 
 
 def samples(runs: list[RunFacts]) -> str:
@@ -70,9 +76,12 @@ def health(runs: list[RunFacts]) -> str:
     parts = []
     for index, run in enumerate(runs):
         title = f"<h3>{_dot(index)}{escape(run.name)}</h3>" if len(runs) > 1 else ""
+        if not run.episodes and not run.lines_judged:
+            parts.append(f"{title}<p>{NOTHING_TO_JUDGE.capitalize()}.</p>")
+            continue
         unwatched = "" if run.was_watched else "<p>Training was not watched; its figures were looked at afterwards.</p>"
         if not run.episodes:
-            parts.append(f'{title}<p class="well">Nothing wrong found.</p>{unwatched}')
+            parts.append(f'{title}<p class="well">{NOTHING_WRONG.capitalize()}.</p>{unwatched}')
             continue
         timeline = "".join(_bar(episode, run.last_step) for episode in run.episodes)
         details = "".join(_finding(episode) for episode in run.episodes)
@@ -110,42 +119,80 @@ def metrics(runs: list[RunFacts]) -> str:
     for index, run in enumerate(runs):
         if not run.evaluations:
             continue
-        names = list(dict.fromkeys(name for evaluation in run.evaluations for name in evaluation.figures))
-        head = "".join(f"<th>{escape(name)}</th>" for name in names)
+        usual = _usual_protocol(run)
+        columns = _columns(run, usual)
+        head = "".join(f"<th>{escape(name)}</th>" for name, _ in columns)
         rows = "".join(
-            f"<tr><td>{evaluation.step:,}</td>"
-            + "".join(f"<td>{_figure(evaluation.figures.get(name))}</td>" for name in names)
-            + "</tr>"
+            f"<tr>{''.join(f'<td>{escape(cell(evaluation))}</td>' for _, cell in columns)}</tr>"
             for evaluation in run.evaluations[-MOST_ROWS:]
         )
         earlier = len(run.evaluations) - MOST_ROWS
         note = f"<p>The last {MOST_ROWS} of {len(run.evaluations)} evaluations.</p>" if earlier > 0 else ""
         title = f"<h3>{_dot(index)}{escape(run.name)}</h3>" if len(runs) > 1 else ""
-        parts.append(f"{title}{_table(f'<th>step</th>{head}', rows)}{note}{_protocol(run)}")
+        parts.append(f"{title}{_table(head, rows)}{note}{_protocol(usual)}")
     return "".join(parts)
+
+
+def _columns(run: RunFacts, usual: Mapping[str, Any]) -> list[tuple[str, Callable[[Evaluation], str]]]:
+    """Titles, and what an evaluation has below them."""
+    names = list(dict.fromkeys(name for evaluation in run.evaluations for name in evaluation.figures))
+    columns: list[tuple[str, Callable[[Evaluation], str]]] = [
+        ("step", lambda evaluation: f"{evaluation.step:,}"),
+        ("of", lambda evaluation: evaluation.of),
+        ("by", lambda evaluation: evaluation.by),
+        *((name, partial(_figure, name)) for name in names),
+    ]
+    if any(_differs_in(evaluation.protocol, usual) for evaluation in run.evaluations):
+        columns.append(("another protocol", lambda evaluation: _differs_in(evaluation.protocol, usual)))
+    return columns
 
 
 def _table(head: str, rows: str) -> str:
     return f'<div class="wide"><table class="figures"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
-def _figure(value: float | None) -> str:
+def _figure(name: str, evaluation: Evaluation) -> str:
+    value = evaluation.figures.get(name)
     return "" if value is None else f"{value:.4g}"
 
 
-def _protocol(run: RunFacts) -> str:
-    """Of the last evaluation, and whether an earlier one had another."""
-    protocols = [evaluation.protocol for evaluation in run.evaluations]
-    if not protocols[-1]:
+def _usual_protocol(run: RunFacts) -> Mapping[str, Any]:
+    """That of training's last evaluation, since most figures are by it; without one, of the last evaluation."""
+    by_training = [evaluation for evaluation in run.evaluations if evaluation.by == "training"]
+    return (by_training or run.evaluations)[-1].protocol
+
+
+def _differs_in(protocol: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
+    """What makes figures another measure than those by the usual protocol; empty if they compare.
+
+    Which metrics were asked for together and where the generator lies changes no figure, and what the dataset is
+    called says less than its digest.
+    """
+    if not protocol or not usual:
+        return "" if protocol == usual else "not written down"
+    found = []
+    extractors = [table.get("extractor") for table in (protocol, usual)]
+    if None not in extractors and extractors[0] != extractors[1]:  # without one, no figure is common to both
+        found.append("extractor")
+    for name, words in (("num_reals", "number of reals"), ("num_fakes", "number of fakes")):
+        if protocol.get(name) != usual.get(name):
+            found.append(words)
+    reals, usual_reals = ({**table.get("reals", {}), "dataset": None} for table in (protocol, usual))
+    if reals != usual_reals:
+        found.append("reals")
+    metrics, usual_metrics = ({one["name"]: one for one in table.get("metrics", ())} for table in (protocol, usual))
+    found += [name for name, options in metrics.items() if options != usual_metrics.get(name, options)]
+    return ", ".join(found)
+
+
+def _protocol(protocol: Mapping[str, Any]) -> str:
+    if not protocol:
         return "<p>The protocol of these figures was not written down.</p>"
     rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(_shown(value))}</td></tr>" for name, value in protocols[-1].items()
-    )
-    changed = (
-        "" if all(other == protocols[-1] for other in protocols) else "<p>Earlier figures had another protocol.</p>"
+        f"<tr><td>{escape(name)}</td><td>{escape(_shown(value))}</td></tr>" for name, value in protocol.items()
     )
     table = f'<div class="wide"><table class="keys">{rows}</table></div>'
-    return f"<details><summary>Protocol</summary>{table}</details>{changed}"
+    return f"<details><summary>Protocol</summary>{table}</details>"
 
 
 def curves(runs: list[RunFacts]) -> str:
@@ -230,7 +277,9 @@ def _shown(value: Any) -> str:
 
 
 def _dot(index: int) -> str:
-    return f'<span class="dot run-{index % 8}"></span>'
+    """A run's colour; the ninth has the first one's, in half a dot."""
+    again = " again" * (index >= NUM_COLOURS)
+    return f'<span class="dot run-{index % NUM_COLOURS}{again}"></span>'
 
 
 SECTIONS: tuple[tuple[str, Callable[[list[RunFacts]], str]], ...] = (

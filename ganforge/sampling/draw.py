@@ -11,7 +11,7 @@ from ganforge.errors import CheckpointError, GanforgeError
 from ganforge.generator_file import GeneratorConfig, load_generator
 from ganforge.options import did_you_mean
 from ganforge.sampling.truncation import truncated
-from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.training.checkpoint import Checkpoint, is_whole, whole_checkpoints
 from ganforge.training.latents import labels, latents
 from ganforge.training.parallel_checks import uses_cpu
 
@@ -32,9 +32,9 @@ def open_generator(run: str | Path, *, averaged: bool = True, device: torch.devi
     """A generator to sample from, in evaluation mode.
 
     Args:
-        run: a run folder, a generator file, or `owner/name` on the Hugging Face Hub.
-        averaged: the averaged weights of the best, else of the last generator; or, of a run folder, the weights of its
-            newest checkpoint as they are trained.
+        run: a run folder, a checkpoint's folder, a generator file, or `owner/name` on the Hugging Face Hub.
+        averaged: the averaged weights of the best, else of the last generator, or those of the checkpoint; or the
+            weights as they are trained, of the checkpoint or of the newest one of the run.
         device: where to put it; None for the accelerator if there is one.
 
     Raises:
@@ -45,10 +45,10 @@ def open_generator(run: str | Path, *, averaged: bool = True, device: torch.devi
 
 
 def _raw_generator(run: Path) -> nn.Module:
-    """The weights of the newest checkpoint as they are trained, in the network of the run's saved generator."""
-    checkpoints = whole_checkpoints(run / "checkpoints") if run.is_dir() else []
+    """The weights of a checkpoint as they are trained, in the network of the run's saved generator."""
+    checkpoints = [run] if is_whole(run) else whole_checkpoints(run / "checkpoints")
     if not checkpoints:
-        raise CheckpointError(f"{run}: --no-ema needs a run folder with a checkpoint")
+        raise CheckpointError(f"{run}: --no-ema needs a run folder with a checkpoint, or a checkpoint")
     network = load_generator(run)
     network.load_state_dict(Checkpoint(checkpoints[-1]).tensors("generator"))
     return network

@@ -22,7 +22,7 @@ def write_samples(
     truncation: float | None = None,
     class_name: str | None = None,
 ) -> str:
-    """Draw samples and write a grid (a file) or one PNG a sample (a folder; points: one `.npy`).
+    """Draw samples and write a grid (a file) or one PNG a sample (a new folder; points: one `.npy`).
 
     Sample i depends on the seed and i alone, so a longer draw begins with the shorter one.
 
@@ -31,7 +31,7 @@ def write_samples(
 
     Raises:
         CheckpointError: there is no such generator.
-        GanforgeError: `out` cannot be written, or there is no such class or truncation.
+        GanforgeError: `out` cannot be written or holds something, or there is no such class or truncation.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise GanforgeError("several processes can share only shards; add --shards, or start one process")
@@ -81,8 +81,13 @@ def write_part_of_shards(
 
 
 def _write_folder(sampler: Sampler, num: int, out: Path) -> str:
-    """One PNG a sample, a batch in memory at a time; points are one array."""
+    """One PNG a sample, a batch in memory at a time; points are one array.
+
+    Only into an empty folder: among the pictures of another draw nothing would tell which are whose.
+    """
     out.mkdir(parents=True, exist_ok=True)
+    if any(out.iterdir()):
+        raise GanforgeError(f"{out}: is not empty; give a new folder")
     if not sampler.config.spec.is_image:
         np.save(out / "samples.npy", sampler.many(num).numpy())
         return f"{num} samples in {out / 'samples.npy'}"

@@ -10,14 +10,15 @@ from ganforge.recipe import load_saved
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 from ganforge.training.build import build_component
+from ganforge.training.checkpoint import Checkpoint, is_whole
 from ganforge.training.resume import newest_checkpoint
 
 
 def load_discriminator(run: Path, spec: DataSpec, device: torch.device) -> nn.Module:
-    """The discriminator of the newest checkpoint, in evaluation mode and without gradients of its own.
+    """The discriminator of a checkpoint, in evaluation mode and without gradients of its own.
 
     Args:
-        run: run folder.
+        run: a checkpoint's folder, or a run folder, whose newest one it is.
         spec: what samples look like.
         device: where to put it.
 
@@ -31,7 +32,7 @@ def load_discriminator(run: Path, spec: DataSpec, device: torch.device) -> nn.Mo
             f"{run}: its discriminator judges {recipe.discriminator.packing} samples together (packing) and cannot say "
             "how real one looks; leave the prior out with --prior 0"
         )
-    checkpoint = newest_checkpoint(run)
+    checkpoint = Checkpoint(run) if is_whole(run) else newest_checkpoint(run)
     network: nn.Module = build_component(
         recipe, register.discriminator, recipe.discriminator, "discriminator", spec=spec
     )

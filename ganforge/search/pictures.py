@@ -33,11 +33,11 @@ def read_mask(text: str, spec: DataSpec) -> Tensor:
         spec: what samples look like.
 
     Raises:
-        GanforgeError: it cannot be read, or leaves nothing missing or nothing known.
+        GanforgeError: it cannot be read, is no box in the picture, or leaves nothing missing or nothing known.
     """
     mask = torch.zeros((1, spec.height, spec.width))
-    if match := re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", text.replace(" ", "")):
-        left, top, right, bottom = map(int, match.groups())
+    if "," in text and re.fullmatch(r"[-\d,.\s]+", text):
+        left, top, right, bottom = _read_box(text, spec)
         mask[:, top:bottom, left:right] = 1.0
     else:
         mask[0] = torch.from_numpy(_read(Path(text), spec, 1)[..., 0] > 127).float()
@@ -46,6 +46,19 @@ def read_mask(text: str, spec: DataSpec) -> Tensor:
         what = "nothing is missing" if share == 0 else "everything is missing"
         raise GanforgeError(f"--mask {text}: {what} in it; paint what is missing white and what is known black")
     return mask
+
+
+def _read_box(text: str, spec: DataSpec) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a box that lies in the picture."""
+    match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", re.sub(r"\s", "", text))
+    if match is not None:
+        left, top, right, bottom = map(int, match.groups())
+        if left < right <= spec.width and top < bottom <= spec.height:
+            return left, top, right, bottom
+    raise GanforgeError(
+        f"--mask {text}: a box is left,top,right,bottom in pixels of the generator, with 0 <= left < right <= "
+        f"{spec.width} and 0 <= top < bottom <= {spec.height}"
+    )
 
 
 def _read(path: Path, spec: DataSpec, channels: int) -> np.ndarray:

@@ -30,9 +30,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ganforge.errors import CheckpointError
-from ganforge.files import sync, write_text
+from ganforge.files import sync, usual_mode, write_text
+from ganforge.generator_file import CHECKPOINT_STATE
 
-STATE_FILE = "checkpoint.json"
+STATE_FILE = CHECKPOINT_STATE
 PREFIX = "step-"
 
 
@@ -94,7 +95,8 @@ class CheckpointWriter:
 
     def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
         path = self.temporary / f"{name}.safetensors"
-        save_file(tensors, path)
+        with usual_mode(path):
+            save_file(tensors, path)
         sync(path)
 
     def write_plain(self, name: str, state: Mapping[str, Any]) -> None:

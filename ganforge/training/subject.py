@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganforge.errors import CheckpointError, GanforgeError
-from ganforge.generator_file import GeneratorConfig, build_generator, find_generator, load_generator, read_config
+from ganforge.errors import GanforgeError
+from ganforge.generator_file import GeneratorConfig, find_generator, load_generator
 from ganforge.metrics.evaluator import Sampler
 from ganforge.metrics.folder import PictureFolder
 from ganforge.metrics.samples import real_samples
-from ganforge.training.checkpoint import STATE_FILE, Checkpoint
+from ganforge.training.checkpoint import STATE_FILE
 from ganforge.training.latents import labels, latents
 
 RECIPE = "recipe.resolved.toml"
@@ -80,14 +80,8 @@ def find_subject(target: Path) -> Subject:
 
 
 def _checkpoint(path: Path) -> Subject:
-    """The averaged generator of a checkpoint; its run's saved generator says what the network is."""
-    run = path.resolve().parent.parent
-    checkpoint = Checkpoint(path)
-    config = read_config(run)
-    network = build_generator(config)
-    try:
-        network.load_state_dict(checkpoint.tensors("averaged"))
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: does not fit the generator of {run}") from error
-    origin = {"generator": f"checkpoints/{path.name}", "step": checkpoint.state["step"], "seed": config.seed}
-    return Subject(str(path), origin, generator=network.eval().requires_grad_(False), config=config, run=run)
+    """The averaged generator of a checkpoint."""
+    network = load_generator(path)
+    config = cast(GeneratorConfig, network.config)
+    origin = {"generator": f"checkpoints/{path.name}", "step": config.step, "seed": config.seed}
+    return Subject(str(path), origin, generator=network, config=config, run=path.resolve().parent.parent)

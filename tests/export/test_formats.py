@@ -2,6 +2,8 @@
 
 import copy
 import json
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +22,16 @@ from ganforge.spec import DataSpec
 SPEC = DataSpec((3, 32, 32), ("cat", "dog", "eel"))
 
 
-def saved(folder: Path, name: str, **options) -> Path:
+def saved(folder: Path, name: str, protocol: dict | None = None, **options) -> Path:
     """A file of an untrained generator, narrow where the component lets us."""
     small = {"width": 8} if "width" in register.generator.get(name).options.model_fields else {}
-    config = GeneratorConfig({"name": name, **small, **options}, SPEC, run="run", step=7)
+    config = GeneratorConfig({"name": name, **small, **options}, SPEC, run="run", step=7, protocol=protocol or {})
     torch.manual_seed(0)
     network = build_generator(config)
     with torch.no_grad():  # so that nothing is 0 because it starts there
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
+    folder.mkdir(exist_ok=True)
     path = folder / "generator.safetensors"
     save_generator(path, flat_state(network), config)
     return path
@@ -80,6 +83,24 @@ def test_safetensors_are_a_generator_of_their_own(tmp_path, ganforge):
     assert torch.equal(package.load_generator(out)(latent), package.load_generator(path)(latent))
     assert read_config(out) == read_config(path)
     assert json.loads(out.with_suffix(".json").read_text())["step"] == 7
+
+
+@pytest.mark.parametrize("to", ["safetensors", "onnx", "torch-export", "hub"])
+def test_no_export_tells_of_folders_of_this_machine(tmp_path, ganforge, to):
+    path = saved(tmp_path / "somebody", "mlp", protocol={"reals": {"dataset": {"path": str(tmp_path / "cats")}}})
+    out = tmp_path / "out" / {"torch-export": "g.pt2", "hub": "card"}.get(to, f"g.{to}")
+    done = ganforge("export", path, "--to", to, "--out", out)
+    assert done.code == 0, done.err
+    places = [Path(package.__file__).parent, Path(torch.__file__).parents[1], sys.prefix, Path.home(), tmp_path]
+    files = [file for file in out.parent.rglob("*") if file.is_file()]
+    contents = [file.read_bytes() for file in files]
+    if to == "torch-export":
+        with zipfile.ZipFile(out) as archive:
+            contents += [archive.read(name) for name in archive.namelist()]
+    assert contents
+    for place in places:
+        assert not any(f"{place}/".encode() in content for content in contents), place
+    assert any(b"cats" in content for content in contents)
 
 
 def test_a_generator_is_not_overwritten_by_its_own_export(tmp_path, ganforge):

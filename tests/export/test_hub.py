@@ -9,9 +9,10 @@ from PIL import Image
 
 import ganforge as package
 from ganforge.errors import CheckpointError
-from ganforge.export.hub_folder import published_recipe, without_places
+from ganforge.export.published import published_recipe, without_places
 from ganforge.generator_file import GeneratorConfig, build_generator, flat_state, read_config, save_generator
 from ganforge.hub import hub_name
+from ganforge.registry import register
 from ganforge.spec import DataSpec
 
 RECIPE = """
@@ -84,6 +85,14 @@ def test_the_folder_says_what_the_generator_is(run, ganforge, tmp_path):
     assert Image.open(out / "samples.png").size[0] > 100
     latent, labels = torch.randn(2, 8), torch.tensor([0, 1])
     assert torch.equal(package.load_generator(out)(latent, labels), package.load_generator(run)(latent, labels))
+
+
+def test_the_card_of_a_plugins_generator_says_what_loading_needs(run, ganforge, tmp_path, monkeypatch):
+    for origin, is_told in (("ganforge.models.dcgan", False), ("orbits.models", True)):
+        monkeypatch.setattr(register.generator.get("dcgan").factory, "__module__", origin)
+        ganforge("export", run, "--to", "hub", "--out", tmp_path / origin)
+        card = (tmp_path / origin / "README.md").read_text()
+        assert ("needs the plugin `orbits.models` (not an installed package), installed" in card) == is_told
 
 
 def test_nothing_published_tells_of_this_machine_or_its_user(run, ganforge, tmp_path):

@@ -10,6 +10,7 @@ from ganforge.errors import GanforgeError
 from ganforge.report.facts import names_of, read_run
 from ganforge.report.page import render, write_report
 from ganforge.report.pictures import evenly
+from ganforge.report.sections import metrics
 from ganforge.report.thin import Series
 
 
@@ -42,7 +43,19 @@ def test_a_run_that_has_only_begun_makes_a_page(run_folders, tmp_path):
     shutil.copy(run_folders["usual"] / "recipe.resolved.toml", young)
     page = render([read_run(young, "young")], most_pictures=4)
     assert "0 of 300" in page
+    assert page.lower().count("nothing to judge yet") == 2
+    assert "nothing wrong found" not in page.lower()
     assert 'id="charts"' not in page.split("<script")[0]
+
+
+def test_a_run_without_log_lines_is_as_far_as_its_checkpoint(run_folders, tmp_path, ganforge):
+    quiet = tmp_path / "quiet"
+    shutil.copytree(run_folders["usual"], quiet)
+    for name in ("metrics.jsonl", "health.jsonl"):
+        (quiet / name).write_text("")
+    assert read_run(quiet, "quiet").last_step == 300
+    assert "nothing to judge yet" in ganforge("doctor", quiet).out
+    assert "nothing wrong found" in ganforge("doctor", run_folders["usual"]).out
 
 
 def test_text_of_a_run_cannot_leave_its_place(run_folders, tmp_path):
@@ -74,6 +87,39 @@ def test_metrics_come_with_their_protocol_and_without_the_file_from_the_log(run_
         evaluation.figures for evaluation in run.evaluations
     ]
     assert again.evaluations[-1].protocol == {}
+
+
+def test_evaluations_stand_by_step_with_their_generator_and_what_makes_them_another_measure(run_folders, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run_folders["usual"], copy)
+    path = copy / "evaluations.jsonl"
+    path.write_text(path.read_text().replace('"extractor": null', '"extractor": {"name": "inception-v3-compat"}'))
+    last = json.loads(path.read_text().splitlines()[-1])
+    evaluated = {**last, "by": "ganforge evaluate"}
+    lines = []
+    for step, generator, changes in (
+        (300, "generator.best.safetensors", {"metrics": [*last["protocol"]["metrics"], {"name": "fid"}]}),
+        (200, "checkpoints/step-00000200", {"num_fakes": 50, "extractor": {"name": "clip"}}),
+        (100, "generator.last.safetensors", {"metrics": [{"name": "modes", "within": 9}]}),
+    ):
+        protocol = {**last["protocol"], **changes, "fakes": {"generator": generator, "step": step, "seed": 0}}
+        lines.append(json.dumps({**evaluated, "step": step, "protocol": protocol}) + "\n")
+    with path.open("a") as file:
+        file.writelines(lines)
+    page = metrics([read_run(copy, "copy")])
+    rows = [
+        re.findall(r"<t[dh]>(.*?)</t[dh]>", row) for row in re.findall(r"<tr>(.*?)</tr>", page.split("</table>")[0])
+    ]
+    assert [(row[0], row[1], row[2], row[-1]) for row in rows] == [
+        ("step", "of", "by", "another protocol"),
+        ("100", "averaged", "training", ""),
+        ("100", "last", "ganforge evaluate", "modes"),
+        ("200", "averaged", "training", ""),
+        ("200", "checkpoint (averaged)", "ganforge evaluate", "extractor, number of fakes"),
+        ("300", "averaged", "training", ""),
+        ("300", "best", "ganforge evaluate", ""),
+    ]
+    assert "another protocol" not in metrics([read_run(run_folders["usual"], "usual")])
 
 
 def test_a_long_curve_keeps_its_spikes_its_ends_and_few_points():

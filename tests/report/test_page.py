@@ -1,6 +1,8 @@
 """The page as a reader has it: opened in a browser without a network, at the width of a desk and of a phone."""
 
+import json
 import re
+import shutil
 
 import pytest
 from PIL import Image
@@ -86,7 +88,7 @@ def test_curves_of_both_runs_are_drawn_and_can_be_hidden_rescaled_and_read(opene
     page.get_by_role("button", name="log").click()
     assert losses.locator("path").first.get_attribute("d") != before
     page.get_by_role("button", name="images", exact=True).click()
-    losses.locator("svg").hover(position={"x": 300, "y": 80})
+    losses.locator(".plot svg").hover(position={"x": 300, "y": 80})
     assert re.search(r"images [\d,]+\s*usual D loss: [\d.]+", losses.locator(".tip").inner_text())
     page.get_by_role("button", name="slow-d").click()
     assert losses.locator("path").count() == 2
@@ -114,4 +116,25 @@ def test_a_page_about_one_run_holds_a_line_for_each_class_and_no_empty_chart(ope
     page = opened(path=out)
     classes = page.locator(".chart", has_text="look like each class")
     assert classes.locator("path").count() == 8
-    assert page.locator(".chart:visible").count() == page.locator(".chart svg").count()
+    assert page.locator(".chart:visible").count() == page.locator(".plot svg").count()
+
+
+def test_ten_classes_and_ten_runs_have_ten_lines_that_can_be_told_apart(opened, run_folders, tmp_path):
+    from ganforge.report.page import write_report
+
+    ten = tmp_path / "ten"
+    shutil.copytree(run_folders["usual"], ten)
+    with (ten / "metrics.jsonl").open("a") as file:
+        for step in (301, 302):
+            file.write(
+                json.dumps({"step": step, **{f"health/class_{label}": label / 10 for label in range(10)}}) + "\n"
+            )
+    runs = [ten]
+    for number in range(1, 10):
+        runs.append(tmp_path / f"run-{number}")
+        shutil.copytree(ten, runs[-1])
+    looks = "paths => paths.map(path => path.style.stroke + path.getAttribute('stroke-dasharray'))"
+    for number, chart, count in ((1, "look like each class", 10), (10, "Losses", 20)):
+        write_report(runs[:number], tmp_path / "page.html")
+        drawn = opened(path=tmp_path / "page.html").locator(".chart", has_text=chart).first
+        assert len(set(drawn.locator("path").evaluate_all(looks))) == count

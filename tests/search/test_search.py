@@ -114,10 +114,23 @@ def test_masks_are_pictures_or_boxes(tmp_path):
     assert torch.equal(read_mask(str(tmp_path / "mask.png"), spec), expected)
 
 
-@pytest.mark.parametrize("text", ["0,0,8,8", "3,3,3,3", "9,9,12,12"])
-def test_a_mask_without_hole_or_without_rest_is_refused(text):
+@pytest.mark.parametrize("shade", ["white", "black"])
+def test_a_mask_without_hole_or_without_rest_is_refused(tmp_path, shade):
+    Image.new("L", (8, 8), shade).save(tmp_path / "mask.png")
     with pytest.raises(GanforgeError, match="paint what is missing white"):
-        read_mask(text, DataSpec((1, 8, 8)))
+        read_mask(str(tmp_path / "mask.png"), DataSpec((1, 8, 8)))
+    with pytest.raises(GanforgeError, match="everything is missing"):
+        read_mask("0,0,8,8", DataSpec((1, 8, 8)))
+
+
+@pytest.mark.parametrize(
+    "text", ["2,2,6", "6,2,2,6", "2,2,60,6", "2,6,6,2", "3,3,3,3", "-1,0,4,4", "1.5,0,4,4", "1,2,3,4,5"]
+)
+def test_a_box_that_is_none_or_leaves_the_picture_is_refused_in_words(text):
+    with pytest.raises(
+        GanforgeError, match=r"left,top,right,bottom .* 0 <= left < right <= 9 and 0 <= top < bottom <= 8"
+    ):
+        read_mask(text, DataSpec((1, 8, 9)))
 
 
 def test_results_of_pictures_with_the_same_name_do_not_overwrite_each_other(tmp_path):
