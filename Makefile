@@ -16,7 +16,8 @@ $(BIN)/.dev: pyproject.toml
 
 # Real handwritten digits, no download: trains for about a minute and a half on two cores.
 demo: $(BIN)/.demo
-	$(BIN)/accelerate launch --quiet -m ganforge train recipes/digits32.toml
+	$(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
+		-m ganforge train recipes/digits32.toml
 
 # Everything a contributor must see green.
 test: $(BIN)/.dev lint

@@ -1,0 +1,3 @@
+from ganforge.metrics.metric import Extractor, Metric, MomentsMetric
+
+__all__ = ["Extractor", "Metric", "MomentsMetric"]

@@ -7,6 +7,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+FIRST_WORD = 10.0
+"""Seconds after which a log file hears of the speed, if no line with figures has come by then."""
+
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
@@ -28,6 +31,7 @@ class ProgressDisplay:
         self._total = total
         self._begin = (time.monotonic(), start)
         self._has_warned = False
+        self._has_told_speed = False
         self._bar: Progress | None = None
         if console is not None and console.is_terminal:
             self._bar = Progress(
@@ -45,21 +49,24 @@ class ProgressDisplay:
     def advance(self, images: int) -> None:
         if self._bar is not None:
             self._bar.update(self._task, completed=images)
+        elif not self._has_told_speed and time.monotonic() - self._begin[0] > FIRST_WORD:
+            self._has_told_speed = True
+            self.say(self._speed(images))
 
     def figures(self, step: int, images: int, figures: Mapping[str, float]) -> None:
         """Newly reduced figures, at a log step."""
         text = _line(figures)
         if self._bar is not None:
             self._bar.update(self._task, figures=text)
-        elif self._console is not None:
-            seconds = time.monotonic() - self._begin[0]
-            rate = (images - self._begin[1]) / seconds if seconds > 0 else 0.0
-            left = (self._total - images) / rate if rate > 0 else float("nan")
-            self._console.print(
-                f"step {step:,}  {images:,}/{self._total:,} images  {rate:,.0f} images/s  {left:,.0f} s left  {text}",
-                highlight=False,
-                soft_wrap=True,
-            )
+        else:
+            self._has_told_speed = True
+            self.say(f"step {step:,}  {self._speed(images)}  {text}")
+
+    def _speed(self, images: int) -> str:
+        seconds = time.monotonic() - self._begin[0]
+        rate = (images - self._begin[1]) / seconds if seconds > 0 else 0.0
+        left = (self._total - images) / rate if rate > 0 else float("nan")
+        return f"{images:,}/{self._total:,} images  {rate:,.0f} images/s  {left:,.0f} s left"
 
     def say(self, text: str) -> None:
         """A line above the bar."""

@@ -158,7 +158,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
             player.engine.load_shard(own["shards"][player.role])
         run.meters.load_state_dict(own["meters"])
         run.load_game_state(own["game"])
-        run.load_own_statistics(own["statistics"])
+        run.load_own_statistics(own.get("statistics", {}))  # checkpoints of old have none
         restore_random_states(own["random"])
     else:
         seed_everything(run.recipe.seed, f"rank {rank} from step {run.step}")
