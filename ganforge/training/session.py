@@ -113,6 +113,8 @@ def _origin(run: Run, checkpoint: Checkpoint | None, changes: list[str], init_fr
     if before != now:
         lines.append(f"  {before} processes then, {now} now: the same batches; equal to rounding, not bit for bit")
     lines.extend(f"  changed: {change}" for change in changes)
+    if run.step >= (steps := run.recipe.training.steps):
+        lines.append(f"  nothing is left of its {steps:,} steps; to train on: --set training.steps={2 * run.step}")
     return lines
 
 
