@@ -15,7 +15,7 @@ import tomli_w
 from pydantic import ConfigDict, create_model
 
 from ganforge.contradictions import contradictions
-from ganforge.errors import PluginError, Problem, RecipeError, RegistryError
+from ganforge.errors import ContradictionError, PluginError, Problem, RecipeError, RegistryError
 from ganforge.nested import flat, put
 from ganforge.options import dotted, is_list, is_table, validate
 from ganforge.registry import Kind, load_plugins, register
@@ -127,7 +127,7 @@ def resolve(table: Mapping[str, Any], source: str = "recipe", *, later: bool = F
     """Check the tables, fill in every default and variable, and return the recipe. Makes no module.
 
     Raises:
-        RecipeError: with every problem found.
+        RecipeError: with every problem found; a ContradictionError if every key is right by itself.
         PluginError: a module of `plugins`, or the entry point of a component, cannot be imported.
     """
     table, unset = expand(_with_fallbacks(table), later=later)
@@ -141,12 +141,11 @@ def resolve(table: Mapping[str, Any], source: str = "recipe", *, later: bool = F
         raise PluginError(f"{source}: {error}") from error
     recipe, more = validate(schema, table)
     problems = [*problems, *(problem for problem in more if problem.path not in {known.path for known in problems})]
-    if recipe is not None and not problems:
-        assert isinstance(recipe, Recipe)
-        problems = list(contradictions(recipe, resolve))
     if problems:
         raise RecipeError(source, problems)
     assert isinstance(recipe, Recipe)
+    if problems := list(contradictions(recipe, resolve)):
+        raise ContradictionError(source, problems)
     return recipe
 
 
