@@ -6,6 +6,7 @@ in all defaults; `load(dump(recipe)) == recipe`.
 """
 
 import copy
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ from ganforge.tables import (
 )
 from ganforge.variables import as_written, expand
 
-__all__ = ["Recipe", "difference", "dump", "load", "load_saved", "override", "parse", "resolve"]
+__all__ = ["Recipe", "difference", "dump", "dump_for_people", "load", "load_saved", "override", "parse", "resolve"]
 
 PLACES: tuple[tuple[tuple[str, ...], Kind, type[ComponentTable], bool], ...] = (
     (("data",), register.dataset, DataTable, False),
@@ -152,6 +153,14 @@ def resolve(table: Mapping[str, Any], source: str = "recipe", *, later: bool = F
 def dump(recipe: Recipe) -> str:
     """The resolved recipe as TOML."""
     return tomli_w.dumps(recipe.to_dict(), multiline_strings=False)
+
+
+def dump_for_people(recipe: Recipe) -> str:
+    """The resolved recipe as TOML in which comments name the options that are not set; it resolves to the same."""
+    mark = "is not set: TOML has no null"
+    text = tomli_w.dumps(recipe.to_dict(unset=mark), multiline_strings=False)
+    text = re.sub(rf', [\w-]+ = "{mark}"', "", text)  # inside of an inline table, where no comment can stand
+    return re.sub(rf'^([\w-]+) = "{mark}"$', r"# \1 is not set", text, flags=re.MULTILINE)
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -130,7 +130,10 @@ def test_completion_script_calls_ganforge(ganforge: Callable[..., Any], monkeypa
     [
         (("train", "no.toml"), "ganforge: no.toml: there is no such file\n"),
         (("recipe", "resolve", "no.toml"), "ganforge: no.toml: there is no such file\n"),
-        (("show", "dcgn"), "ganforge: no component is called 'dcgn' (did you mean 'dcgan'?); see `ganforge list`\n"),
+        (
+            ("show", "dcgn"),
+            "ganforge: no component or table is called 'dcgn' (did you mean 'dcgan'?); see `ganforge list`\n",
+        ),
         (
             ("list", "generater"),
             "ganforge: no kind 'generater' (did you mean 'generator'?); kinds: " + ", ".join(register.kinds()) + "\n",
@@ -232,6 +235,8 @@ def test_resolve_prints_toml_with_every_default(ganforge: Callable[..., Any], sm
     tables = tomllib.loads(done.out)
     assert (tables["generator"]["width"], tables["seed"], tables["training"]["batch_size"]) == (7, 3, 8)
     assert tables["optimizer"]["generator"]["name"] == "adam"
+    for key in ("channels_last", "cache_dir", "best", "held_out", "wandb"):
+        assert f"\n# {key} is not set\n" in done.out
     small.with_name("again.toml").write_text(done.out)
     assert ganforge("recipe", "resolve", "again.toml").out == done.out
 

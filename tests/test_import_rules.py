@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "nested": {"errors", "options"},  # tables in tables
     "contradictions": {"errors", "nested", "options", "tables"},
     "recipe": {"contradictions", "errors", "nested", "options", "registry", "tables", "variables"},
+    "manual": {"options", "recipe", "registry", "tables"},  # a recipe's tables in words
     "models": PART,
     "objectives": {*PART, "ranks"},
     "penalties": {*PART, "ranks"},
@@ -86,6 +87,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "data",
         "doctor",
         "report",
+        "manual",
         "recipe",
         "training",
         "metrics",
@@ -115,7 +117,7 @@ ONLY_THERE = {
 
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdataset", "safetensors", "torch_fidelity"}
 LIGHT = {
-    "", "__main__", "cli", "contradictions", "data.options", "doctor", "errors", "nested", "options", "recipe",
+    "", "__main__", "cli", "contradictions", "data.options", "doctor", "errors", "manual", "nested", "options", "recipe",
     "registry", "tables", "variables",
 }  # fmt: skip
 """Modules that `ganforge --help` or a check of recipes imports: nothing heavy at their top level."""

@@ -10,7 +10,8 @@ import pytest
 
 from ganforge.data.options import LoaderOptions
 from ganforge.errors import RecipeError
-from ganforge.recipe import Recipe, difference, dump, load, override, parse, resolve
+from ganforge.recipe import Recipe, difference, dump, dump_for_people, load, override, parse, resolve
+from ganforge.registry import register
 
 RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
 SMALLEST: dict[str, Any] = {
@@ -41,6 +42,28 @@ def test_a_dumped_recipe_loads_as_the_same(path: Path, tmp_path: Path) -> None:
     assert again == recipe
     assert dump(again) == dump(recipe)
     assert recipe.name == path.stem, "the run folder is found under the file's name"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_what_is_printed_for_people_loads_as_the_same(path: Path, tmp_path: Path) -> None:
+    recipe = load(path)
+    printed = tmp_path / "printed.toml"
+    printed.write_text(dump_for_people(recipe))
+    assert load(printed) == recipe
+    assert "not set" not in dump(recipe), "what is stored and compared has no comments"
+
+
+def test_an_unset_option_of_a_table_in_one_line_is_left_out() -> None:
+    def tilt(*, angle: float | None = None) -> None: ...
+
+    register.augment.add("tilt", tilt)
+    try:
+        recipe = small('augment=["tilt"]')
+        text = dump_for_people(recipe)
+        assert '    { name = "tilt" },' in text
+        assert resolve(tomllib.loads(text)) == recipe
+    finally:
+        register.augment._components.pop("tilt")
 
 
 def test_a_dumped_recipe_has_every_default_and_no_short_form() -> None:

@@ -40,7 +40,7 @@ def check(
 def resolve(
     file: Annotated[Path, typer.Argument(help="Recipe file.", show_default=False)], overrides: Overrides = None
 ) -> None:
-    """Print the recipe as TOML with every default filled in."""
-    from ganforge.recipe import dump, load
+    """Print the recipe as TOML with every default filled in; comments name what is not set."""
+    from ganforge.recipe import dump_for_people, load
 
-    typer.echo(dump(load(file, overrides or [])), nl=False)
+    typer.echo(dump_for_people(load(file, overrides or [])), nl=False)
