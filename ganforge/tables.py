@@ -44,7 +44,7 @@ class PenaltyTable(ComponentTable):
 
     Args:
         weight: what it is multiplied by in the loss.
-        interval: it is computed every so many turns of its player only, and scaled up to make good (Karras et al. 2020).
+        interval: computed only every so many turns of its player, and scaled up to make good (Karras et al. 2020).
     """
 
     weight: float = 1.0

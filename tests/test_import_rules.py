@@ -58,7 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "hub": {"errors"},  # names and transfers of the Hugging Face Hub
     "generator_file": {*PART, "hub"},  # a trained generator is its component and options; no training needed
     "metrics": {*PART, "data", "grid", "recipe"},
-    "cluster": {*BASE, "options", "recipe"},
+    "cluster": {*BASE, "doctor", "options", "recipe"},
     "variables": {"errors", "options"},
     "training": {
         *PART,
@@ -117,8 +117,8 @@ ONLY_THERE = {
 
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdataset", "safetensors", "torch_fidelity"}
 LIGHT = {
-    "", "__main__", "cli", "contradictions", "data.options", "doctor", "errors", "manual", "nested", "options", "recipe",
-    "registry", "tables", "variables",
+    "", "__main__", "cli", "contradictions", "data.options", "doctor", "errors", "manual", "nested", "options",
+    "recipe", "registry", "tables", "variables",
 }  # fmt: skip
 """Modules that `ganforge --help` or a check of recipes imports: nothing heavy at their top level."""
 
