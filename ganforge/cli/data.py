@@ -150,7 +150,7 @@ def verify(
 
 @app.command()
 def index(path: Annotated[Path, typer.Argument(help="A tar, or a folder of tars.")]) -> None:
-    """Write an `.idx` file beside each tar, in the form of DALI's wds2idx."""
+    """Write an `.idx` beside each tar, as DALI's wds2idx does."""
     from ganforge.data.tarindex import format_idx, scan_tar
     from ganforge.errors import DataError
     from ganforge.files import write_text
