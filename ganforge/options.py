@@ -197,9 +197,12 @@ def _message(details: list[ErrorDetails], model: type[pydantic.BaseModel]) -> st
         case "literal_error":
             expected = detail.get("ctx", {}).get("expected", "")
             return f"must be one of {_listed(expected)}, not {_show(value)}{_suggest_literal(value, expected)}"
+        case "float_type" | "int_type" if value in ("nan", "inf", "+nan", "+inf", "-nan", "-inf"):
+            return f"{value} is not a finite number"
         case kind if kind in _TYPE_NAMES:
             wanted = " or ".join(dict.fromkeys(_TYPE_NAMES.get(item["type"], item["msg"]) for item in details))
-            return f"must be {wanted}, not {_show(value)}{_list_remedy(detail, model)}"
+            remedy = _list_remedy(detail, model) or _string_remedy(detail, model)
+            return f"must be {wanted}, not {_show(value)}{remedy}"
         case "model_type":
             field = _field_at(model, detail["loc"])
             inner = model_in(field.annotation) if field is not None else None
@@ -247,6 +250,16 @@ def _list_remedy(detail: ErrorDetails, model: type[pydantic.BaseModel]) -> str:
     field = _field_at(model, detail["loc"])
     holds_tables = field is not None and model_in(field.annotation) is not None
     return f"; write [[{where}]] in place of [{where}]" if holds_tables and isinstance(value, Mapping) else ""
+
+
+def _string_remedy(detail: ErrorDetails, model: type[pydantic.BaseModel]) -> str:
+    """How to say that `2024` is a name and no number; a shell takes the quotes of `--set name="2024"` away."""
+    value = detail["input"]
+    if detail["type"] != "string_type" or not isinstance(value, bool | int | float):
+        return ""
+    quoted = f'"{json.dumps(value)}"'
+    key = dotted(_keys_only(model, detail["loc"]))
+    return f"; write {quoted}, on the command line --set '{key}={quoted}'"
 
 
 def _field_at(model: type[pydantic.BaseModel], location: tuple[str | int, ...]) -> FieldInfo | None:

@@ -6,6 +6,7 @@ in all defaults; `load(dump(recipe)) == recipe`.
 """
 
 import copy
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -121,7 +122,11 @@ def _toml_value(text: str) -> Any:
         read = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
-    return read["value"] if len(read) == 1 else text
+    value = read.get("value")
+    is_finite = not isinstance(value, float) or math.isfinite(value)
+    # No option is a date or nan, but a name may read like one.
+    is_known = is_table(value) or is_list(value) or isinstance(value, bool | int | float | str)
+    return value if len(read) == 1 and is_known and is_finite else text
 
 
 def resolve(table: Mapping[str, Any], source: str = "recipe", *, later: bool = False) -> Recipe:

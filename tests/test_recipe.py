@@ -200,6 +200,17 @@ def test_a_value_of_set_is_toml_or_else_a_string(assignment: str, expected: dict
     assert override({}, [assignment]) == expected
 
 
+@pytest.mark.parametrize("text", ["nan", "inf", "2024-01-01", "12:30:00"])
+def test_set_takes_for_a_string_what_no_option_can_be(text: str) -> None:
+    assert small(f"output={text}").output == text
+
+
+def test_a_number_where_a_string_belongs_is_told_how_to_be_quoted() -> None:
+    with pytest.raises(RecipeError, match="""write "2024", on the command line --set 'name="2024"'"""):
+        small("name=2024")
+    assert small('name="2024"').name == "2024"
+
+
 def test_set_reaches_into_lists_and_short_forms() -> None:
     recipe = small("objective=bce", "objective.real_label=0.9", 'penalties=["r1", "r1"]', "penalties.1.gamma=3")
     assert recipe.objective.real_label == 0.9  # type: ignore[attr-defined]
