@@ -97,13 +97,13 @@ def inspect(
     """Say what lies in a dataset, and draw a contact sheet of it."""
     import numpy as np
 
-    from ganforge.data.contactsheet import contact_sheet, pick
+    from ganforge.data.contactsheet import contact_sheet, lines_of, pick
     from ganforge.data.shards import open_shards
 
     dataset = open_shards(path, cache_dir.expanduser())
     manifest = dataset.manifest
     stored = sum(shard.bytes for shard in manifest.shards)
-    lines = [
+    facts = [
         ("samples", f"{manifest.count:,}"),
         ("spec", str(manifest.spec)),
         ("codec", manifest.codec),
@@ -113,8 +113,8 @@ def inspect(
     if dataset.labels is not None:
         counts = np.bincount(dataset.labels, minlength=manifest.spec.num_classes)
         shown = [f"{name} ({count:,})" for name, count in zip(manifest.classes, counts, strict=True)]
-        lines.append(("classes", ", ".join(shown[:20]) + (", ..." if len(shown) > 20 else "")))
-    for name, value in lines:
+        facts.append(("classes", ", ".join(shown[:20]) + (", ..." if len(shown) > 20 else "")))
+    for name, value in facts:
         typer.echo(f"{name:8} {value}")
     ids = pick(dataset.labels, len(dataset), num)
     rows = np.empty((len(ids), *dataset.row_shape), np.uint8)
@@ -123,8 +123,8 @@ def inspect(
         typer.echo(f"warning: {problem}", err=True)
         rows[row] = 0
     target = sheet or Path(f"{Path(path.rstrip('/')).name or 'dataset'}-sheet.png")
-    columns = min(manifest.spec.num_classes or 8, 16) if len(ids) > 8 else len(ids)
-    contact_sheet(rows, columns).save(target)
+    labels = dataset.labels[ids] if dataset.labels is not None else None
+    contact_sheet(rows, lines_of(labels, *rows.shape[:3])).save(target)
     typer.echo(f"{'sheet':8} {target}")
 
 
