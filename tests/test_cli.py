@@ -323,10 +323,12 @@ def test_dry_run_tells_everything_and_writes_nothing(
     done = ganforge("train", small, "--dry-run", "--set", "generator.width=16")
     assert done.code == 0, done.err
     for expected in (
-        "generator mlp", "discriminator mlp", "points in 2 dimensions", "8 = 1 ranks x 8", "3 steps, 24 images",
+        "generator mlp", "discriminator mlp", "points in 2 dimensions", "8 = 1 rank x 8", "1 turn of 1 x 8",
+        "3 steps, 24 images", "never: evaluation.metrics is empty", "every 500 steps and at the end",
         "would be written to runs/small", "recipe.resolved.toml",
     ):  # fmt: skip
         assert expected in done.out
+    assert not [line for line in done.out.splitlines() if "│" in line and not line.strip("│ ")], "no empty rows"
     assert f"{100 * 16 + 16:,}" in done.out, "parameters of the first layer, by the override"
     assert [path.name for path in small.parent.iterdir()] == ["small.toml"]
     assert sorted(cache_home.rglob("*")) == before

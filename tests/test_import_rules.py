@@ -22,8 +22,8 @@ import ganforge
 
 PACKAGE = Path(ganforge.__file__).parent
 
-BASE = {"errors", "files", "spec"}
-"""Import nothing of ganforge: exceptions, atomic files, what a sample looks like."""
+BASE = {"errors", "files", "spec", "wording"}
+"""Import nothing else of ganforge: exceptions, atomic files, what a sample looks like, numbers in sentences."""
 
 SCHEMA = {"options", "data.options", "registry"}
 """Signatures, the reader's options (a schema; the recipe's `[data]` table has the same keys), names."""
@@ -36,7 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "errors": set(),
     "files": set(),
-    "spec": set(),
+    "spec": {"wording"},
+    "wording": set(),
     "ranks": set(),  # statistics of the global batch, for terms that compare samples
     "grid": set(),  # tensors to pictures, of use to training, sampling and metrics
     "options": {"errors"},
@@ -118,7 +119,7 @@ ONLY_THERE = {
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdataset", "safetensors", "torch_fidelity"}
 LIGHT = {
     "", "__main__", "cli", "contradictions", "data.options", "doctor", "errors", "manual", "nested", "options",
-    "recipe", "registry", "tables", "variables",
+    "recipe", "registry", "tables", "variables", "wording",
 }  # fmt: skip
 """Modules that `ganforge --help` or a check of recipes imports: nothing heavy at their top level."""
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ganforge.wording import counted
+
 app = typer.Typer(name="data", no_args_is_help=True, help="Pack pictures into shards and look after them.")
 
 CACHE = Path("~/.cache/ganforge")
@@ -80,11 +82,12 @@ def pack(
     left_out = len(found) if not limit else min(limit, len(found))
     left_out -= manifest.count
     typer.echo(
-        f"{out}: {manifest.count:,} samples, {manifest.spec}, codec {manifest.codec}, {len(manifest.shards)} shards, "
+        f"{out}: {counted(manifest.count, 'sample')}, {manifest.spec}, codec {manifest.codec}, "
+        f"{counted(len(manifest.shards), 'shard')}, "
         f"{sum(shard.bytes for shard in manifest.shards) / 1e6:.1f} MB"
     )
     if left_out:
-        typer.echo(f"{left_out} pictures were left out; {out / REPORT_NAME} says why")
+        typer.echo(f"{counted(left_out, 'picture was', 'pictures were')} left out; {out / REPORT_NAME} says why")
 
 
 @app.command()
@@ -143,9 +146,12 @@ def verify(
         typer.echo(problem, err=True)
     if report.problems:
         raise DataError(
-            f"{path}: {len(report.problems)} problems in {report.samples:,} samples of {report.shards} shards"
+            f"{path}: {counted(len(report.problems), 'problem')} in {counted(report.samples, 'sample')} "
+            f"of {counted(report.shards, 'shard')}"
         )
-    typer.echo(f"{path}: {report.samples:,} samples in {report.shards} shards are as the manifest says")
+    typer.echo(
+        f"{path}: {counted(report.samples, 'sample')} in {counted(report.shards, 'shard')}, as the manifest says"
+    )
 
 
 @app.command()
@@ -163,7 +169,7 @@ def index(path: Annotated[Path, typer.Argument(help="A tar, or a folder of tars.
             raise DataError(f"{tar}: there is no such file")
         samples = scan_tar(tar)
         write_text(tar.with_suffix(".idx"), format_idx(samples))
-        typer.echo(f"{tar.with_suffix('.idx')}: {len(samples):,} samples")
+        typer.echo(f"{tar.with_suffix('.idx')}: {counted(len(samples), 'sample')}")
 
 
 @app.command()
@@ -179,7 +185,7 @@ def export(
 
     with _progress("exporting", "pictures") as progress:
         count = export(open_shards(path, cache_dir.expanduser()), out, limit, progress)
-    typer.echo(f"{out}: {count:,} pictures")
+    typer.echo(f"{out}: {counted(count, 'picture')}")
 
 
 @contextmanager
