@@ -63,3 +63,7 @@ class RecipeError(GanforgeError):
         self.source = source
         self.problems = tuple(problems)
         super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
+
+
+class ContradictionError(RecipeError):
+    """Keys of a recipe that are each right and do not go together: another value of another key may mend it."""

@@ -166,7 +166,7 @@ def _keys_only(model: type[pydantic.BaseModel] | None, location: tuple[str | int
         elif (current is not None and part in current.model_fields) or not kept or not _is_branch_name(part):
             kept.append(part)
             field = current.model_fields.get(part) if current is not None else None
-            current = _model_in(field.annotation) if field is not None else None
+            current = model_in(field.annotation) if field is not None else None
         else:
             break
     return tuple(kept)
@@ -176,11 +176,12 @@ def _is_branch_name(part: str) -> bool:
     return not part.isidentifier() or part in ("int", "float", "bool", "str", "none", "tuple", "list", "dict")
 
 
-def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
+def model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
+    """The table that an annotation speaks of, by itself, in a list or beside None; None if it speaks of a value."""
     if inspect.isclass(annotation) and issubclass(annotation, pydantic.BaseModel):
         return annotation
     for inner in typing.get_args(annotation):
-        if (model := _model_in(inner)) is not None:
+        if (model := model_in(inner)) is not None:
             return model
     return None
 
@@ -196,12 +197,15 @@ def _message(details: list[ErrorDetails], model: type[pydantic.BaseModel]) -> st
         case "literal_error":
             expected = detail.get("ctx", {}).get("expected", "")
             return f"must be one of {_listed(expected)}, not {_show(value)}{_suggest_literal(value, expected)}"
+        case "float_type" | "int_type" if value in ("nan", "inf", "+nan", "+inf", "-nan", "-inf"):
+            return f"{value} is not a finite number"
         case kind if kind in _TYPE_NAMES:
             wanted = " or ".join(dict.fromkeys(_TYPE_NAMES.get(item["type"], item["msg"]) for item in details))
-            return f"must be {wanted}, not {_show(value)}{_list_remedy(detail, model)}"
+            remedy = _list_remedy(detail, model) or _string_remedy(detail, model)
+            return f"must be {wanted}, not {_show(value)}{remedy}"
         case "model_type":
             field = _field_at(model, detail["loc"])
-            inner = _model_in(field.annotation) if field is not None else None
+            inner = model_in(field.annotation) if field is not None else None
             keys = f" with the keys {', '.join(inner.model_fields)}" if inner is not None else ""
             return f"must be a table{keys}, not {_show(value)}"
         case "too_long" | "too_short" | "string_too_long" | "string_too_short":
@@ -231,7 +235,7 @@ _TYPE_NAMES = {
 def _missing(field: FieldInfo | None, location: tuple[str | int, ...]) -> str:
     if field is None:  # a place in a list
         return "is missing; the list is too short"
-    if _model_in(field.annotation) is not None:
+    if model_in(field.annotation) is not None:
         return f"is missing; add a table [{dotted(location)}]"
     return "is missing; give it a value"
 
@@ -244,8 +248,18 @@ def _list_remedy(detail: ErrorDetails, model: type[pydantic.BaseModel]) -> str:
     if isinstance(value, str):
         return f"; write [{json.dumps(value)}]"
     field = _field_at(model, detail["loc"])
-    holds_tables = field is not None and _model_in(field.annotation) is not None
+    holds_tables = field is not None and model_in(field.annotation) is not None
     return f"; write [[{where}]] in place of [{where}]" if holds_tables and isinstance(value, Mapping) else ""
+
+
+def _string_remedy(detail: ErrorDetails, model: type[pydantic.BaseModel]) -> str:
+    """How to say that `2024` is a name and no number; a shell takes the quotes of `--set name="2024"` away."""
+    value = detail["input"]
+    if detail["type"] != "string_type" or not isinstance(value, bool | int | float):
+        return ""
+    quoted = f'"{json.dumps(value)}"'
+    key = dotted(_keys_only(model, detail["loc"]))
+    return f"; write {quoted}, on the command line --set '{key}={quoted}'"
 
 
 def _field_at(model: type[pydantic.BaseModel], location: tuple[str | int, ...]) -> FieldInfo | None:
@@ -254,7 +268,7 @@ def _field_at(model: type[pydantic.BaseModel], location: tuple[str | int, ...]) 
     field: FieldInfo | None = None
     for part in location:
         field = current.model_fields.get(part) if current is not None and isinstance(part, str) else None
-        current = _model_in(field.annotation) if field is not None else None
+        current = model_in(field.annotation) if field is not None else None
     return field
 
 
@@ -262,7 +276,7 @@ def _keys_at(model: type[pydantic.BaseModel], location: tuple[str | int, ...]) -
     current: type[pydantic.BaseModel] | None = model
     for part in location:
         if isinstance(part, str) and current is not None and part in current.model_fields:
-            current = _model_in(current.model_fields[part].annotation)
+            current = model_in(current.model_fields[part].annotation)
     return list(current.model_fields) if current is not None else []
 
 

@@ -6,6 +6,8 @@ in all defaults; `load(dump(recipe)) == recipe`.
 """
 
 import copy
+import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +17,7 @@ import tomli_w
 from pydantic import ConfigDict, create_model
 
 from ganforge.contradictions import contradictions
-from ganforge.errors import PluginError, Problem, RecipeError, RegistryError
+from ganforge.errors import ContradictionError, PluginError, Problem, RecipeError, RegistryError
 from ganforge.nested import flat, put
 from ganforge.options import dotted, is_list, is_table, validate
 from ganforge.registry import Kind, load_plugins, register
@@ -32,7 +34,7 @@ from ganforge.tables import (
 )
 from ganforge.variables import as_written, expand
 
-__all__ = ["Recipe", "difference", "dump", "load", "load_saved", "override", "parse", "resolve"]
+__all__ = ["Recipe", "difference", "dump", "dump_for_people", "load", "load_saved", "override", "parse", "resolve"]
 
 PLACES: tuple[tuple[tuple[str, ...], Kind, type[ComponentTable], bool], ...] = (
     (("data",), register.dataset, DataTable, False),
@@ -120,14 +122,18 @@ def _toml_value(text: str) -> Any:
         read = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
-    return read["value"] if len(read) == 1 else text
+    value = read.get("value")
+    is_finite = not isinstance(value, float) or math.isfinite(value)
+    # No option is a date or nan, but a name may read like one.
+    is_known = is_table(value) or is_list(value) or isinstance(value, bool | int | float | str)
+    return value if len(read) == 1 and is_known and is_finite else text
 
 
 def resolve(table: Mapping[str, Any], source: str = "recipe", *, later: bool = False) -> Recipe:
     """Check the tables, fill in every default and variable, and return the recipe. Makes no module.
 
     Raises:
-        RecipeError: with every problem found.
+        RecipeError: with every problem found; a ContradictionError if every key is right by itself.
         PluginError: a module of `plugins`, or the entry point of a component, cannot be imported.
     """
     table, unset = expand(_with_fallbacks(table), later=later)
@@ -141,18 +147,25 @@ def resolve(table: Mapping[str, Any], source: str = "recipe", *, later: bool = F
         raise PluginError(f"{source}: {error}") from error
     recipe, more = validate(schema, table)
     problems = [*problems, *(problem for problem in more if problem.path not in {known.path for known in problems})]
-    if recipe is not None and not problems:
-        assert isinstance(recipe, Recipe)
-        problems = list(contradictions(recipe, resolve))
     if problems:
         raise RecipeError(source, problems)
     assert isinstance(recipe, Recipe)
+    if problems := list(contradictions(recipe, resolve)):
+        raise ContradictionError(source, problems)
     return recipe
 
 
 def dump(recipe: Recipe) -> str:
     """The resolved recipe as TOML."""
     return tomli_w.dumps(recipe.to_dict(), multiline_strings=False)
+
+
+def dump_for_people(recipe: Recipe) -> str:
+    """The resolved recipe as TOML in which comments name the options that are not set; it resolves to the same."""
+    mark = "is not set: TOML has no null"
+    text = tomli_w.dumps(recipe.to_dict(unset=mark), multiline_strings=False)
+    text = re.sub(rf', [\w-]+ = "{mark}"', "", text)  # inside of an inline table, where no comment can stand
+    return re.sub(rf'^([\w-]+) = "{mark}"$', r"# \1 is not set", text, flags=re.MULTILINE)
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from ganforge.wording import counted
+
 
 @dataclass(frozen=True)
 class DataSpec:
@@ -47,11 +49,12 @@ class DataSpec:
         return len(self.classes)
 
     def __str__(self) -> str:
+        """In words; a picture's size is height x width, as everywhere."""
         if not self.is_image:
             return f"points in {self.shape[0]} dimensions"
         colour = {1: "grey", 3: "RGB"}.get(self.channels, f"{self.channels} channels")
-        text = f"{self.width}x{self.height} {colour}"
-        return f"{text}, {self.num_classes} classes" if self.classes else text
+        text = f"{self.height}x{self.width} {colour}"
+        return f"{text}, {counted(self.num_classes, 'class', 'classes')}" if self.classes else text
 
     def to_dict(self) -> dict[str, Any]:
         return {"shape": list(self.shape), "classes": list(self.classes)}

@@ -19,7 +19,11 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class ComponentTable(OptionsModel):
-    """A table that names a component; the component's own options are added for each name."""
+    """A component by its name; its own options stand in the same table.
+
+    Args:
+        name: of the component, as `ganforge list` has it.
+    """
 
     name: str
 
@@ -36,14 +40,19 @@ class DiscriminatorTable(ComponentTable):
 
 
 class PenaltyTable(ComponentTable):
-    """A penalty: `weight` scales it, `interval` computes it every so many turns, scaled up to make good."""
+    """A penalty, and how much and how often it counts.
+
+    Args:
+        weight: what it is multiplied by in the loss.
+        interval: computed only every so many turns of its player, and scaled up to make good (Karras et al. 2020).
+    """
 
     weight: float = 1.0
     interval: Positive = 1
 
 
 class DataTable(ComponentTable, LoaderOptions):
-    """Where samples come from; how they are read (`ganforge.data.options`) stands in the same table.
+    """Where samples come from, and how they are read.
 
     Args:
         cache_dir: folder for packed and fetched data; by default `ganforge` in the user's cache folder.
@@ -284,6 +293,17 @@ class Recipe(OptionsModel):
     """Everything a run is made of. Component tables carry the options of the component they name.
 
     Paths may hold environment variables; resolving fills them in and lists under `variables` what stood there.
+
+    Args:
+        name: of the run and its folder.
+        seed: of weights, latents, and the order of the data.
+        plugins: modules to import, as they register components.
+        output: folder that the run folder is made in.
+        generator: what makes samples of latents.
+        objective: the loss of both players.
+        augment: what reals and fakes go through before the discriminator sees them, in this order.
+        schedule: which player moves in a step.
+        variables: what stood in paths before resolving; nobody writes it by hand.
     """
 
     name: Annotated[str, AfterValidator(_folder_name)]
@@ -330,13 +350,21 @@ class Recipe(OptionsModel):
             return Path(self.data.cache_dir).expanduser()
         return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "ganforge"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain tables, every default filled in; what is None is left out, as TOML has no null."""
-        return _name_first(self.model_dump(mode="json", exclude_none=True))
+    def to_dict(self, unset: str | None = None) -> dict[str, Any]:
+        """Plain tables, every default filled in.
+
+        Args:
+            unset: stands for what is None; by default that is left out, as TOML has no null.
+        """
+        return _plain(self.model_dump(mode="json", exclude={"variables"} if self.variables is None else None), unset)
 
 
-def _name_first(value: Any) -> Any:
+def _plain(value: Any, unset: str | None) -> Any:
+    """Names first, and no None."""
     if is_table(value):
         keys = sorted(value, key=lambda key: key != "name")
-        return {key: _name_first(value[key]) for key in keys}
-    return [_name_first(item) for item in value] if is_list(value) else value
+        plain = {key: _plain(value[key], unset) for key in keys}
+        return {key: item for key, item in plain.items() if item is not None}
+    if is_list(value):
+        return [_plain(item, unset) for item in value]
+    return unset if value is None else value

@@ -130,7 +130,10 @@ def test_completion_script_calls_ganforge(ganforge: Callable[..., Any], monkeypa
     [
         (("train", "no.toml"), "ganforge: no.toml: there is no such file\n"),
         (("recipe", "resolve", "no.toml"), "ganforge: no.toml: there is no such file\n"),
-        (("show", "dcgn"), "ganforge: no component is called 'dcgn' (did you mean 'dcgan'?); see `ganforge list`\n"),
+        (
+            ("show", "dcgn"),
+            "ganforge: no component or table is called 'dcgn' (did you mean 'dcgan'?); see `ganforge list`\n",
+        ),
         (
             ("list", "generater"),
             "ganforge: no kind 'generater' (did you mean 'generator'?); kinds: " + ", ".join(register.kinds()) + "\n",
@@ -232,6 +235,8 @@ def test_resolve_prints_toml_with_every_default(ganforge: Callable[..., Any], sm
     tables = tomllib.loads(done.out)
     assert (tables["generator"]["width"], tables["seed"], tables["training"]["batch_size"]) == (7, 3, 8)
     assert tables["optimizer"]["generator"]["name"] == "adam"
+    for key in ("channels_last", "cache_dir", "best", "held_out", "wandb"):
+        assert f"\n# {key} is not set\n" in done.out
     small.with_name("again.toml").write_text(done.out)
     assert ganforge("recipe", "resolve", "again.toml").out == done.out
 
@@ -318,10 +323,12 @@ def test_dry_run_tells_everything_and_writes_nothing(
     done = ganforge("train", small, "--dry-run", "--set", "generator.width=16")
     assert done.code == 0, done.err
     for expected in (
-        "generator mlp", "discriminator mlp", "points in 2 dimensions", "8 = 1 ranks x 8", "3 steps, 24 images",
+        "generator mlp", "discriminator mlp", "points in 2 dimensions", "8 = 1 rank x 8", "1 turn of 1 x 8",
+        "3 steps, 24 images", "never: evaluation.metrics is empty", "every 500 steps and at the end",
         "would be written to runs/small", "recipe.resolved.toml",
     ):  # fmt: skip
         assert expected in done.out
+    assert not [line for line in done.out.splitlines() if "│" in line and not line.strip("│ ")], "no empty rows"
     assert f"{100 * 16 + 16:,}" in done.out, "parameters of the first layer, by the override"
     assert [path.name for path in small.parent.iterdir()] == ["small.toml"]
     assert sorted(cache_home.rglob("*")) == before

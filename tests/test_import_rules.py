@@ -22,8 +22,8 @@ import ganforge
 
 PACKAGE = Path(ganforge.__file__).parent
 
-BASE = {"errors", "files", "spec"}
-"""Import nothing of ganforge: exceptions, atomic files, what a sample looks like."""
+BASE = {"errors", "files", "spec", "wording"}
+"""Import nothing else of ganforge: exceptions, atomic files, what a sample looks like, numbers in sentences."""
 
 SCHEMA = {"options", "data.options", "registry"}
 """Signatures, the reader's options (a schema; the recipe's `[data]` table has the same keys), names."""
@@ -36,7 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "errors": set(),
     "files": set(),
-    "spec": set(),
+    "spec": {"wording"},
+    "wording": set(),
     "ranks": set(),  # statistics of the global batch, for terms that compare samples
     "grid": set(),  # tensors to pictures, of use to training, sampling and metrics
     "options": {"errors"},
@@ -47,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "nested": {"errors", "options"},  # tables in tables
     "contradictions": {"errors", "nested", "options", "tables"},
     "recipe": {"contradictions", "errors", "nested", "options", "registry", "tables", "variables"},
+    "manual": {"options", "recipe", "registry", "tables"},  # a recipe's tables in words
     "models": PART,
     "objectives": {*PART, "ranks"},
     "penalties": {*PART, "ranks"},
@@ -57,7 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "hub": {"errors"},  # names and transfers of the Hugging Face Hub
     "generator_file": {*PART, "hub"},  # a trained generator is its component and options; no training needed
     "metrics": {*PART, "data", "grid", "recipe"},
-    "cluster": {*BASE, "options", "recipe"},
+    "cluster": {*BASE, "doctor", "options", "recipe"},
     "variables": {"errors", "options"},
     "training": {
         *PART,
@@ -86,6 +88,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "data",
         "doctor",
         "report",
+        "manual",
         "recipe",
         "training",
         "metrics",
@@ -115,8 +118,8 @@ ONLY_THERE = {
 
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdataset", "safetensors", "torch_fidelity"}
 LIGHT = {
-    "", "__main__", "cli", "contradictions", "data.options", "doctor", "errors", "nested", "options", "recipe",
-    "registry", "tables", "variables",
+    "", "__main__", "cli", "contradictions", "data.options", "doctor", "errors", "manual", "nested", "options",
+    "recipe", "registry", "tables", "variables", "wording",
 }  # fmt: skip
 """Modules that `ganforge --help` or a check of recipes imports: nothing heavy at their top level."""
 

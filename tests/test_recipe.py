@@ -10,7 +10,8 @@ import pytest
 
 from ganforge.data.options import LoaderOptions
 from ganforge.errors import RecipeError
-from ganforge.recipe import Recipe, difference, dump, load, override, parse, resolve
+from ganforge.recipe import Recipe, difference, dump, dump_for_people, load, override, parse, resolve
+from ganforge.registry import register
 
 RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
 SMALLEST: dict[str, Any] = {
@@ -41,6 +42,28 @@ def test_a_dumped_recipe_loads_as_the_same(path: Path, tmp_path: Path) -> None:
     assert again == recipe
     assert dump(again) == dump(recipe)
     assert recipe.name == path.stem, "the run folder is found under the file's name"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_what_is_printed_for_people_loads_as_the_same(path: Path, tmp_path: Path) -> None:
+    recipe = load(path)
+    printed = tmp_path / "printed.toml"
+    printed.write_text(dump_for_people(recipe))
+    assert load(printed) == recipe
+    assert "not set" not in dump(recipe), "what is stored and compared has no comments"
+
+
+def test_an_unset_option_of_a_table_in_one_line_is_left_out() -> None:
+    def tilt(*, angle: float | None = None) -> None: ...
+
+    register.augment.add("tilt", tilt)
+    try:
+        recipe = small('augment=["tilt"]')
+        text = dump_for_people(recipe)
+        assert '    { name = "tilt" },' in text
+        assert resolve(tomllib.loads(text)) == recipe
+    finally:
+        register.augment._components.pop("tilt")
 
 
 def test_a_dumped_recipe_has_every_default_and_no_short_form() -> None:
@@ -175,6 +198,17 @@ def test_loader_options_of_the_data_table_reach_the_loader() -> None:
 )
 def test_a_value_of_set_is_toml_or_else_a_string(assignment: str, expected: dict[str, Any]) -> None:
     assert override({}, [assignment]) == expected
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "2024-01-01", "12:30:00"])
+def test_set_takes_for_a_string_what_no_option_can_be(text: str) -> None:
+    assert small(f"output={text}").output == text
+
+
+def test_a_number_where_a_string_belongs_is_told_how_to_be_quoted() -> None:
+    with pytest.raises(RecipeError, match="""write "2024", on the command line --set 'name="2024"'"""):
+        small("name=2024")
+    assert small('name="2024"').name == "2024"
 
 
 def test_set_reaches_into_lists_and_short_forms() -> None:

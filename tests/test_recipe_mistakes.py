@@ -157,8 +157,8 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
         "training.ema: inf is not a finite number",
     ),
     "a date": (
-        ("data.cache_dir=2024-01-01",),
-        "data.cache_dir: a date has no place in a recipe; write it as a string",
+        ("data.cache_dir=[2024-01-01]",),
+        "data.cache_dir.0: a date has no place in a recipe; write it as a string",
     ),
     "micro-batches that do not divide": (
         ("training.batch_size=64", "training.discriminator_micro_batches=3"),

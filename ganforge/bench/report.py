@@ -6,6 +6,7 @@ from rich.table import Table
 
 from ganforge.bench.scaling import Links, Prediction, predict
 from ganforge.bench.train import TrainReport
+from ganforge.wording import counted
 
 COUNTS = (1, 8, 16, 32, 64, 128, 256, 512, 1024)
 
@@ -41,7 +42,7 @@ def tables(report: TrainReport, links: Links, images_per_second: float | None = 
 
 def _step(report: TrainReport) -> Table:
     table = Table(title="a step", title_justify="left", show_header=False)
-    ranks = "1 process" if report.ranks == 1 else f"{report.ranks} processes"
+    ranks = counted(report.ranks, "process", "processes")
     table.add_row("where", f"{ranks} on {report.device}, precision {report.precision}, batch {report.batch}")
     table.add_row("speed", f"{report.images_per_second:,.1f} images/s, {report.seconds * 1e3:,.1f} ms a step")
     table.add_row("turn by turn", f"{report.milliseconds:,.1f} ms a step (median), the device waited for in between")

@@ -1,4 +1,4 @@
-"""`ganforge list` and `ganforge show`: the manual of every component, from its signature and docstring."""
+"""`ganforge list` and `ganforge show`: the manual of every component and table, from signatures and docstrings."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console
+    from rich.table import Table as RichTable
 
+    from ganforge.manual import Row, Table
     from ganforge.registry import Component, Kind
 
 Plugins = Annotated[
@@ -21,11 +23,15 @@ def list_components(
     markdown: Annotated[bool, typer.Option("--markdown", help="As one table of markdown, for a README.")] = False,
     plugin: Plugins = None,
 ) -> None:
-    """List components by kind; those of other packages' entry points are named without being imported."""
+    """List components by kind, and the tables of a recipe.
+
+    Those of other packages' entry points are named without being imported.
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from ganforge.manual import recipe_tables
     from ganforge.registry import load_plugins, register
 
     load_plugins(plugin or [])
@@ -42,6 +48,9 @@ def list_components(
         for name, what in _summaries(shelf):
             table.add_row(f"[bold]{name}", escape(what))
         console.print(table, end="\n\n")
+    if not kind:
+        console.print("tables of a recipe, for `ganforge show`", style="italic")
+        console.print(f"{', '.join(recipe_tables())}\n", highlight=False)
 
 
 def _summaries(shelf: "Kind") -> "Iterator[tuple[str, str]]":
@@ -57,52 +66,89 @@ def _summaries(shelf: "Kind") -> "Iterator[tuple[str, str]]":
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a component.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(help="A component, or a table such as training, data or tracking.wandb.", show_default=False),
+    ],
     kind: Annotated[str | None, typer.Option(help="Its kind, if several have the name.")] = None,
     plugin: Plugins = None,
 ) -> None:
-    """Show a component: what it is, its options with types and defaults, and where it comes from."""
+    """Show a component or a table of a recipe: what it is, its options with types and defaults.
+
+    `ganforge show recipe` names all the tables.
+    """
     from rich.console import Console
 
     from ganforge.errors import RegistryError
+    from ganforge.manual import recipe_tables, tables_called
     from ganforge.options import did_you_mean
     from ganforge.registry import load_plugins, register
 
     load_plugins(plugin or [])
     shelves = [register.kind(kind)] if kind else list(register.kinds().values())
     found = [shelf for shelf in shelves if shelf.knows(name)]
-    if not found:
-        names = {other for shelf in shelves for other in shelf.names()}
-        raise RegistryError(f"no component is called '{name}'{did_you_mean(name, names)}; see `ganforge list`")
+    tables = [] if kind else tables_called(name)
+    if not found and not tables:
+        names = {other for shelf in shelves for other in shelf.names()} | (set() if kind else set(recipe_tables()))
+        what = "component" if kind else "component or table"
+        raise RegistryError(f"no {what} is called '{name}'{did_you_mean(name, names)}; see `ganforge list`")
     console = Console()
+    for table in tables:
+        _print_table(console, table)
     for shelf in found:
-        _print(console, shelf, shelf.get(name))
+        _print_component(console, shelf, shelf.get(name))
 
 
-def _print(console: "Console", shelf: "Kind", component: "Component") -> None:
+def _print_table(console: "Console", table: "Table") -> None:
+    from rich.markup import escape
+
+    _print_doc(console, f"table {escape(table.header)}" if table.name != "recipe" else "recipe", table.doc)
+    rows = table.rows()
+    console.print(_options("options", rows) if rows else "no options")
+    if table.holds is not None:
+        console.print(
+            f"and the options of the {table.holds.name} that it names: ganforge list {table.holds.name}",
+            highlight=False,
+        )
+    console.print()
+
+
+def _print_component(console: "Console", shelf: "Kind", component: "Component") -> None:
     import inspect
 
-    from docstring_parser import parse
-    from rich.markup import escape
-    from rich.table import Table
+    from ganforge.manual import own_rows, shared_rows
 
-    from ganforge.options import type_name
-
-    parsed = parse(inspect.getdoc(component.factory) or "")
-    console.print(f"[bold]{shelf.name} {component.name}[/]: {escape(parsed.short_description or '')}")
-    if parsed.long_description:
-        console.print(f"\n{escape(_unwrapped(parsed.long_description))}", highlight=False)
-    table = Table(title="options", title_justify="left")
-    for column in ("option", "type", "default", "what it does"):
-        table.add_column(column)
-    for option, field in component.options.model_fields.items():
-        default = "[bold]required" if field.is_required() else escape(_toml(field.default))
-        annotation = field.rebuild_annotation()
-        table.add_row(option, escape(type_name(annotation)), default, escape(component.option_docs.get(option, "")))
-    console.print(table if component.options.model_fields else "no options")
+    _print_doc(console, f"{shelf.name} {component.name}", inspect.getdoc(component.factory) or "")
+    own, shared = own_rows(component), shared_rows(shelf)
+    console.print(_options("options", own) if own else "no options of its own" if shared else "no options")
+    if shared:
+        console.print(_options(f"every {shelf.name} also takes", shared))
     console.print(
         f"from {component.package}, {component.origin}\n     {component.file}\n", highlight=False, soft_wrap=True
     )
+
+
+def _print_doc(console: "Console", title: str, doc: str) -> None:
+    from docstring_parser import parse
+    from rich.markup import escape
+
+    parsed = parse(doc)
+    console.print(f"[bold]{title}[/]: {escape(parsed.short_description or '')}")
+    if parsed.long_description:
+        console.print(f"\n{escape(_unwrapped(parsed.long_description))}", highlight=False)
+
+
+def _options(title: str, rows: "list[Row]") -> "RichTable":
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for column in ("option", "type", "default", "what it does"):
+        table.add_column(column)
+    for row in rows:
+        default = "[bold]required" if row.default is None else escape(row.default)
+        table.add_row(row.key, escape(row.type), default, escape(row.what))
+    return table
 
 
 def _unwrapped(text: str) -> str:
@@ -110,9 +156,3 @@ def _unwrapped(text: str) -> str:
     import re
 
     return re.sub(r"(?<=\S)\n(?![\s\-*|])", " ", text)
-
-
-def _toml(value: object) -> str:
-    import json
-
-    return "" if value is None else json.dumps(value)

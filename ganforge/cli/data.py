@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ganforge.wording import counted
+
 app = typer.Typer(name="data", no_args_is_help=True, help="Pack pictures into shards and look after them.")
 
 CACHE = Path("~/.cache/ganforge")
@@ -80,11 +82,12 @@ def pack(
     left_out = len(found) if not limit else min(limit, len(found))
     left_out -= manifest.count
     typer.echo(
-        f"{out}: {manifest.count:,} samples, {manifest.spec}, codec {manifest.codec}, {len(manifest.shards)} shards, "
+        f"{out}: {counted(manifest.count, 'sample')}, {manifest.spec}, codec {manifest.codec}, "
+        f"{counted(len(manifest.shards), 'shard')}, "
         f"{sum(shard.bytes for shard in manifest.shards) / 1e6:.1f} MB"
     )
     if left_out:
-        typer.echo(f"{left_out} pictures were left out; {out / REPORT_NAME} says why")
+        typer.echo(f"{counted(left_out, 'picture was', 'pictures were')} left out; {out / REPORT_NAME} says why")
 
 
 @app.command()
@@ -97,13 +100,13 @@ def inspect(
     """Say what lies in a dataset, and draw a contact sheet of it."""
     import numpy as np
 
-    from ganforge.data.contactsheet import contact_sheet, pick
+    from ganforge.data.contactsheet import contact_sheet, lines_of, pick
     from ganforge.data.shards import open_shards
 
     dataset = open_shards(path, cache_dir.expanduser())
     manifest = dataset.manifest
     stored = sum(shard.bytes for shard in manifest.shards)
-    lines = [
+    facts = [
         ("samples", f"{manifest.count:,}"),
         ("spec", str(manifest.spec)),
         ("codec", manifest.codec),
@@ -113,8 +116,8 @@ def inspect(
     if dataset.labels is not None:
         counts = np.bincount(dataset.labels, minlength=manifest.spec.num_classes)
         shown = [f"{name} ({count:,})" for name, count in zip(manifest.classes, counts, strict=True)]
-        lines.append(("classes", ", ".join(shown[:20]) + (", ..." if len(shown) > 20 else "")))
-    for name, value in lines:
+        facts.append(("classes", ", ".join(shown[:20]) + (", ..." if len(shown) > 20 else "")))
+    for name, value in facts:
         typer.echo(f"{name:8} {value}")
     ids = pick(dataset.labels, len(dataset), num)
     rows = np.empty((len(ids), *dataset.row_shape), np.uint8)
@@ -123,8 +126,8 @@ def inspect(
         typer.echo(f"warning: {problem}", err=True)
         rows[row] = 0
     target = sheet or Path(f"{Path(path.rstrip('/')).name or 'dataset'}-sheet.png")
-    columns = min(manifest.spec.num_classes or 8, 16) if len(ids) > 8 else len(ids)
-    contact_sheet(rows, columns).save(target)
+    labels = dataset.labels[ids] if dataset.labels is not None else None
+    contact_sheet(rows, lines_of(labels, *rows.shape[:3])).save(target)
     typer.echo(f"{'sheet':8} {target}")
 
 
@@ -143,14 +146,17 @@ def verify(
         typer.echo(problem, err=True)
     if report.problems:
         raise DataError(
-            f"{path}: {len(report.problems)} problems in {report.samples:,} samples of {report.shards} shards"
+            f"{path}: {counted(len(report.problems), 'problem')} in {counted(report.samples, 'sample')} "
+            f"of {counted(report.shards, 'shard')}"
         )
-    typer.echo(f"{path}: {report.samples:,} samples in {report.shards} shards are as the manifest says")
+    typer.echo(
+        f"{path}: {counted(report.samples, 'sample')} in {counted(report.shards, 'shard')}, as the manifest says"
+    )
 
 
 @app.command()
 def index(path: Annotated[Path, typer.Argument(help="A tar, or a folder of tars.")]) -> None:
-    """Write an `.idx` file beside each tar, in the form of DALI's wds2idx."""
+    """Write an `.idx` beside each tar, as DALI's wds2idx does."""
     from ganforge.data.tarindex import format_idx, scan_tar
     from ganforge.errors import DataError
     from ganforge.files import write_text
@@ -163,7 +169,7 @@ def index(path: Annotated[Path, typer.Argument(help="A tar, or a folder of tars.
             raise DataError(f"{tar}: there is no such file")
         samples = scan_tar(tar)
         write_text(tar.with_suffix(".idx"), format_idx(samples))
-        typer.echo(f"{tar.with_suffix('.idx')}: {len(samples):,} samples")
+        typer.echo(f"{tar.with_suffix('.idx')}: {counted(len(samples), 'sample')}")
 
 
 @app.command()
@@ -179,7 +185,7 @@ def export(
 
     with _progress("exporting", "pictures") as progress:
         count = export(open_shards(path, cache_dir.expanduser()), out, limit, progress)
-    typer.echo(f"{out}: {count:,} pictures")
+    typer.echo(f"{out}: {counted(count, 'picture')}")
 
 
 @contextmanager

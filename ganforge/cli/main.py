@@ -1,9 +1,10 @@
 """The command line. Arguments and printing only; what a command does is imported when it runs."""
 
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from ganforge import __version__
 from ganforge.cli import (
@@ -25,29 +26,48 @@ from ganforge.cli.slurm import slurm
 from ganforge.cli.status import status
 from ganforge.errors import GanforgeError
 
+
+class Commands(TyperGroup):
+    """All commands."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the one that was asked for; a bad value is told without the words of the library that found it."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
+
 app = typer.Typer(
     name="ganforge",
+    cls=Commands,
     help="Train GANs from one TOML recipe: on a laptop, on one GPU, on a cluster.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # plain text: paragraphs flow, and two columns leave room for what an option does
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-app.command("train")(training.train)
-app.command("sweep")(sweep.sweep)
-app.command("evaluate")(evaluation.evaluate)
-app.command("sample")(sampling.sample)
-app.command("interpolate")(films.interpolate)
-app.command("evolve")(films.evolve)
-app.command("neighbours")(films.neighbours)
-app.command("inpaint")(search.inpaint)
-app.command("project")(search.project)
-app.command("export")(export.export)
-app.command("doctor")(doctor.doctor)
-app.command("report")(report.report)
-app.command("list")(components.list_components)
-app.command("show")(components.show)
-app.command("slurm")(slurm)
-app.command("status")(status)
+for name, command in {
+    "train": training.train,
+    "sweep": sweep.sweep,
+    "evaluate": evaluation.evaluate,
+    "sample": sampling.sample,
+    "interpolate": films.interpolate,
+    "evolve": films.evolve,
+    "neighbours": films.neighbours,
+    "inpaint": search.inpaint,
+    "project": search.project,
+    "export": export.export,
+    "doctor": doctor.doctor,
+    "report": report.report,
+    "list": components.list_components,
+    "show": components.show,
+    "slurm": slurm,
+    "status": status,
+}.items():
+    first_paragraph = " ".join((command.__doc__ or "").partition("\n\n")[0].split())
+    app.command(name, short_help=first_paragraph)(command)  # by itself it would be cut at the end of a line
 app.add_typer(recipes.app, name="recipe")
 app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")

@@ -40,7 +40,10 @@ def check(
 def resolve(
     file: Annotated[Path, typer.Argument(help="Recipe file.", show_default=False)], overrides: Overrides = None
 ) -> None:
-    """Print the recipe as TOML with every default filled in."""
-    from ganforge.recipe import dump, load
+    """Print the recipe as TOML with every default filled in.
 
-    typer.echo(dump(load(file, overrides or [])), nl=False)
+    Comments name what is not set, for TOML has no null.
+    """
+    from ganforge.recipe import dump_for_people, load
+
+    typer.echo(dump_for_people(load(file, overrides or [])), nl=False)

@@ -50,6 +50,8 @@ def sweep(
 
     Trial 3 trains in OUTPUT/STUDY/STUDY-0003. The same command started several times, on one machine or many, shares
     the trials; killed, it goes on where it was, each trial from its newest checkpoint. Needs the extra `sweep`.
+
+    Exit codes: 0 done; 2 a mistake, or a trial failed by an error; 85 and 130 as for `ganforge train`.
     """
     import os
 

@@ -30,7 +30,7 @@ def train(
         Path | None, typer.Option(help="Run folder whose weights a new run starts from.", show_default=False)
     ] = None,
     allow_changed: Annotated[
-        bool, typer.Option(help="Go on under a changed recipe, though it is another run.")
+        bool, typer.Option("--allow-changed", help="Go on under a changed recipe, though it is another run.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Build everything, print what would happen, take no step.")

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from ganforge.cluster.job import Job
 from ganforge.cluster.shell import CHAIN, LISTEN, MEET, REQUEUE
 from ganforge.errors import GanforgeError
+from ganforge.wording import counted
 
 EXIT_WAIT = 60
 """Seconds that ranks have for leaving after the first one has left, whatever its reason."""
@@ -116,9 +117,9 @@ def _comment(job: Job, training: Training) -> list[str]:
     each = "GPU" if job.gpus_per_node else "process"
     way = f"one task a {each}, started by srun"
     if job.launcher == "accelerate":
-        way = f"one `accelerate launch` a node, {job.processes_per_node} processes each"
+        way = f"one `accelerate launch` a node, {counted(job.processes_per_node, 'process', 'processes')} each"
     after = "queues itself again" if job.chain == 1 else "leaves the rest to the next job of its chain"
-    nodes = f"{job.nodes} node{'s' if job.nodes > 1 else ''}"
+    nodes = counted(job.nodes, "node")
     return [
         f"# {training.title}",
         f"# {nodes}, {way}.",

@@ -1,19 +1,29 @@
 """How runs are doing, from what lies in their folders; reads no weights and imports no torch."""
 
 import json
+import os
 import time
 import tomllib
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from ganforge.cluster.queue import job_states
+from ganforge.cluster.queue import UNKNOWN, job_states
 from ganforge.cluster.submit import SLURM_FOLDER
+from ganforge.doctor.illnesses import DIVERGENCE
 from ganforge.errors import GanforgeError
 
 RECIPE = "recipe.resolved.toml"
+
+LEVELS = 2
+"""Folders below a given one that are looked into: `runs` holds runs, and sweeps that hold runs."""
+
+QUIET_SECONDS = 120.0
+"""What a run may be silent for, though its log has lines more often: an evaluation, a checkpoint."""
+
+State = Literal["running", "queued", "finished", "stopped", "stopped by the doctor", "diverged", "silent"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,10 @@ class RunStatus:
         finding: the doctor's last one: step, name and message.
         job: number of the newest SLURM job.
         job_state: what SLURM says of it.
+        state: `running` or `queued` as SLURM says, or because its log grows; `finished` at the recipe's last step or by
+            `evaluation.patience`; `stopped` with everything saved; `silent` if its last figures are not saved and no
+            more come: killed, or stuck.
+        silent_seconds: since it last wrote figures or a checkpoint.
     """
 
     folder: str
@@ -43,6 +57,8 @@ class RunStatus:
     finding: dict[str, Any] | None = None
     job: str | None = None
     job_state: str | None = None
+    state: State | None = None
+    silent_seconds: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -50,21 +66,28 @@ class RunStatus:
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
-    """Run folders among the paths and directly below them.
+    """Run folders among the paths, and below them as deep as sweeps have theirs.
 
     Raises:
         GanforgeError: a path is neither a run folder nor holds any.
     """
     found: list[Path] = []
     for path in paths:
-        below = sorted(path.iterdir()) if path.is_dir() else []
-        runs = [path] if _is_run(path) else [folder for folder in below if _is_run(folder)]
+        runs = list(_runs_below(path, LEVELS))
         if not runs:
             raise GanforgeError(
                 f"{path}: is no run folder and holds none; give the folders of runs, or of their output"
             )
         found.extend(runs)
     return list(dict.fromkeys(found))
+
+
+def _runs_below(folder: Path, levels: int) -> Iterator[Path]:
+    if _is_run(folder):
+        yield folder
+    elif levels and os.access(folder, os.R_OK | os.X_OK) and folder.is_dir():
+        for below in sorted(folder.iterdir()):
+            yield from _runs_below(below, levels - 1)
 
 
 def _is_run(folder: Path) -> bool:
@@ -80,22 +103,82 @@ def statuses(folders: Sequence[Path]) -> list[RunStatus]:
 
 def _status(folder: Path, job: str | None, states: dict[str, str]) -> RunStatus:
     lines = _objects(folder / "metrics.jsonl")
+    findings = _objects(folder / "health.jsonl")
+    recipe = _recipe(folder / RECIPE)
     checkpoint, age = _newest_checkpoint(folder / "checkpoints")
     logged = [line["step"] for line in lines if isinstance(line.get("step"), int)]
     speeds = [line["images_per_second"] for line in lines if "images_per_second" in line]
     saved = checkpoint.get("step")
+    step = max([*logged, saved or 0])
+    job_state = states.get(job) if job else None
+    silent = _seconds_since(folder / RECIPE, folder / "metrics.jsonl", folder / "evaluations.jsonl")
+    silent = min((seconds for seconds in (silent, age) if seconds is not None), default=None)
+    state = _state_by_queue(job_state) or _state_by_end(recipe, step, checkpoint, findings)
+    if state is None and silent is not None:
+        is_over = job_state not in (None, UNKNOWN)
+        state = _state_by_silence(lines, silent, is_over, is_saved=saved is not None and saved >= step)
     return RunStatus(
         folder=str(folder),
-        step=max([*logged, saved or 0]),
-        steps=_recipe(folder / RECIPE).get("training", {}).get("steps"),
+        step=step,
+        steps=recipe.get("training", {}).get("steps"),
         images_per_second=speeds[-1] if speeds else None,
         checkpoint_step=saved,
         checkpoint_age_seconds=age,
         best=checkpoint.get("best"),
-        finding=next(reversed(_objects(folder / "health.jsonl")), None),
+        finding=next(reversed(findings), None),
         job=job,
-        job_state=states.get(job) if job else None,
+        job_state=job_state,
+        state=state,
+        silent_seconds=silent,
     )
+
+
+def _state_by_queue(job_state: str | None) -> State | None:
+    """What SLURM knows better than the folder: a job that waits, or one that has begun and not yet written."""
+    word = (job_state or "").partition(" ")[0]
+    return "queued" if word == "PENDING" else "running" if word == "RUNNING" else None
+
+
+def _state_by_end(
+    recipe: dict[str, Any], step: int, checkpoint: dict[str, Any], findings: list[dict[str, Any]]
+) -> State | None:
+    """How the run has ended, if its files say that it has."""
+    saved, steps = checkpoint.get("step"), recipe.get("training", {}).get("steps")
+    patience = recipe.get("evaluation", {}).get("patience", 0)
+    stale = (checkpoint.get("best") or {}).get("stale", 0)
+    if saved is not None and saved >= step and ((steps and saved >= steps) or (patience and stale >= patience)):
+        return "finished"
+    stops = recipe.get("health", {}).get("stop_on", [])
+    last = findings[-1] if findings else {}
+    for finding in findings:
+        is_latest = finding.get("event") == "begins" and finding.get("step", -1) >= step
+        if is_latest and finding.get("name") in stops:
+            return "stopped by the doctor"
+    if last.get("name") == DIVERGENCE and last.get("event") == "begins" and last.get("step", -1) >= step:
+        return "diverged"
+    return None
+
+
+def _state_by_silence(lines: list[dict[str, Any]], silent: float, is_over: bool, is_saved: bool) -> State:
+    """For a run that has not said how it ended.
+
+    Args:
+        lines: of its log, which tell how far apart they are in time.
+        silent: seconds since it wrote anything.
+        is_over: SLURM says that its job runs no more.
+        is_saved: its newest checkpoint is of its last step.
+    """
+    figures = [line for line in lines if line.get("images_per_second") and "images" in line][-2:]
+    between = (figures[1]["images"] - figures[0]["images"]) / figures[1]["images_per_second"] if figures[1:] else 0.0
+    if not is_over and silent <= max(QUIET_SECONDS, 3 * between):
+        return "running"
+    return "stopped" if is_saved else "silent"
+
+
+def _seconds_since(*paths: Path) -> float | None:
+    """Since the newest of these files was written."""
+    written = [path.stat().st_mtime for path in paths if path.exists()]
+    return max(0.0, time.time() - max(written)) if written else None
 
 
 def _recipe(path: Path) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def _crop_and_resize(picture: Image.Image, fit: Fit) -> Image.Image:
         if (width, height) == _CELEBA_SIZE:
             box = _CELEBA_BOX
         elif width != height:
-            raise BadPicture(f"is {width}x{height}, and the celeba crop is for aligned pictures of 178x218")
+            raise BadPicture(f"is {height}x{width}, and the celeba crop is for aligned pictures of 218x178")
     elif fit.crop == "center":
         box = _centred(width, height, fit.width or 1, fit.height or 1)
     if not fit.height:

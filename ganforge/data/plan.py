@@ -120,8 +120,8 @@ def _allowance(text: str, count: int) -> int:
         allowed = float(text[:-1]) / 100 * count if text.endswith("%") else float(text)
     except ValueError:
         allowed = -1
-    if not allowed >= 0:
-        raise DataError(f"--max-bad '{text}': give a number such as 20, or a share such as 1%")
+    if not allowed >= 0 or (text.endswith("%") and allowed > count):
+        raise DataError(f"--max-bad '{text}': give a number such as 20, or a share up to 100% such as 1%")
     return int(allowed)
 
 

@@ -58,7 +58,7 @@ class PictureFolder(Dataset):
                 continue
             if pixels.shape != out.shape[1:]:
                 (height, width), (rows, columns) = pixels.shape[:2], out.shape[1:3]
-                reason = f"is {width}x{height}, the first picture {columns}x{rows}; `ganforge data pack` makes them one"
+                reason = f"is {height}x{width}, the first picture {rows}x{columns}; `ganforge data pack` makes them one"
                 unreadable[row] = Unreadable(self.key(int(sample)), reason)
                 continue
             out[row] = pixels

@@ -29,7 +29,7 @@ class Modes(Metric):
 
     def __init__(self, dataset: Dataset) -> None:
         if not isinstance(dataset, GaussianMixture):
-            raise ValueError("the metric 'modes' needs a dataset that knows its modes, 'ring' or 'grid'")
+            raise ValueError("needs a dataset that knows its modes, 'ring' or 'grid'")
         self.centers = torch.from_numpy(np.asarray(dataset.centers)).double()
         self.sigma = dataset.sigma
 

@@ -239,7 +239,7 @@ def map_sizes(spec: DataSpec, width: int, max_multiple: int) -> tuple[int, list[
         *most, last = SIZES
         sizes = f"{', '.join(map(str, most))} or {last}"
         raise ValueError(
-            f"dcgan has square pictures of side {sizes}, these are {spec.width}x{spec.height}: "
+            f"dcgan has square pictures of side {sizes}, these are {spec.height}x{spec.width}: "
             "pack them again with --size"
         )
     smallest = 7 if spec.height == 28 else 4

@@ -255,7 +255,7 @@ def checked_side(spec: DataSpec) -> int:
         raise ValueError(f"resnet makes pictures and these samples are {spec}: use 'mlp'")
     if spec.height != spec.width or spec.height not in GENERATOR_MULTIPLES:
         raise ValueError(
-            f"resnet has square pictures of side 32, 64 or 128, these are {spec.width}x{spec.height}: "
+            f"resnet has square pictures of side 32, 64 or 128, these are {spec.height}x{spec.width}: "
             "pack them again with --size"
         )
     return spec.height

@@ -69,7 +69,7 @@ class UNetPatchDiscriminator(nn.Module):
             raise ValueError(f"unet_patch looks at pictures and these samples are {spec}: use 'mlp'")
         if spec.height % 2**depth or spec.width % 2**depth:
             raise ValueError(
-                f"depth = {depth}: pictures of {spec.width}x{spec.height} cannot be halved so often; "
+                f"depth = {depth}: pictures of {spec.height}x{spec.width} cannot be halved so often; "
                 "choose a smaller depth"
             )
         self.judge: Literal["picture", "patches"] = judge

@@ -12,6 +12,7 @@ from ganforge.grid import cell_of
 from ganforge.recipe import parse
 from ganforge.sampling.film import enlarged, is_film, write_film, write_strip
 from ganforge.spec import DataSpec
+from ganforge.wording import counted
 
 CAPTION = 22
 FILM_SIDE = 256
@@ -54,7 +55,7 @@ def write_evolution(run: Path, *, out: Path, indices: tuple[int, ...] = (), fps:
         rows[-1] = [_captioned(picture, f"step {step:,}") for step, picture in zip(steps, rows[-1], strict=True)]
         rows[:-1] = [[ImageOps.expand(picture, (0, 0, 0, CAPTION)) for picture in row] for row in rows[:-1]]
         write_strip(rows, out)
-    return f"{len(steps)} grids from step {steps[0]:,} to {steps[-1]:,} in {out}"
+    return f"{counted(len(steps), 'grid')} from step {steps[0]:,} to {steps[-1]:,} in {out}"
 
 
 def _grids(run: Path) -> list[tuple[int, Path]]:
@@ -85,7 +86,7 @@ def _cell(sheet: Image.Image, index: int, num: int, spec: DataSpec, run: Path) -
     cell = cell_of(sheet, index, num, (spec.height, spec.width))
     if cell is None:
         raise GanforgeError(
-            f"{run}: a grid of {sheet.width}x{sheet.height} pixels does not show {num} pictures; was samples.num "
+            f"{run}: a grid of {sheet.height}x{sheet.width} pixels does not show {num} pictures; was samples.num "
             "changed on the way? Leave out --index"
         )
     return cell

@@ -10,6 +10,7 @@ from ganforge.errors import GanforgeError
 from ganforge.grid import picture_of, single, to_uint8
 from ganforge.sampling.draw import BATCH, Sampler, find_class, open_generator
 from ganforge.sampling.film import enlarged, is_film, write_film, write_strip
+from ganforge.wording import counted
 
 FILM_SIDE = 256
 STRIP_SIDE = 96
@@ -116,10 +117,10 @@ def write_walk(
     if is_film(out):
         shown = [_frame(step) for step in pictures]
         write_film(shown, out, fps)
-        return f"{len(shown)} frames of {walks} walks through {stops} latents in {out}"
+        return f"{counted(len(shown), 'frame')} of {counted(walks, 'walk')} through {stops} latents in {out}"
     rows = [[enlarged(single(pixels), STRIP_SIDE) for pixels in to_uint8(row).numpy()] for row in pictures.unbind(1)]
     write_strip(rows, out)
-    return f"{len(rows[0])} steps of {walks} walks through {stops} latents in {out}"
+    return f"{counted(len(rows[0]), 'step')} of {counted(walks, 'walk')} through {stops} latents in {out}"
 
 
 def _frame(step: Tensor) -> Image.Image:

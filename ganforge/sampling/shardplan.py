@@ -13,6 +13,7 @@ from ganforge.errors import GanforgeError
 from ganforge.files import write_text
 from ganforge.generator_file import flat_state
 from ganforge.sampling.draw import BATCH, Sampler, looks_at_labels
+from ganforge.wording import counted
 
 PLAN_NAME = "plan.json"
 MOST_PER_SHARD = 32 * BATCH
@@ -119,7 +120,7 @@ def check_complete(out: Path, plan: ShardPlan) -> str:
     made_with = load_manifest(out).made_with if (out / FILE_NAME).exists() else {}
     if made_with != for_people(plan):
         raise GanforgeError(f"{out}: exists already and holds something else; remove it or choose another --out")
-    return f"{out} is complete already: {plan.num:,} samples"
+    return f"{out} is complete already: {counted(plan.num, 'sample')}"
 
 
 def for_people(plan: ShardPlan) -> dict[str, Any]:

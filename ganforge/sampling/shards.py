@@ -24,6 +24,7 @@ from ganforge.files import write_text
 from ganforge.grid import to_uint8
 from ganforge.sampling.draw import Sampler
 from ganforge.sampling.shardplan import PLAN_NAME, ShardPlan, begin, check_complete, for_people, make_plan
+from ganforge.wording import counted
 
 Progress = Callable[[int, int], None]
 
@@ -71,13 +72,14 @@ def write_shards(
             if progress is not None:
                 progress(done, total)
         if _finish(sampler, partial, out, plan):
-            return f"{num:,} samples in {plan.num_shards} shards in {out}"
+            return f"{counted(num, 'sample')} in {counted(plan.num_shards, 'shard')} in {out}"
     except OSError as error:
         if (out / FILE_NAME).exists():  # another rank has just given it its name
-            return f"{num:,} samples in {plan.num_shards} shards in {out}"
+            return f"{counted(num, 'sample')} in {counted(plan.num_shards, 'shard')} in {out}"
         reason = error.strerror or error
         raise GanforgeError(f"{partial}: cannot be written: {reason}; the same command goes on") from error
-    return f"rank {rank} of {world_size} has made its {len(own)} shards; the last rank to finish completes {out}"
+    made = counted(len(own), "shard")
+    return f"rank {rank} of {world_size} has made its {made}; the last rank to finish completes {out}"
 
 
 def _note(folder: Path, number: int) -> Path:

@@ -10,6 +10,7 @@ from ganforge.grid import picture_of, single, to_uint8
 from ganforge.sampling.draw import Sampler, find_class, open_generator, pick_device
 from ganforge.sampling.shards import Progress, write_shards
 from ganforge.training.parallel_checks import check_launch
+from ganforge.wording import counted
 
 
 def write_samples(
@@ -42,7 +43,7 @@ def write_samples(
         if out.suffix:
             out.parent.mkdir(parents=True, exist_ok=True)
             picture_of(sampler.many(num)).save(out)
-            return f"{num} samples in {out}"
+            return f"{counted(num, 'sample')} in {out}"
         return _write_folder(sampler, num, out)
     except (OSError, ValueError) as error:
         raise GanforgeError(f"{out}: cannot be written: {error}") from error
@@ -90,8 +91,8 @@ def _write_folder(sampler: Sampler, num: int, out: Path) -> str:
         raise GanforgeError(f"{out}: is not empty; give a new folder")
     if not sampler.config.spec.is_image:
         np.save(out / "samples.npy", sampler.many(num).numpy())
-        return f"{num} samples in {out / 'samples.npy'}"
+        return f"{counted(num, 'sample')} in {out / 'samples.npy'}"
     for indices, samples in sampler.batches(range(num)):
         for index, pixels in zip(indices, to_uint8(samples).numpy(), strict=True):
             single(pixels).save(out / f"{index:06d}.png")
-    return f"{num} pictures in {out}"
+    return f"{counted(num, 'picture')} in {out}"

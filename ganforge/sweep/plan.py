@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from ganforge.errors import Problem, RecipeError
+from ganforge.errors import ContradictionError, Problem, RecipeError
 from ganforge.recipe import Recipe, override, resolve
 from ganforge.registry import register
 from ganforge.sweep.space import Axis, assignment
@@ -59,6 +59,26 @@ class Plan:
         if self.base.tracking.wandb is not None:
             own["tracking.wandb.group"] = self.study
         return self._with(assignments, own)
+
+    def check_values(self) -> None:
+        """See to it that every value is one its option can have. Which of them go together only their trials show.
+
+        Raises:
+            RecipeError: with every value that is wrong.
+        """
+        examples = {axis.path: axis.examples() for axis in self.axes}
+        firsts = {path: assignments[0] for path, assignments in examples.items()}
+        problems: dict[Problem, None] = {}
+        for path, assignments in examples.items():
+            for text in assignments:
+                try:
+                    self.trial_recipe(0, list({**firsts, path: text}.values()))
+                except ContradictionError:
+                    continue
+                except RecipeError as error:
+                    problems |= dict.fromkeys(error.problems)
+        if problems:
+            raise RecipeError(self.source, list(problems))
 
     def best_recipe(self, assignments: Sequence[str]) -> Recipe:
         """The same values for a run outside of the study."""

@@ -24,6 +24,7 @@ class Row:
         figure: the best value of the figure that decides, if it was ever evaluated.
         step: of its last evaluation.
         note: why it failed.
+        is_error: it failed by what somebody has to mend; a divergence is an answer that a sweep may find.
     """
 
     number: int
@@ -32,6 +33,7 @@ class Row:
     figure: float | None
     step: int | None
     note: str
+    is_error: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Outcome:
     """What a sweep has found so far, over all processes.
 
     Args:
-        exit_code: 0, or with which code this process was asked to leave.
+        exit_code: with which code this process was asked to leave; else 2 if a trial failed by an error or all of them
+            failed, or 0.
         figure: name of the figure that decides.
         rows: by number.
         best: number of the best finished trial.
@@ -73,9 +76,12 @@ def outcome_of(plan: Plan, study: SharedStudy, figure: str, exit_code: int) -> O
             study.best_value(trial),
             trial.last_step,
             trial.user_attrs.get("problem", ""),
+            trial.user_attrs.get("is_error", False),
         )
         for trial in trials
     ]
+    if any(row.is_error for row in rows) or all(trial.state == TrialState.FAIL for trial in trials):
+        exit_code = exit_code or 2
     if all(trial.state != TrialState.COMPLETE for trial in trials):
         return Outcome(exit_code, figure, rows, None, None)
     best = study.study.best_trial

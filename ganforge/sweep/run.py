@@ -36,7 +36,7 @@ def run_sweep(plan: Plan, world_size: int, say: Callable[[str], None]) -> Outcom
             "CUDA_VISIBLE_DEVICES and all with the same --study and --storage"
         )
     figure, direction = deciding_figure(plan.base)
-    plan.trial_recipe(0, [axis.example() for axis in plan.axes])  # a wrong key shows at once
+    plan.check_values()  # before hours have gone into the trials with the right ones
     folder = plan.folder
     folder.mkdir(parents=True, exist_ok=True)
     study = SharedStudy(
@@ -86,6 +86,7 @@ def run_trial(plan: Plan, study: SharedStudy, claim: Claim, say: Callable[[str],
             reason = str(error).splitlines()[0]
             say(f"{name} failed: {reason}")
             trial.set_user_attr("problem", reason)
+            trial.set_user_attr("is_error", isinstance(error, RecipeError | torch.OutOfMemoryError))
             study.study.tell(trial, state=TrialState.FAIL)
             return 0
         if exit_code:

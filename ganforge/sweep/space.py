@@ -35,11 +35,10 @@ class Axis:
     is_log: bool = False
     is_integer: bool = False
 
-    def example(self) -> str:
-        """One assignment that the recipe has to accept."""
-        return assignment(
-            self.path, self.choices[0] if self.choices else int(self.low) if self.is_integer else self.low
-        )
+    def examples(self) -> list[str]:
+        """Assignments that the recipe has to accept: every choice, or both ends of the range."""
+        ends = (int(end) if self.is_integer else end for end in (self.low, self.high))
+        return [assignment(self.path, value) for value in self.choices or ends]
 
 
 def parse_axis(how: How, text: str) -> Axis:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ganforge.errors import LaunchError
 from ganforge.training.deepspeed_config import zero_config
 from ganforge.training.engine import Engine, Limits, clamp_weights, clip_gradients
+from ganforge.wording import counted
 
 
 class _Plugin(DeepSpeedPlugin):
@@ -120,7 +121,7 @@ class ZeroEngine(Engine):
     def layout(self) -> str:
         if self.stage == 0:
             return super().layout
-        return f"ZeRO {self.stage} over {self.accelerator.num_processes} ranks"
+        return f"ZeRO {self.stage} over {counted(self.accelerator.num_processes, 'rank')}"
 
     @contextmanager
     def piece(self, is_last: bool) -> Iterator[None]:

@@ -7,6 +7,7 @@ from torch import nn
 
 from ganforge.recipe import Recipe
 from ganforge.training.run import Run
+from ganforge.wording import counted
 
 
 def describe_run(recipe: Recipe, console: Console) -> None:
@@ -23,7 +24,7 @@ def describe_run(recipe: Recipe, console: Console) -> None:
 
 
 def _networks(run: Run) -> Table:
-    table = Table(title="networks", title_justify="left", show_footer=True)
+    table = Table(title="networks", title_justify="left")
     table.add_column("layer")
     table.add_column("output shape")
     table.add_column("parameters", justify="right")
@@ -80,22 +81,37 @@ def _arithmetic(run: Run) -> Table:
     table.add_row("data", f"{len(run.dataset):,} samples of {run.dataset.spec}")
     table.add_row("reader", run.loader.describe())
     table.add_row("device", f"{ranks} x {run.accelerator.device.type}, precision {run.generator.engine.precision}")
-    table.add_row("batch", f"{training.batch_size} = {ranks} ranks x {training.batch_size // ranks}")
+    table.add_row("batch", f"{training.batch_size} = {counted(ranks, 'rank')} x {training.batch_size // ranks}")
     for player in (run.discriminator, run.generator):
         size = training.batch_size // ranks // player.micro_batches
         reals = "reals and fakes" if player.sees_real(0) else "fakes"
-        turns = f"{player.turns_per_step} turns of {player.micro_batches} x {size} {reals} a rank"
+        turns = f"{counted(player.turns_per_step, 'turn')} of {player.micro_batches} x {size} {reals} a rank"
         table.add_row(f"a step of {player.role}", f"{turns}; {_terms(player.role, run)}")
     images = training.steps * training.batch_size
     table.add_row(
-        "length", f"{training.steps:,} steps, {images:,} images, {images / len(run.dataset):,.1f} x the dataset"
+        "length",
+        f"{counted(training.steps, 'step')}, {images:,} images, {images / len(run.dataset):,.1f} x the dataset",
     )
-    table.add_row(
-        "every",
-        f"log {training.log_every}, samples {recipe.samples.every}, evaluation {recipe.evaluation.every}, "
-        f"checkpoint {recipe.checkpoint.every} steps (0: at the end only)",
-    )
+    table.add_row("log", _cadence(training.log_every))
+    table.add_row("samples", _cadence(recipe.samples.every))
+    table.add_row("evaluation", _evaluation(recipe))
+    table.add_row("checkpoint", _cadence(recipe.checkpoint.every))
     return table
+
+
+def _cadence(every: int, at_end: bool = True) -> str:
+    """When something happens that happens every so many steps, 0 for not in between."""
+    if not every:
+        return "at the end only" if at_end else "never"
+    steps = "step" if every == 1 else f"{every:,} steps"
+    return f"every {steps}{' and at the end' if at_end else ''}"
+
+
+def _evaluation(recipe: Recipe) -> str:
+    table = recipe.evaluation
+    if not table.metrics:
+        return "never: evaluation.metrics is empty"
+    return f"{_cadence(table.every, table.at_end)}: {', '.join(metric.name for metric in table.metrics)}"
 
 
 def _terms(role: str, run: Run) -> str:
@@ -110,7 +126,7 @@ def _files(run: Run) -> Table:
     table.add_row("metrics.jsonl", "figures" + (f"; also to {', '.join(trackers)}" if trackers else ""))
     if run.probe is not None:
         table.add_row("health.jsonl", "what the doctor finds")
-    table.add_row("samples/step-*.png", f"{run.recipe.samples.num} samples, always from the same latents")
+    table.add_row("samples/step-*.png", f"{counted(run.recipe.samples.num, 'sample')}, always from the same latents")
     table.add_row("checkpoints/step-*/", f"the newest {run.recipe.checkpoint.keep_last}, for resuming")
     table.add_row("generator.last.safetensors", "averaged generator with its config")
     if run.evaluator is not None:

@@ -18,6 +18,7 @@ from ganforge.recipe import Recipe, resolve
 from ganforge.registry import register
 from ganforge.tables import ComponentTable
 from ganforge.training.build import build_component
+from ganforge.wording import counted
 
 if TYPE_CHECKING:
     from ganforge.training.progress import ProgressDisplay
@@ -187,7 +188,7 @@ def evaluate(run: "Run", tracking: "Tracking | None", display: "ProgressDisplay"
     display.say(f"step {run.step:,}  {shown}{'  (best so far)' if is_best else ''}")
     if run.is_out_of_patience and run.best is not None:
         display.say(
-            f"no better {run.best.name} in {run.best.stale} evaluations since step {run.best.step:,}: "
+            f"no better {run.best.name} in {counted(run.best.stale, 'evaluation')} since step {run.best.step:,}: "
             "the run ends here, as evaluation.patience says"
         )
     return is_best

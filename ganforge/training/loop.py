@@ -22,6 +22,7 @@ from ganforge.training.run import Run
 from ganforge.training.saving import Saver, restore
 from ganforge.training.signals import StopRequest
 from ganforge.training.tracking import Tracking
+from ganforge.wording import counted
 
 TOLERABLE_WAIT = 0.1
 """Share of the time that a step may wait for data before the log says what helps."""
@@ -165,7 +166,8 @@ def roll_back(
     checkpoints = whole_checkpoints(run.folder / "checkpoints")
     if run.rollbacks >= training.rollback_limit or not checkpoints:
         doctor.diverged(error)
-        reason = "there is no checkpoint to go back to" if not checkpoints else f"after {run.rollbacks} rollbacks"
+        after = f"after {counted(run.rollbacks, 'rollback')}"
+        reason = after if checkpoints else "there is no checkpoint to go back to"
         raise DivergenceError(f"{error} ({reason})") from error
     rollbacks = run.rollbacks + 1
     restore(run, Checkpoint(checkpoints[-1]))

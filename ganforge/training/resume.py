@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ganforge.errors import CheckpointError, Problem, RecipeError
 from ganforge.recipe import Recipe, difference
 from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.wording import counted
 
 Resume = Literal["auto", "must", "never"]
 
@@ -47,8 +48,8 @@ def find_checkpoint(folder: Path, resume: Resume) -> Checkpoint | None:
     checkpoints = whole_checkpoints(folder / "checkpoints")
     if resume == "never" and checkpoints:
         raise CheckpointError(
-            f"{folder} holds a run with {len(checkpoints)} checkpoints; remove the folder, or choose another with "
-            "--set name=... or --set output=..."
+            f"{folder} holds a run with {counted(len(checkpoints), 'checkpoint')}; remove the folder, or choose "
+            "another with --set name=... or --set output=..."
         )
     if not checkpoints:
         if resume == "must":

@@ -20,6 +20,7 @@ from ganforge.training.run import Run
 from ganforge.training.saving import restore, restore_weights
 from ganforge.training.shared_folder import agree_on_checkpoint
 from ganforge.training.tracking import Tracking
+from ganforge.wording import counted
 
 
 def run_session(
@@ -92,9 +93,9 @@ def _prepare_folder(recipe: Recipe) -> None:
 
 def _opening(run: Run) -> list[str]:
     accelerator = run.accelerator
-    where = "process" if accelerator.num_processes == 1 else "processes"
+    processes = counted(accelerator.num_processes, "process", "processes")
     return [
-        f"{run.recipe.name}: {accelerator.num_processes} {where} on {accelerator.device.type}, "
+        f"{run.recipe.name}: {processes} on {accelerator.device.type}, "
         f"precision {run.generator.engine.precision}, {len(run.dataset):,} samples of {run.dataset.spec}",
         run.loader.describe(),
         *run.describe_performance(),
@@ -125,7 +126,7 @@ def _closing(run: Run, exit_code: int) -> list[str]:
     lines = []
     if unreadable := run.loader.unreadable():
         lines.append(
-            f"warning: {len(unreadable)} samples could not be read and others stood in for them; the first, "
+            f"warning: {counted(len(unreadable), 'sample')} could not be read and others stood in; the first, "
             f"{unreadable[0]}; `ganforge data verify` names them all"
         )
     if run.best is not None:

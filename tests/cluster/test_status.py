@@ -4,10 +4,28 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ganforge.recipe import dump, resolve
+
+
+def silent_since(folder: Path, when: float) -> None:
+    for path in folder.rglob("*.*"):
+        os.utime(path, (when, when))
+
+
+def rewrite(folder: Path, name: str, *changes: dict[str, Any]) -> None:
+    """New lines for a file of the run, whose age stays."""
+    written = (folder / name).stat().st_mtime
+    (folder / name).write_text("".join(json.dumps(line) + "\n" for line in changes))
+    os.utime(folder / name, (written, written))
+
+
+def state_of(ganforge, folder: Path) -> str:
+    (run,) = json.loads(ganforge("status", folder, "--json").out)
+    return run["state"]
 
 
 @pytest.fixture
@@ -35,6 +53,7 @@ def run_folder(tmp_path: Path) -> Path:
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 26')
     findings = [{"step": 90, "name": "x", "message": "old"}, {"step": 240, "name": "collapse", "message": "modes lost"}]
     (folder / "health.jsonl").write_text("".join(json.dumps(line) + "\n" for line in findings))
+    silent_since(folder, hour_ago)
     return folder
 
 
@@ -53,8 +72,80 @@ def test_everything_a_run_folder_tells_is_told(ganforge, run_folder: Path) -> No
 def test_the_table_is_for_people(ganforge, run_folder: Path) -> None:
     out = ganforge("status", run_folder.parent).out
     row = next(line for line in out.splitlines() if "ring" in line)
-    for text in ("250 of 400 (62%)", "1,234", "2 h ago", "fid 12.35 at 150", "step 240: modes lost"):
+    for text in (
+        "250 of 400 (62%)",
+        "1,234",
+        "2 h ago",
+        "fid 12.35 at 150",
+        "collapse since step 240",
+        "silent for 2 h",
+    ):
         assert text in row
+
+
+def test_runs_of_a_sweep_are_found_below_its_folder(ganforge, run_folder: Path) -> None:
+    study = run_folder.parent / "ring-sweep"
+    study.mkdir()
+    run_folder.rename(study / "ring-sweep-0000")
+    assert f"{study}/ring-sweep-0000" in ganforge("status", run_folder.parent).out
+
+
+@pytest.mark.parametrize("columns", [80, 300])
+def test_no_name_is_cut_on_a_terminal_of_any_width(ganforge, run_folder: Path, monkeypatch, columns: int) -> None:
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    monkeypatch.setattr("rich.console.Console.width", columns)
+    long = run_folder.with_name("digits32-conditional-with-ada-0003")
+    run_folder.rename(long)
+    lines = [line for line in ganforge("status", long.parent).out.splitlines() if line.strip()]
+    assert len(lines) == 2, "a heading and a run, or two lines for the run"
+    text = "\n".join(lines)
+    for piece in (str(long), "250 of 400 (62%)", "silent for 2 h", "1,234", "fid 12.35 at 150", "collapse since"):
+        assert piece in text
+
+
+def test_the_state_is_what_the_folder_tells(ganforge, run_folder: Path) -> None:
+    assert state_of(ganforge, run_folder) == "silent", "its last figures are of step 250, saved is 200"
+    rewrite(run_folder, "metrics.jsonl", {"step": 200, "images_per_second": 900.0})
+    assert state_of(ganforge, run_folder) == "stopped", "everything is saved"
+    silent_since(run_folder, time.time() - 20)
+    assert state_of(ganforge, run_folder) == "running"
+
+
+def test_a_slow_run_may_be_silent_for_longer(ganforge, run_folder: Path) -> None:
+    slow = [{"step": step, "images": step * 1000, "images_per_second": 10.0} for step in (200, 250)]
+    rewrite(run_folder, "metrics.jsonl", *slow)  # 5,000 s between two lines
+    assert state_of(ganforge, run_folder) == "running"
+
+
+def test_a_run_that_the_doctor_stopped_and_one_that_diverged_are_no_silent_ones(ganforge, run_folder: Path) -> None:
+    diverged = {"step": 251, "name": "divergence", "event": "begins", "message": "loss is nan"}
+    rewrite(run_folder, "health.jsonl", diverged)
+    assert state_of(ganforge, run_folder) == "diverged"
+    rewrite(run_folder, "health.jsonl", diverged, {**diverged, "event": "ends"})
+    assert state_of(ganforge, run_folder) == "silent", "it was rolled back and went on"
+    ill = {"step": 250, "name": "collapse", "event": "begins", "message": "modes lost"}
+    rewrite(run_folder, "health.jsonl", ill)
+    assert state_of(ganforge, run_folder) == "silent", "the recipe does not want to be stopped by it"
+    recipe = run_folder / "recipe.resolved.toml"
+    recipe.write_text(recipe.read_text().replace("stop_on = []", 'stop_on = ["collapse"]'))
+    assert state_of(ganforge, run_folder) == "stopped by the doctor"
+
+
+def test_a_run_whose_length_was_lowered_below_its_step_is_past_it(ganforge, run_folder: Path) -> None:
+    recipe = run_folder / "recipe.resolved.toml"
+    recipe.write_text(recipe.read_text().replace("steps = 400", "steps = 100"))
+    rewrite(run_folder, "metrics.jsonl", {"step": 200, "images_per_second": 900.0})
+    assert state_of(ganforge, run_folder) == "finished"
+    assert "200, past its 100" in ganforge("status", run_folder).out
+
+
+def test_patience_finishes_a_run_before_its_last_step(ganforge, run_folder: Path) -> None:
+    recipe = run_folder / "recipe.resolved.toml"
+    recipe.write_text(recipe.read_text().replace("patience = 0", "patience = 3"))
+    rewrite(run_folder, "metrics.jsonl", {"step": 200, "images_per_second": 900.0})
+    best = {"name": "fid", "value": 12.3, "step": 150, "stale": 3}
+    rewrite(run_folder, "checkpoints/step-00000200/checkpoint.json", {"step": 200, "best": best})
+    assert state_of(ganforge, run_folder) == "finished"
 
 
 def test_a_job_without_slurm_is_unknown_and_the_newest_counts(ganforge, run_folder: Path, monkeypatch) -> None:

@@ -33,14 +33,14 @@ def test_pack_inspect_verify_export_round_trip(
     monkeypatch.chdir(tmp_path)
     cache = ("--cache-dir", tmp_path / "cache")
     said = run("pack", picture_folder, "packed", "--size", "32", "--workers", "1", *cache)
-    assert re.search(r"packed: 300 samples, 32x32 RGB, 3 classes, codec raw, 1 shards", said)
+    assert re.search(r"packed: 300 samples, 32x32 RGB, 3 classes, codec raw, 1 shard,", said)
     shown = run("inspect", "packed", "--num", "9", *cache)
     for part in ("300", "32x32 RGB", "raw", "ant (100), bee (100), cat (100)", "packed-sheet.png"):
         assert part in shown
     with Image.open("packed-sheet.png") as sheet:
         assert sheet.width > 3 * 32
         assert len(set(np.asarray(sheet).ravel().tolist())) > 50
-    assert "300 samples in 1 shards are as the manifest says" in run("verify", "packed", *cache)
+    assert "300 samples in 1 shard, as the manifest says" in run("verify", "packed", *cache)
     run("export", "packed", "back", *cache)
     assert sorted(path.name for path in Path("back").iterdir()) == ["ant", "bee", "cat"]
     run("pack", "back", "again", "--size", "32", "--workers", "1", *cache)
@@ -59,7 +59,7 @@ def test_verify_ends_with_an_error_that_counts(raw_folder: Path, tmp_path: Path)
     data = bytearray((copy / "shard-000001.tar").read_bytes())
     data[3000] ^= 255
     (copy / "shard-000001.tar").write_bytes(data)
-    with pytest.raises(DataError, match=r"1 problems in 300 samples of \d shards"):
+    with pytest.raises(DataError, match=r"1 problem in 300 samples of \d shards"):
         run("verify", copy, "--cache-dir", tmp_path / "cache")
 
 
@@ -68,7 +68,7 @@ def test_index_writes_idx_beside_foreign_tars(tmp_path: Path) -> None:
 
     with TarWriter(str(tmp_path / "x.tar")) as sink:
         sink.write({"__key__": "a", "png": encoded(smooth_pictures(1, 8)[0]), "cls": 1})
-    assert "1 samples" in run("index", tmp_path)
+    assert ": 1 sample\n" in run("index", tmp_path)
     assert re.fullmatch(r"v1\.2 1\ncls \d+ 1 a\.cls png \d+ \d+ a\.png\n", (tmp_path / "x.idx").read_text())
 
 
@@ -77,6 +77,8 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
         run("pack", "digits", tmp_path / "x", "--channels", "2")
     with pytest.raises(DataError, match="--max-bad"):
         run("pack", "digits", tmp_path / "x", "--max-bad", "few")
+    with pytest.raises(DataError, match="a share up to 100%"):
+        run("pack", "digits", tmp_path / "x", "--max-bad", "150%")
     with pytest.raises(DataError, match="no such file or folder"):
         run("inspect", tmp_path / "none")
 

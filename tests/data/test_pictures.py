@@ -93,7 +93,7 @@ def test_celeba_crop_is_the_usual_box_and_only_for_aligned_pictures() -> None:
     picture = np.zeros((218, 178, 3), np.uint8)
     picture[57:185, 25:153] = 99
     assert (pixels_of(saved(Image.fromarray(picture)), height=64, width=64, crop="celeba") == 99).all()
-    with pytest.raises(BadPicture, match="178x218"):
+    with pytest.raises(BadPicture, match="218x178"):
         pixels_of(saved(Image.fromarray(ramp())), height=64, width=64, crop="celeba")
 
 

@@ -6,6 +6,11 @@ from ganforge.data.synthetic import Ring
 from ganforge.metrics.modes import Modes
 
 
+def test_a_dataset_without_modes_is_refused_in_a_sentence_that_follows_the_metrics_name():
+    with pytest.raises(ValueError, match=r"^needs a dataset that knows its modes"):
+        Modes(object())
+
+
 def test_modes_counts_covered_modes_and_good_points():
     ring = Ring(samples=8000)
     real = torch.from_numpy(ring.rows)

@@ -14,7 +14,7 @@ import pytest
 from optuna.trial import TrialState
 from same_run import assert_same_run
 
-from ganforge.errors import GanforgeError
+from ganforge.errors import DivergenceError, GanforgeError
 from ganforge.recipe import load
 from ganforge.sweep import run as sweep_run
 from ganforge.sweep import study as sweep_study
@@ -110,10 +110,25 @@ def test_a_trial_worse_than_the_others_is_ended_early(recipe, ganforge, monkeypa
 
 def test_a_trial_whose_values_do_not_go_together_fails_and_the_sweep_goes_on(recipe, ganforge):
     done = ganforge("sweep", recipe, "--grid", "training.discriminator_micro_batches=1,3,2", "--study", "pieces")
-    assert done.code == 0, done.err
+    assert done.code == 2, "a script must hear of it"
     states = [trial.state for trial in stored(recipe.parent / "runs" / "pieces")]
     assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
     assert "3 pieces do not divide the batch of 32" in done.out
+
+
+def test_a_divergence_is_an_answer_but_a_sweep_in_which_every_trial_fails_has_found_nothing(
+    recipe, ganforge, monkeypatch
+):
+    def diverge(recipe, report):
+        if recipe.optimizer.generator.lr > 1:
+            raise DivergenceError("step 3: the generator's loss is nan")
+        report(10, 0.5)
+        return 0
+
+    monkeypatch.setattr(sweep_run, "run_session", diverge)
+    axis = "optimizer.generator.lr=1e-3,100"
+    assert ganforge("sweep", recipe, "--grid", axis, "--study", "some").code == 0
+    assert ganforge("sweep", recipe, "--grid", axis.replace("1e-3", "10"), "--study", "all").code == 2
 
 
 @pytest.mark.parametrize(
@@ -121,6 +136,10 @@ def test_a_trial_whose_values_do_not_go_together_fails_and_the_sweep_goes_on(rec
     [
         ([], "nothing to vary"),
         (["--grid", "training.emma=1,2"], "training.emma: unknown key (did you mean 'ema'?)"),
+        (["--grid", 'generator.width=16,"x"'], 'generator.width: must be a whole number, not the string "x"'),
+        (["--grid", "seed=1,2", "--grid", "training.ema=5,-1"], "training.ema: must be at least 0, not -1"),
+        (["--random", "training.ema=-1..2", "--trials", "2"], "training.ema: must be at least 0, not -1"),
+        (["--random", "generator.name=mlp,mpl", "--trials", "2"], "no generator is called 'mpl'"),
         (["--random", "training.ema=1..2"], "give --trials N"),
         (["--grid", "seed=1,2", "--random", "seed=3,4", "--trials", "2"], "seed is given twice"),
         (["--grid", "seed=1,2", "--set", "evaluation={}"], "a sweep compares trials by a figure"),

@@ -141,7 +141,7 @@ def test_resume_must_and_never(make_recipe, train_silently):
         train_silently(recipe, resume="must")
     train_silently(recipe, resume="never")
     train_silently(recipe, resume="must")
-    with pytest.raises(CheckpointError, match="holds a run with 1 checkpoints"):
+    with pytest.raises(CheckpointError, match="holds a run with 1 checkpoint;"):
         train_silently(recipe, resume="never")
 
 

@@ -10,6 +10,7 @@ import torch
 from ganforge.data.dataset import Dataset
 from ganforge.data.options import ReaderName
 from ganforge.errors import DataError
+from ganforge.wording import counted
 
 _SMALL = 256 * 2**20
 _DEVICE_SHARE = 0.25
@@ -56,7 +57,8 @@ def choose(
     memory = available_memory()
     disk = shutil.disk_usage(existing_parent(cache_dir)).free
     if size <= _MEMORY_SHARE * memory and 1.2 * size <= disk:
-        return Choice("host", f"{text}, {memory / 1e9:.0f} GB of memory free, shared by {local_world_size} ranks")
+        ranks = counted(local_world_size, "rank")
+        return Choice("host", f"{text}, {memory / 1e9:.0f} GB of memory free, shared by {ranks}")
     return Choice("encoded", f"{text} are too much for {memory / 1e9:.0f} GB of memory")
 
 
