@@ -144,7 +144,7 @@ def _options(title: str, rows: "list[Row]") -> "RichTable":
 
     table = Table(title=title, title_justify="left")
     for column in ("option", "type", "default", "what it does"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column == "option")
     for row in rows:
         default = "[bold]required" if row.default is None else escape(row.default)
         table.add_row(row.key, escape(row.type), default, escape(row.what))

@@ -95,15 +95,21 @@ def trial_name(study: str, number: int) -> str:
     return f"{study}-{number:04d}"
 
 
+def ways_of(recipe: Recipe) -> dict[str, str]:
+    """Every figure that the recipe's metrics give, and whether "lower" or "higher" is better."""
+    ways: dict[str, str] = {}
+    for table in recipe.evaluation.metrics:
+        ways |= getattr(register.metric.get(table.name).factory, "better", {})
+    return ways
+
+
 def deciding_figure(recipe: Recipe) -> tuple[str, Literal["minimize", "maximize"]]:
     """The figure that trials are compared by, and `minimize` or `maximize`.
 
     Raises:
         RecipeError: the recipe evaluates nothing, or no metric gives its `evaluation.best`.
     """
-    ways: dict[str, str] = {}
-    for table in recipe.evaluation.metrics:
-        ways |= getattr(register.metric.get(table.name).factory, "better", {})
+    ways = ways_of(recipe)
     figure = recipe.evaluation.best or next(iter(ways), None)
     if figure is None:
         text = "is empty, but a sweep compares trials by a figure; list a metric"

@@ -8,9 +8,10 @@ from optuna.trial import TrialState
 
 from ganforge.files import write_text
 from ganforge.recipe import dump
-from ganforge.sweep.plan import Plan
+from ganforge.sweep.plan import Plan, ways_of
 from ganforge.sweep.space import assignments_of
 from ganforge.sweep.study import SharedStudy
+from ganforge.training.evaluation import goodness
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def outcome_of(plan: Plan, study: SharedStudy, figure: str, exit_code: int) -> O
         exit_code = exit_code or 2
     if all(trial.state != TrialState.COMPLETE for trial in trials):
         return Outcome(exit_code, figure, rows, None, None)
-    best = study.study.best_trial
+    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    best = max(finished, key=lambda trial: goodness(trial.user_attrs.get("figures", {}), ways_of(plan.base), figure))
     path = study.folder / "best.toml"
     write_text(path, dump(plan.best_recipe(assignments_of(best.params))))
     return Outcome(exit_code, figure, rows, best.number, path)

@@ -1,17 +1,18 @@
 """The sweep itself: claim a trial, train it, say what came of it, until there are enough."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import tomli_w
 import torch
 from optuna.trial import TrialState
 
 from ganforge.errors import DivergenceError, HealthError, LaunchError, RecipeError
-from ganforge.sweep.plan import Plan, deciding_figure, trial_name
+from ganforge.sweep.plan import Plan, deciding_figure, trial_name, ways_of
 from ganforge.sweep.results import Outcome, outcome_of
 from ganforge.sweep.space import assignments_of
 from ganforge.sweep.study import Claim, SharedStudy
+from ganforge.training.evaluation import goodness
 from ganforge.training.session import run_session
 from ganforge.training.start import forget_processes
 from ganforge.variables import as_written
@@ -69,10 +70,13 @@ def run_trial(plan: Plan, study: SharedStudy, claim: Claim, say: Callable[[str],
     assignments = assignments_of(trial.params)
     say(f"{name}{'' if claim.is_new else ' goes on'}: {', '.join(assignments)}")
     known = set(study.trials()[trial.number].intermediate_values)
+    figure, ways = deciding_figure(plan.base)[0], ways_of(plan.base)
 
-    def report(step: int, value: float) -> bool:
-        if math.isfinite(value) and step not in known:
-            trial.report(value, step)
+    def report(step: int, figures: Mapping[str, float]) -> bool:
+        if math.isfinite(figures[figure]) and step not in known:
+            trial.report(figures[figure], step)
+            if goodness(figures, ways, figure) > goodness(trial.user_attrs.get("figures", {}), ways, figure):
+                trial.set_user_attr("figures", {name: value for name, value in figures.items() if math.isfinite(value)})
         if trial.should_prune():
             trial.set_user_attr("pruned", step)
             return True

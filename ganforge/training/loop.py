@@ -27,7 +27,7 @@ from ganforge.wording import counted
 TOLERABLE_WAIT = 0.1
 """Share of the time that a step may wait for data before the log says what helps."""
 
-Report = Callable[[int, float], bool]
+Report = Callable[[int, Mapping[str, float]], bool]
 """Takes the step and the evaluation's deciding figure, on every rank; says, on all alike, whether to end the run."""
 
 
@@ -113,8 +113,7 @@ def ends_here(run: Run, report: Report | None) -> bool:
     """Tell whoever wants to know of the evaluation just made; whether they want the run to end."""
     if report is None or run.evaluator is None:
         return False
-    name = run.recipe.evaluation.best or next(iter(run.evaluator.better()))
-    return report(run.step, run.figures[name])
+    return report(run.step, run.figures)
 
 
 def begin_step(run: Run) -> None:

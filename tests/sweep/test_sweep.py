@@ -8,6 +8,7 @@ import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import optuna
 import pytest
@@ -15,7 +16,9 @@ from optuna.trial import TrialState
 from same_run import assert_same_run
 
 from ganforge.errors import DivergenceError, GanforgeError
+from ganforge.metrics import Metric
 from ganforge.recipe import load
+from ganforge.registry import register
 from ganforge.sweep import run as sweep_run
 from ganforge.sweep import study as sweep_study
 from ganforge.sweep.space import parse_axis
@@ -95,6 +98,27 @@ def test_every_trial_trains_in_its_own_folder_and_the_best_becomes_a_recipe(reci
     assert load(folder / "best.toml").folder == Path("runs/lr-best")
 
 
+def test_of_trials_with_the_same_figure_the_next_figure_finds_the_best(recipe, ganforge, monkeypatch):
+    monkeypatch.setattr(register.metric, "_components", dict(register.metric._components))
+    seconds = iter(range(100, 0, -1))
+
+    @register.metric("test-tied")
+    class Tied(Metric):
+        looks_at = "samples"
+        needs_reals = False
+        better: ClassVar = {"tied": "higher", "second": "lower"}
+
+        def __call__(self, fakes, reals):
+            return {"tied": 8.0, "second": float(next(seconds))}
+
+    done = ganforge(
+        "sweep", recipe, "--grid", "optimizer.generator.lr=1e-3,1e-9", "--study", "tied", "--no-prune", "--trials", 2,
+        "--set", 'evaluation.metrics=["test-tied"]', "--set", "evaluation.best=tied",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "best: trial 1" in done.out
+
+
 def test_a_trial_worse_than_the_others_is_ended_early(recipe, ganforge, monkeypatch):
     monkeypatch.setattr(sweep_study, "STARTUP", 1)
     done = ganforge("sweep", recipe, "--grid", "optimizer.generator.lr=3e-3,1e-9", "--study", "early",
@@ -122,7 +146,7 @@ def test_a_divergence_is_an_answer_but_a_sweep_in_which_every_trial_fails_has_fo
     def diverge(recipe, report):
         if recipe.optimizer.generator.lr > 1:
             raise DivergenceError("step 3: the generator's loss is nan")
-        report(10, 0.5)
+        report(10, {"good_points": 0.5})
         return 0
 
     monkeypatch.setattr(sweep_run, "run_session", diverge)
