@@ -59,12 +59,13 @@ class Pulse:
         self._beats = 0
         self._heard: dict[int, tuple[bytes, int]] = {}  # the last beat of each, and at which of ours it was new
         self._hosts: dict[int, str] = {}
+        self._host = host
         if rank == 0:  # nobody has to wait for a key; whoever was faster has set its own already
+            store.set(_host_of(0), host)
             for other in range(world_size):
                 store.compare_set(_beat_of(other), "", "0")
                 store.compare_set(_host_of(other), "", "an unknown host")
             store.set("verdict", "")
-        self._host = host
 
     def beat(self) -> str:
         """Say that this rank is alive, and listen. May block for as long as the store is out of reach.

@@ -41,6 +41,13 @@ def test_a_rank_that_beats_before_the_first_one_is_ready_keeps_its_name(store) -
     assert second.beat() == verdict
 
 
+def test_the_first_host_is_known_by_name_from_the_first_beat_of_another(store) -> None:
+    _, second = pulses(store, 2)
+    for _ in range(BEATS + 1):
+        verdict = second.beat()
+    assert verdict == "rank 0 on worker-0", "though it has never beaten"
+
+
 def test_several_silent_ranks_are_counted(store) -> None:
     first, *_ = pulses(store, 4)
     for _ in range(BEATS + 1):
@@ -71,7 +78,7 @@ class Stuck:
     """A store whose host is out of reach: nothing comes back."""
 
     def set(self, key: str, value: str) -> None:
-        time.sleep(60)
+        time.sleep(3600)  # in a thread that nobody waits for
 
     def multi_get(self, keys: list[str]) -> list[bytes]:
         raise AssertionError("never reached")

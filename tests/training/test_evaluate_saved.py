@@ -137,7 +137,7 @@ def test_pictures_of_different_sizes_are_refused_by_name(reals, tmp_path):
     Image.new("L", (20, 16)).save(tmp_path / "b.png")
     rows = np.empty((2, 16, 16, 1), dtype=np.uint8)
     failures = PictureFolder(tmp_path).read(np.arange(2), rows)
-    assert "b.png: is 20x16, the first picture 16x16" in str(failures[1])
+    assert "b.png: is 16x20, the first picture 16x16" in str(failures[1])
 
 
 def test_a_folder_with_one_coloured_picture_is_rgb_and_its_digest_is_of_the_content(tmp_path):
