@@ -33,7 +33,6 @@ from ganforge.errors import CheckpointError
 from ganforge.files import sync, usual_mode, write_text
 from ganforge.generator_file import CHECKPOINT_STATE
 
-STATE_FILE = CHECKPOINT_STATE
 PREFIX = "step-"
 
 
@@ -65,7 +64,7 @@ def torn_checkpoints(folder: Path) -> list[Path]:
 def is_whole(path: Path) -> bool:
     """Whether every file that the checkpoint lists is there in its size."""
     try:
-        sizes = json.loads((path / STATE_FILE).read_text())["files"]
+        sizes = json.loads((path / CHECKPOINT_STATE).read_text())["files"]
         return all((path / name).stat().st_size == size for name, size in sizes.items())
     except (OSError, ValueError, KeyError):
         return False
@@ -114,7 +113,7 @@ class CheckpointWriter:
     def commit(self, state: Mapping[str, Any]) -> Path:
         """Rank 0, after all ranks have written: list the files, sync, rename, move `last`."""
         files = {path.name: path.stat().st_size for path in sorted(self.temporary.iterdir())}
-        self.write_text(STATE_FILE, json.dumps({**state, "files": files}, indent=2))
+        self.write_text(CHECKPOINT_STATE, json.dumps({**state, "files": files}, indent=2))
         sync(self.temporary)
         if self.final.exists():  # the same step again, after a resume: the new one takes its place
             retired = self.final.with_name(f".{self.final.name}.old")
@@ -150,7 +149,7 @@ class Checkpoint:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.state: dict[str, Any] = json.loads((path / STATE_FILE).read_text())
+            self.state: dict[str, Any] = json.loads((path / CHECKPOINT_STATE).read_text())
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{path}: is not a checkpoint: {error}") from error
 

@@ -248,13 +248,13 @@ class Run:
         nor saving changes the training, not even by a rounding.
         """
         own = self.own_statistics()
-        self._share_running_statistics()
-        if self.recipe.training.ema_batch_norm == "reestimate":
-            self.averaged.reestimate(
-                self.draw("batch norm", number, range(self.recipe.training.batch_size))
-                for number in range(REESTIMATION_BATCHES)
-            )
         try:
+            self._share_running_statistics()
+            if self.recipe.training.ema_batch_norm == "reestimate":
+                self.averaged.reestimate(
+                    self.draw("batch norm", number, range(self.recipe.training.batch_size))
+                    for number in range(REESTIMATION_BATCHES)
+                )
             yield
         finally:
             self.load_own_statistics(own)

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.errors import GanforgeError
-from ganforge.generator_file import GeneratorConfig, find_generator, load_generator
+from ganforge.generator_file import CHECKPOINT_STATE, GeneratorConfig, find_generator, load_generator
 from ganforge.metrics.evaluator import Sampler
 from ganforge.metrics.folder import PictureFolder
 from ganforge.metrics.samples import real_samples
-from ganforge.training.checkpoint import STATE_FILE
 from ganforge.training.latents import labels, latents
 
 RECIPE = "recipe.resolved.toml"
@@ -64,7 +63,7 @@ def find_subject(target: Path) -> Subject:
     Raises:
         GanforgeError: it is none of them.
     """
-    if (target / STATE_FILE).is_file():
+    if (target / CHECKPOINT_STATE).is_file():
         return _checkpoint(target)
     if target.is_file() or (target / RECIPE).is_file() or any(target.glob("generator.*.safetensors")):
         path = find_generator(target)
