@@ -2,15 +2,20 @@
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from ganforge.version import __version__
+
 __all__ = ["Recipe", "__version__", "load_generator", "register"]
 
 if TYPE_CHECKING:
-    from ganforge.generator_file import load_generator
     from ganforge.recipe import Recipe
     from ganforge.registry import register
+    from ganforge.saved.generator_file import load_generator
 
-_HOMES = {"Recipe": "ganforge.recipe", "load_generator": "ganforge.generator_file", "register": "ganforge.registry"}
+_HOMES = {
+    "Recipe": "ganforge.recipe",
+    "load_generator": "ganforge.saved.generator_file",
+    "register": "ganforge.registry",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -20,8 +20,8 @@ from functools import cached_property
 from importlib import metadata
 from typing import Any, TypeVar
 
-from ganforge.data.options import LoaderOptions
 from ganforge.errors import PluginError, RegistryError
+from ganforge.loader_options import LoaderOptions
 from ganforge.options import OptionsModel, did_you_mean, option_docs, options_model, signature_parts
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -272,7 +272,7 @@ class Registry:
         self.dataset = Kind(
             "dataset",
             offers=("cache_dir",),
-            modules=("ganforge.data.shards", "ganforge.data.digits", "ganforge.data.synthetic"),
+            modules=("ganforge.data.shards.registered", "ganforge.data.digits", "ganforge.data.synthetic"),
             reserved=("cache_dir", *LoaderOptions.model_fields),
         )
         self.optimizer = Kind(

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from ganforge.data.options import LoaderOptions
 from ganforge.doctor.illnesses import IllnessName
+from ganforge.loader_options import LoaderOptions
 from ganforge.options import OptionsModel, is_list, is_table
 
 Count = Annotated[int, Field(ge=0)]

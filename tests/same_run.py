@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 
 
 def figures(folder: Path) -> list[dict]:

@@ -17,19 +17,19 @@ from ganforge.bench.counting import counted
 from ganforge.bench.scaling import Links, all_reduce_seconds, predict
 from ganforge.bench.train import bench_train
 from ganforge.bench.train import step as take_step
-from ganforge.errors import RecipeError
-from ganforge.penalties.gradients import R1
-from ganforge.recipe import Recipe, dump, resolve
-from ganforge.tables import PerformanceTable
-from ganforge.training.loop import move
-from ganforge.training.performance import (
+from ganforge.building.performance import (
     begin_turn,
     compile_network,
     describe,
     has_channels_last,
     reasons_to_stay_eager,
 )
+from ganforge.errors import RecipeError
+from ganforge.penalties.gradients import R1
+from ganforge.recipe import Recipe, dump, resolve
+from ganforge.tables import PerformanceTable
 from ganforge.training.run import Run
+from ganforge.training.step import move
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[1]
@@ -321,7 +321,7 @@ def test_what_a_step_frees_on_a_cpu_serves_the_next_step_without_page_faults(dev
     program = f"""
 import resource, torch
 from ganforge.tables import PerformanceTable
-from ganforge.training.performance import keep_memory
+from ganforge.building.performance import keep_memory
 keep_memory(PerformanceTable(), torch.device({device!r}))
 def step():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

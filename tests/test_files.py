@@ -11,12 +11,12 @@ import torch
 
 from ganforge.data.digits import digits
 from ganforge.export.write import NAMES, export
-from ganforge.generator_file import GeneratorConfig, build_generator, flat_state, save_generator
 from ganforge.metrics import extractors
 from ganforge.metrics.extractors import DigitsCNN
 from ganforge.metrics.reference import ReferenceCache
+from ganforge.saved.checkpoint import CheckpointWriter
+from ganforge.saved.generator_file import GeneratorConfig, build_generator, flat_state, save_generator
 from ganforge.spec import DataSpec
-from ganforge.training.checkpoint import CheckpointWriter
 
 
 @pytest.fixture(params=[0o022, 0o007], ids=oct)

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 import ganforge as package
 from ganforge.cli.main import app
 from ganforge.errors import CheckpointError
-from ganforge.generator_file import GeneratorConfig, build_generator, flat_state, read_config, save_generator
 from ganforge.sampling import draw
+from ganforge.saved.generator_file import GeneratorConfig, build_generator, flat_state, read_config, save_generator
 from ganforge.spec import DataSpec
 
 

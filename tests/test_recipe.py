@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ganforge.data.options import LoaderOptions
 from ganforge.errors import RecipeError
+from ganforge.loader_options import LoaderOptions
 from ganforge.recipe import Recipe, difference, dump, dump_for_people, load, override, parse, resolve
 from ganforge.registry import register
 

@@ -4,8 +4,8 @@ import pytest
 
 from ganforge.errors import RecipeError
 from ganforge.recipe import Recipe, dump, load, load_saved, resolve
-from ganforge.training.checkpoint import Checkpoint
-from ganforge.training.resume import check_same_run
+from ganforge.saved.checkpoint import Checkpoint
+from ganforge.training.saving.resume import check_same_run
 
 
 def table(**data: str) -> dict:

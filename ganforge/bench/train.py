@@ -11,11 +11,11 @@ import torch
 from ganforge.bench.ceilings import Ceilings, measure_ceilings, now
 from ganforge.bench.counting import counted, gradient_bytes
 from ganforge.errors import LaunchError
+from ganforge.game.engine import WHOLE
+from ganforge.game.player import Player
 from ganforge.recipe import Recipe
-from ganforge.training.engine import WHOLE
-from ganforge.training.loop import begin_step, finish_step, move
-from ganforge.training.player import Player
 from ganforge.training.run import Run
+from ganforge.training.step import begin_step, finish_step, move
 
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -9,7 +9,7 @@ from ganforge.cli.data import CACHE, CacheDir
 
 if TYPE_CHECKING:
     from ganforge.data.dataset import Dataset
-    from ganforge.data.options import LoaderOptions
+    from ganforge.loader_options import LoaderOptions
 
 
 def bench_data(
@@ -24,7 +24,7 @@ def bench_data(
     from rich.console import Console
     from rich.table import Table
 
-    from ganforge.data.benchmark import Speed, bench
+    from ganforge.bench.data import Speed, bench
     from ganforge.data.loader import Loader
 
     cache = cache_dir.expanduser()
@@ -59,7 +59,7 @@ def bench_data(
 
 def _open(target: str, cache: Path) -> "tuple[Dataset, LoaderOptions | None, int]":
     """What a recipe or a place names, its options of reading, and its batch size, 0 without a recipe."""
-    from ganforge.data.shards import shards
+    from ganforge.data.shards.registered import shards
 
     if not target.endswith(".toml"):
         return shards(cache, path=target), None, 0

@@ -101,7 +101,7 @@ def inspect(
     import numpy as np
 
     from ganforge.data.contactsheet import contact_sheet, lines_of, pick
-    from ganforge.data.shards import open_shards
+    from ganforge.data.shards.registered import open_shards
 
     dataset = open_shards(path, cache_dir.expanduser())
     manifest = dataset.manifest
@@ -136,7 +136,7 @@ def verify(
     path: Annotated[str, typer.Argument(help="Packed folder, tar, or urls.")], cache_dir: CacheDir = CACHE
 ) -> None:
     """Hash every shard and decode every sample."""
-    from ganforge.data.shards import open_shards
+    from ganforge.data.shards.registered import open_shards
     from ganforge.data.verify import verify
     from ganforge.errors import DataError
 
@@ -157,7 +157,7 @@ def verify(
 @app.command()
 def index(path: Annotated[Path, typer.Argument(help="A tar, or a folder of tars.")]) -> None:
     """Write an `.idx` beside each tar, as DALI's wds2idx does."""
-    from ganforge.data.tarindex import format_idx, scan_tar
+    from ganforge.data.shards.tarindex import format_idx, scan_tar
     from ganforge.errors import DataError
     from ganforge.files import write_text
 
@@ -181,7 +181,7 @@ def export(
 ) -> None:
     """Turn shards back into a folder of pictures, class by class."""
     from ganforge.data.export import export
-    from ganforge.data.shards import open_shards
+    from ganforge.data.shards.registered import open_shards
 
     with _progress("exporting", "pictures") as progress:
         count = export(open_shards(path, cache_dir.expanduser()), out, limit, progress)

@@ -49,7 +49,7 @@ def evaluate(
 
     Under `accelerate launch` all processes share the work; the figures are the same for any number of them.
     """
-    from ganforge.training.evaluate_saved import evaluate_saved
+    from ganforge.evaluation.saved import evaluate_saved
     from ganforge.training.session import finish_processes
 
     found = evaluate_saved(

@@ -6,7 +6,6 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from ganforge import __version__
 from ganforge.cli import (
     components,
     doctor,
@@ -25,6 +24,7 @@ from ganforge.cli.data import app as data_app
 from ganforge.cli.slurm import slurm
 from ganforge.cli.status import status
 from ganforge.errors import GanforgeError
+from ganforge.version import __version__
 
 
 class Commands(TyperGroup):

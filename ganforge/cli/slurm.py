@@ -85,10 +85,10 @@ def slurm(
     import shlex
     import sys
 
+    from ganforge.building.checks import check_batch
     from ganforge.cluster.job import make_job, site_defaults, site_file
     from ganforge.cluster.submit import Submission
     from ganforge.recipe import load
-    from ganforge.training.build import check_batch
 
     given = {
         "nodes": nodes,

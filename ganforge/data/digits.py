@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from filelock import FileLock
 from pydantic import Field
 
-from ganforge.data.sharddataset import ShardDataset
-from ganforge.data.shards import open_folder
+from ganforge.data.shards.dataset import ShardDataset
+from ganforge.data.shards.registered import open_folder
 from ganforge.registry import register
 
 

@@ -19,13 +19,13 @@ from filelock import FileLock
 
 from ganforge.data.cache import ShardCache
 from ganforge.data.fetch import Patience
-from ganforge.data.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard, load_manifest
-from ganforge.data.openshard import array_header, picture_member
 from ganforge.data.pictures import ARRAY_EXTENSION, BadPicture, Crop, Fit, from_array, open_picture, to_pixels
 from ganforge.data.remote import UrlStore
-from ganforge.data.sharddataset import ShardDataset
-from ganforge.data.shardwriter import raw_layout
-from ganforge.data.tarindex import Sample, format_idx, scan_tar
+from ganforge.data.shards.dataset import ShardDataset
+from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard, load_manifest
+from ganforge.data.shards.open import array_header, picture_member
+from ganforge.data.shards.tarindex import Sample, format_idx, scan_tar
+from ganforge.data.shards.writer import raw_layout
 from ganforge.data.urls import is_remote, local_path, safe_name
 from ganforge.errors import DataError
 

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from ganforge.data.dataset import Dataset
-from ganforge.data.options import LoaderOptions
 from ganforge.data.order import Order
 from ganforge.data.prefetch import Prefetcher, default_workers
 from ganforge.data.readers.base import Reader
@@ -28,6 +27,7 @@ from ganforge.data.stream import StreamReader
 from ganforge.data.transfer import to_device
 from ganforge.data.transform import Transform
 from ganforge.errors import DataError
+from ganforge.loader_options import LoaderOptions
 
 
 @dataclass

@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from ganforge.data.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard
 from ganforge.data.packing import CHUNK, Chunk, Job, pack_chunk, start_worker, work
 from ganforge.data.plan import PackOptions, Plan, make_plan
-from ganforge.data.shardwriter import ShardWriter
+from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard
+from ganforge.data.shards.writer import ShardWriter
 from ganforge.data.sources.base import Source
 from ganforge.errors import DataError
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ganforge.data.pictures import BadPicture, Fit, encode, from_array, open_picture, to_pixels
+from ganforge.data.shards.tarindex import BLOCK, Member, Sample
 from ganforge.data.sources.base import Source
-from ganforge.data.tarindex import BLOCK, Member, Sample
 
 CHUNK = 64
 _KEPT_FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}

@@ -9,9 +9,9 @@ from filelock import FileLock
 
 from ganforge.data.cache import ShardCache
 from ganforge.data.fetch import Patience, fetch_bytes
-from ganforge.data.manifest import FILE_NAME, LABELS_NAME, Manifest, parse_manifest
-from ganforge.data.sharddataset import ShardDataset
-from ganforge.data.tarindex import format_idx, scan_tar
+from ganforge.data.shards.dataset import ShardDataset
+from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, parse_manifest
+from ganforge.data.shards.tarindex import format_idx, scan_tar
 from ganforge.data.urls import is_remote, local_path
 from ganforge.errors import DataError
 from ganforge.files import write_text

@@ -23,9 +23,9 @@ import numpy as np
 from ganforge.data.dataset import Dataset, Unreadable
 from ganforge.data.decode import decode_into
 from ganforge.data.foreign import Wishes
-from ganforge.data.openshard import array_into, picture_member
 from ganforge.data.pictures import BadPicture, Fit, from_array, open_picture, to_pixels
-from ganforge.data.tarindex import Member
+from ganforge.data.shards.open import array_into, picture_member
+from ganforge.data.shards.tarindex import Member
 from ganforge.data.urls import is_remote
 from ganforge.errors import DataError
 from ganforge.spec import DataSpec

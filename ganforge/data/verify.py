@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ganforge.data.sharddataset import ShardDataset
-from ganforge.data.tarindex import parse_idx, scan_tar
+from ganforge.data.shards.dataset import ShardDataset
+from ganforge.data.shards.tarindex import parse_idx, scan_tar
 from ganforge.errors import DataError
 
 _PIECE = 256

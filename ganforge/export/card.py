@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ganforge import __version__
-from ganforge.generator_file import GeneratorConfig
-from ganforge.hub import GENERATOR_NAME
 from ganforge.registry import Component, register
+from ganforge.saved.generator_file import GeneratorConfig
+from ganforge.saved.hub import GENERATOR_NAME
+from ganforge.version import __version__
 
 PICTURE = "samples.png"
 RECIPE = "recipe.toml"

@@ -10,11 +10,11 @@ from ganforge.errors import GanforgeError
 from ganforge.export.card import PICTURE, RECIPE, model_card
 from ganforge.export.published import published_config, published_recipe
 from ganforge.files import write_text
-from ganforge.generator_file import flat_state, load_generator, save_generator
 from ganforge.grid import picture_of
-from ganforge.hub import GENERATOR_NAME, upload
 from ganforge.recipe import parse
 from ganforge.sampling.draw import Sampler, config_of
+from ganforge.saved.generator_file import flat_state, load_generator, save_generator
+from ganforge.saved.hub import GENERATOR_NAME, upload
 
 NUM_SAMPLES = 64
 OURS = {GENERATOR_NAME, Path(GENERATOR_NAME).with_suffix(".json").name, PICTURE, "README.md", RECIPE}

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from ganforge.generator_file import GeneratorConfig
+from ganforge.saved.generator_file import GeneratorConfig
 
 OF_THIS_MACHINE = ("output", "tracking")
 """Tables and keys of a recipe that are about who trained it and where."""

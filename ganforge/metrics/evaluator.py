@@ -12,12 +12,12 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from ganforge.data.dataset import Dataset
+from ganforge.data.samples import real_samples
 from ganforge.metrics.exchange import batches_of, gather_rows, on_main, sum_over_ranks
 from ganforge.metrics.metric import Extractor, Metric, MomentsMetric, View
 from ganforge.metrics.moments import Moments
 from ganforge.metrics.protocol import Protocol
 from ganforge.metrics.reference import ReferenceCache
-from ganforge.metrics.samples import real_samples
 
 Sampler = Callable[[range], Tensor]
 """Samples by index, on the device: the same index gives the same sample on any rank."""

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganforge.data.dataset import Dataset
+from ganforge.data.samples import real_samples
 from ganforge.errors import DataError
 from ganforge.files import replaced
 from ganforge.metrics.metric import Extractor, View
-from ganforge.metrics.samples import real_samples
 from ganforge.metrics.weights import sha256_of
 from ganforge.registry import register
 

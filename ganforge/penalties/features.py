@@ -2,18 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ganforge.errors import GanforgeError
-from ganforge.penalties.base import Penalty, Strength, at_least_float32
+from ganforge.game.penalty import Penalty, Strength
+from ganforge.game.precision import at_least_float32
+from ganforge.game.turn import Turn
 from ganforge.ranks import mean_over_ranks
 from ganforge.registry import register
-
-if TYPE_CHECKING:
-    from ganforge.training.turn import Turn
 
 USUAL = ("features", "blocks", "stages", "hidden")
 """What discriminators call the part before their last layer; the first of these that is there is looked at."""
@@ -41,7 +39,7 @@ class FeatureMatching(Penalty):
         self.layers = layers
         self.strength = strength
 
-    def __call__(self, turn: "Turn") -> Tensor:
+    def __call__(self, turn: Turn) -> Tensor:
         modules = find_layers(turn.discriminator_module, self.layers)
         with torch.no_grad(), recorded(modules) as seen:
             turn.discriminate(turn.real, turn.real_labels)

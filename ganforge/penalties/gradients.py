@@ -5,20 +5,19 @@ are differentiated are the ones before augmentation. Each term costs a forward a
 `interval` makes them rare.
 """
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from ganforge.penalties.base import Penalty, Strength, at_least_float32
+from ganforge.game.penalty import Penalty, Strength
+from ganforge.game.precision import at_least_float32
+from ganforge.game.turn import Turn
 from ganforge.registry import register
 
-if TYPE_CHECKING:
-    from ganforge.training.turn import Turn
 
-
-def input_gradients(turn: "Turn", samples: Tensor, labels: Tensor | None) -> Tensor:
+def input_gradients(turn: Turn, samples: Tensor, labels: Tensor | None) -> Tensor:
     """Gradient of each logit by what D saw for it, flattened to `(logits, numbers)`, with a graph to D's weights."""
     samples = samples.detach().requires_grad_()
     logits = turn.discriminate(samples, labels)
@@ -34,7 +33,7 @@ class _ZeroCentred(Penalty):
     def __init__(self, *, gamma: float) -> None:
         self.gamma = gamma
 
-    def _penalty(self, turn: "Turn", samples: Tensor, labels: Tensor | None) -> Tensor:
+    def _penalty(self, turn: Turn, samples: Tensor, labels: Tensor | None) -> Tensor:
         return 0.5 * self.gamma * input_gradients(turn, samples, labels).square().sum(dim=1).mean()
 
 
@@ -49,7 +48,7 @@ class R1(_ZeroCentred):
     def __init__(self, *, gamma: Strength = 10.0) -> None:
         super().__init__(gamma=gamma)
 
-    def __call__(self, turn: "Turn") -> Tensor:
+    def __call__(self, turn: Turn) -> Tensor:
         return self._penalty(turn, turn.real, turn.real_labels)
 
 
@@ -68,7 +67,7 @@ class R2(_ZeroCentred):
     def __init__(self, *, gamma: Strength = 10.0) -> None:
         super().__init__(gamma=gamma)
 
-    def __call__(self, turn: "Turn") -> Tensor:
+    def __call__(self, turn: Turn) -> Tensor:
         return self._penalty(turn, turn.fake, turn.fake_labels)
 
 
@@ -81,7 +80,7 @@ class _Centred(Penalty):
         self.strength = strength
         self.target = target
 
-    def _penalty(self, turn: "Turn", samples: Tensor) -> Tensor:
+    def _penalty(self, turn: Turn, samples: Tensor) -> Tensor:
         norms = torch.linalg.vector_norm(input_gradients(turn, samples, turn.real_labels), dim=1)
         return self.strength * (norms - self.target).square().mean()
 
@@ -102,7 +101,7 @@ class GradientPenalty(_Centred):
     def __init__(self, *, strength: Strength = 10.0, target: Annotated[float, Field(ge=0)] = 1.0) -> None:
         super().__init__(strength=strength, target=target)
 
-    def __call__(self, turn: "Turn") -> Tensor:
+    def __call__(self, turn: Turn) -> Tensor:
         real, fake = turn.real, turn.fake
         # Samples with one logit lie on one line.
         epsilon = torch.rand(len(real) // turn.packing, dtype=real.dtype, device=real.device)
@@ -130,6 +129,6 @@ class DRAGAN(_Centred):
         super().__init__(strength=strength, target=target)
         self.noise = noise
 
-    def __call__(self, turn: "Turn") -> Tensor:
+    def __call__(self, turn: Turn) -> Tensor:
         real = turn.real
         return self._penalty(turn, real + self.noise * real.std() * torch.randn_like(real))

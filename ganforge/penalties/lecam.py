@@ -1,17 +1,16 @@
 """LeCam: D's logits are held near where the other kind's have been of late."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from ganforge.penalties.base import Penalty, Strength, at_least_float32
+from ganforge.game.penalty import Penalty, Strength
+from ganforge.game.precision import at_least_float32
+from ganforge.game.turn import Turn
 from ganforge.ranks import mean_over_ranks
 from ganforge.registry import register
-
-if TYPE_CHECKING:
-    from ganforge.training.turn import Turn
 
 
 @register.penalty("lecam")
@@ -33,7 +32,7 @@ class LeCam(Penalty):
         self.decay = decay
         self._anchors: Tensor | None = None
 
-    def __call__(self, turn: "Turn") -> Tensor:
+    def __call__(self, turn: Turn) -> Tensor:
         real, fake = at_least_float32(turn.real_logits), at_least_float32(turn.fake_logits)
         anchor_real, anchor_fake = self._moved(torch.stack((real.detach().mean(), fake.detach().mean()))).unbind()
         return self.strength * ((real - anchor_fake).square().mean() + (fake - anchor_real).square().mean())

@@ -4,18 +4,15 @@ Every rank has the same weights and computes the same penalty, so that the mean 
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils import parametrize
 
-from ganforge.penalties.base import Penalty, Role, Strength
+from ganforge.game.penalty import Penalty, Strength
+from ganforge.game.turn import Role, Turn
 from ganforge.registry import register
-
-if TYPE_CHECKING:
-    from ganforge.training.turn import Turn
 
 
 def decayed(network: nn.Module, everything: bool) -> list[Tensor]:
@@ -49,7 +46,7 @@ class WeightDecayL1(_WeightDecay):
     def __init__(self, *, player: Role = "discriminator", rate: Strength = 1e-5, everything: bool = False) -> None:
         super().__init__(player=player, rate=rate, everything=everything)
 
-    def __call__(self, turn: "Turn") -> Tensor:
+    def __call__(self, turn: Turn) -> Tensor:
         parameters = decayed(turn.module, self.everything)
         return self.rate * torch.stack([parameter.abs().sum() for parameter in parameters]).sum()
 
@@ -70,7 +67,7 @@ class WeightDecayL2(_WeightDecay):
     def __init__(self, *, player: Role = "discriminator", rate: Strength = 1e-4, everything: bool = False) -> None:
         super().__init__(player=player, rate=rate, everything=everything)
 
-    def __call__(self, turn: "Turn") -> Tensor:
+    def __call__(self, turn: Turn) -> Tensor:
         parameters = decayed(turn.module, self.everything)
         return 0.5 * self.rate * torch.stack([parameter.square().sum() for parameter in parameters]).sum()
 
@@ -95,7 +92,7 @@ class Orthogonal(Penalty):
         self.player = player
         self.rate = rate
 
-    def __call__(self, turn: "Turn") -> Tensor:
+    def __call__(self, turn: Turn) -> Tensor:
         layers = [_overlap(filters) for filters in filters_of(turn.module)]
         if not layers:
             return next(turn.module.parameters()).new_zeros(())

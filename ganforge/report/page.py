@@ -6,13 +6,13 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from ganforge import __version__
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
 from ganforge.report.charts import groups_of
 from ganforge.report.facts import RunFacts, names_of, read_run
 from ganforge.report.pictures import embedded
 from ganforge.report.sections import SECTIONS
+from ganforge.version import __version__
 
 
 def write_report(folders: list[Path], out: Path, *, most_pictures: int = 40) -> str:

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.errors import CheckpointError, GanforgeError
-from ganforge.generator_file import GeneratorConfig, load_generator
+from ganforge.game.latents import labels, latents
 from ganforge.options import did_you_mean
+from ganforge.parallel.launch import uses_cpu
 from ganforge.sampling.truncation import truncated
-from ganforge.training.checkpoint import Checkpoint, is_whole, whole_checkpoints
-from ganforge.training.latents import labels, latents
-from ganforge.training.parallel_checks import uses_cpu
+from ganforge.saved.checkpoint import Checkpoint, is_whole, whole_checkpoints
+from ganforge.saved.generator_file import GeneratorConfig, load_generator
 
 BATCH = 256
 STREAM = "sample"

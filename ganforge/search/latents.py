@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.errors import GanforgeError
+from ganforge.game.latents import latents
 from ganforge.sampling.draw import config_of, distribution_of, looks_at_labels
-from ganforge.training.latents import latents
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """Samples `(batch, *spec.shape)`, which picture each belongs to `(batch,)`, labels or None, to losses `(batch,)`."""

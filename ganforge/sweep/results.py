@@ -7,11 +7,11 @@ from typing import Any
 from optuna.trial import TrialState
 
 from ganforge.files import write_text
+from ganforge.metrics.best import goodness
 from ganforge.recipe import dump
 from ganforge.sweep.plan import Plan, ways_of
 from ganforge.sweep.space import assignments_of
 from ganforge.sweep.study import SharedStudy
-from ganforge.training.evaluation import goodness
 
 
 @dataclass(frozen=True)

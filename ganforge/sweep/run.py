@@ -8,13 +8,13 @@ import torch
 from optuna.trial import TrialState
 
 from ganforge.errors import DivergenceError, HealthError, LaunchError, RecipeError
+from ganforge.metrics.best import goodness
+from ganforge.parallel.start import forget_processes
 from ganforge.sweep.plan import Plan, deciding_figure, trial_name, ways_of
 from ganforge.sweep.results import Outcome, outcome_of
 from ganforge.sweep.space import assignments_of
 from ganforge.sweep.study import Claim, SharedStudy
-from ganforge.training.evaluation import goodness
 from ganforge.training.session import run_session
-from ganforge.training.start import forget_processes
 from ganforge.variables import as_written
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ganforge.game.turn import Role, Turn
 from ganforge.registry import Component
 from ganforge.spec import DataSpec
 from ganforge.testing.small import BATCH, CLASSES, PICTURES, POINTS, Refusal, labels, latents, mlp, options_of, samples
-from ganforge.training.turn import Role, Turn
 
 Term = Callable[[Turn], Tensor]
 

@@ -91,8 +91,8 @@ def play_all(parts: list[Part], modules: list[str], report: str) -> None:
 
 def _play(kind: str, name: str) -> str:
     """Try points, then pictures of several sizes; what the last refusal says, or what differs between the ranks."""
-    from ganforge.training.loop import begin_step, finish_step, move
     from ganforge.training.run import Run
+    from ganforge.training.step import begin_step, finish_step, move
 
     refusal = ""
     for data in _datasets():

@@ -11,38 +11,32 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from ganforge.building import performance
+from ganforge.building.checks import check_batch, check_boundary, check_pairs
+from ganforge.building.evaluator import build_evaluator
+from ganforge.building.networks import build_average, build_networks
+from ganforge.building.parts import build_augmentation, build_dataset, build_loader, build_schedule
+from ganforge.building.players import build_players
+from ganforge.building.ramps import Ramp, build_ramps
+from ganforge.building.terms import build_terms
 from ganforge.data.dataset import Dataset
 from ganforge.data.loader import Loader
-from ganforge.generator_file import GeneratorConfig
+from ganforge.game.augmentations import Augmentations
+from ganforge.game.averaged import AveragedGenerator
+from ganforge.game.latents import labels, latents
+from ganforge.game.networks import Networks
+from ganforge.game.player import Player
+from ganforge.game.randomness import seed_everything
+from ganforge.game.schedule import Schedule
+from ganforge.game.state import load_named_state, named_state
+from ganforge.game.turn import Turn
+from ganforge.metrics.best import Best
 from ganforge.metrics.evaluator import Evaluator
+from ganforge.parallel.launch import check_launch
 from ganforge.recipe import Recipe
-from ganforge.schedules import Schedule
-from ganforge.training import performance
-from ganforge.training.augmentations import Augmentations
-from ganforge.training.build import (
-    Networks,
-    build_augmentation,
-    build_average,
-    build_dataset,
-    build_loader,
-    build_networks,
-    build_players,
-    build_schedule,
-    build_terms,
-    check_batch,
-    check_boundary,
-    check_pairs,
-)
-from ganforge.training.ema import AveragedGenerator
-from ganforge.training.evaluation import Best, build_evaluator
-from ganforge.training.health.probe import Probe, build_probe
-from ganforge.training.latents import labels, latents
-from ganforge.training.meters import Meters
-from ganforge.training.parallel_checks import check_launch
-from ganforge.training.player import Player, load_named_state, named_state
-from ganforge.training.ramps import Ramp, build_ramps
-from ganforge.training.randomness import seed_everything
-from ganforge.training.turn import Turn
+from ganforge.saved.generator_file import GeneratorConfig
+from ganforge.training.telemetry.meters import Meters
+from ganforge.training.telemetry.probe import Probe, build_probe
 
 REESTIMATION_BATCHES = 16
 """Batches of samples from which batch norm's statistics of the averaged generator are taken anew."""

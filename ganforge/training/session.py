@@ -9,17 +9,17 @@ from rich.console import Console
 
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
+from ganforge.parallel.heartbeat import lost_hosts_noticed
+from ganforge.parallel.lost_ranks import lost_ranks_named
 from ganforge.recipe import Recipe, dump
-from ganforge.training.checkpoint import Checkpoint, torn_checkpoints
-from ganforge.training.heartbeat import lost_hosts_noticed
+from ganforge.saved.checkpoint import Checkpoint, newest_checkpoint, torn_checkpoints
 from ganforge.training.loop import Report, train
-from ganforge.training.parallel_checks import lost_ranks_named
-from ganforge.training.progress import ProgressDisplay
-from ganforge.training.resume import Resume, check_same_run, find_checkpoint, newest_checkpoint
 from ganforge.training.run import Run
-from ganforge.training.saving import restore, restore_weights
-from ganforge.training.shared_folder import agree_on_checkpoint
-from ganforge.training.tracking import Tracking
+from ganforge.training.saving.restore import restore, restore_weights
+from ganforge.training.saving.resume import Resume, check_same_run, find_checkpoint
+from ganforge.training.saving.shared_folder import agree_on_checkpoint
+from ganforge.training.telemetry.progress import ProgressDisplay
+from ganforge.training.telemetry.tracking import Tracking
 from ganforge.wording import counted
 
 

@@ -28,13 +28,13 @@ import torch  # noqa: E402
 from PIL import Image, ImageOps  # noqa: E402
 
 from ganforge.data.loader import Loader  # noqa: E402
-from ganforge.data.manifest import load_manifest  # noqa: E402
-from ganforge.data.options import ReaderName  # noqa: E402
 from ganforge.data.order import Order  # noqa: E402
 from ganforge.data.pack import pack  # noqa: E402
 from ganforge.data.plan import PackOptions  # noqa: E402
-from ganforge.data.shards import open_folder  # noqa: E402
+from ganforge.data.shards.manifest import load_manifest  # noqa: E402
+from ganforge.data.shards.registered import open_folder  # noqa: E402
 from ganforge.data.sources.folder import FolderSource  # noqa: E402
+from ganforge.loader_options import ReaderName  # noqa: E402
 
 BATCH = 128
 SIZE = 64

@@ -14,7 +14,7 @@ from conftest import encoded, read_all, smooth_pictures
 from webdataset.writer import ShardWriter, TarWriter
 
 from ganforge.data.loader import Loader
-from ganforge.data.shards import open_shards
+from ganforge.data.shards.registered import open_shards
 from ganforge.data.stream import StreamReader
 from ganforge.errors import DataError
 from ganforge.registry import register

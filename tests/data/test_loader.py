@@ -15,12 +15,12 @@ import torch
 from conftest import read_all, smooth_pictures
 
 from ganforge.data.loader import Batch, Loader
-from ganforge.data.manifest import Manifest
-from ganforge.data.options import LoaderOptions
 from ganforge.data.readers import choose as module
-from ganforge.data.shards import open_folder
+from ganforge.data.shards.manifest import Manifest
+from ganforge.data.shards.registered import open_folder
 from ganforge.data.transform import uniform
 from ganforge.errors import DataError
+from ganforge.loader_options import LoaderOptions
 from ganforge.registry import register
 
 READERS = ["device", "host", "raw", "encoded"]
@@ -259,7 +259,8 @@ def test_auto_weighs_size_against_memory_and_device(
 
 def test_importing_the_datasets_loads_nothing_heavy() -> None:
     code = (
-        "import sys, ganforge.data.shards, ganforge.data.digits, ganforge.data.synthetic, ganforge.data.options\n"
+        "import sys, ganforge.data.shards.registered, ganforge.data.digits, ganforge.data.synthetic\n"
+        "import ganforge.loader_options\n"
         "heavy = {'torch', 'webdataset', 'cv2', 'simplejpeg', 'obstore', 'sklearn', 'accelerate'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

@@ -15,10 +15,10 @@ from conftest import encoded, read_all, smooth_pictures
 from webdataset.compat import WebDataset
 from webdataset.writer import TarWriter
 
-from ganforge.data.manifest import Manifest, load_manifest, parse_manifest
 from ganforge.data.pack import REPORT_NAME, pack
 from ganforge.data.plan import PackOptions, parse_bytes, parse_size
-from ganforge.data.shards import open_folder, open_shards
+from ganforge.data.shards.manifest import Manifest, load_manifest, parse_manifest
+from ganforge.data.shards.registered import open_folder, open_shards
 from ganforge.data.sources.arrays import ArraySource
 from ganforge.data.sources.folder import FolderSource
 from ganforge.data.verify import verify

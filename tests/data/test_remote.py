@@ -21,9 +21,9 @@ from faultyserver import FaultyServer
 from ganforge.data.cache import ShardCache
 from ganforge.data.fetch import Patience, fetch
 from ganforge.data.loader import Loader
-from ganforge.data.manifest import Manifest, load_manifest
 from ganforge.data.remote import open_remote
-from ganforge.data.shards import open_folder, open_shards
+from ganforge.data.shards.manifest import Manifest, load_manifest
+from ganforge.data.shards.registered import open_folder, open_shards
 from ganforge.errors import DataError
 from ganforge.registry import register
 

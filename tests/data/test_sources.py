@@ -16,8 +16,8 @@ from PIL import Image
 
 from ganforge.data.pack import pack
 from ganforge.data.plan import PackOptions
-from ganforge.data.sharddataset import ShardDataset
-from ganforge.data.shards import open_folder
+from ganforge.data.shards.dataset import ShardDataset
+from ganforge.data.shards.registered import open_folder
 from ganforge.data.sources.base import Source
 from ganforge.data.sources.open import open_source
 from ganforge.errors import DataError

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganforge.training.health.likeness import class_shares, likeness, rows_of
-from ganforge.training.health.probe import _as_in_evaluation, _features, norm_of, overfitting, separation
+from ganforge.training.telemetry.likeness import class_shares, likeness, rows_of
+from ganforge.training.telemetry.probe import _as_in_evaluation, _features, norm_of, overfitting, separation
 
 REALS = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
 OTHERS = torch.randn(64, 8, generator=torch.Generator().manual_seed(1))

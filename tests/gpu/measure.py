@@ -25,8 +25,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from ganforge.bench.ceilings import measure_ceilings
 from ganforge.bench.train import measure
-from ganforge.training.latents import latents
-from ganforge.training.performance import choose_kernels
+from ganforge.building.performance import choose_kernels
+from ganforge.game.latents import latents
 
 FLOOR_BYTES = 10.5e6
 """Bytes a picture that a step at 64x64 moves at least, in bf16 and perfectly fused."""

@@ -7,7 +7,7 @@ import pytest
 import torch.distributed
 
 from ganforge.errors import LaunchError
-from ganforge.training.heartbeat import BEATS, Pulse, Watch, timeout_seconds
+from ganforge.parallel.heartbeat import BEATS, Pulse, Watch, timeout_seconds
 
 
 @pytest.fixture

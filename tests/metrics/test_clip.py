@@ -7,11 +7,11 @@ from torch import nn
 from torch_fidelity.feature_extractor_clip import CLIPVisual, FeatureExtractorCLIP
 
 from ganforge.data.digits import digits
+from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
 from ganforge.metrics import clip
 from ganforge.metrics.clip import CLIP
 from ganforge.metrics.rgb import to_rgb_bytes
-from ganforge.metrics.samples import real_samples
 from ganforge.metrics.weights import Published
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # tracing, which is how such archives were made, is deprecated

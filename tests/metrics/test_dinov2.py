@@ -7,9 +7,9 @@ import torchvision
 from torch import nn
 
 from ganforge.data.digits import digits
+from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
 from ganforge.metrics.dinov2 import DINOv2, published
-from ganforge.metrics.samples import real_samples
 from ganforge.metrics.vision_transformer import TRAINED_GRID, VisionTransformer
 
 

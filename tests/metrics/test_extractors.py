@@ -3,11 +3,11 @@ import pytest
 import torch
 
 from ganforge.data.digits import digits
+from ganforge.data.samples import real_samples
 from ganforge.data.synthetic import Ring
 from ganforge.errors import DataError
 from ganforge.metrics.extractors import DigitsCNN
 from ganforge.metrics.frechet import FrechetDistance
-from ganforge.metrics.samples import real_samples
 
 
 @pytest.fixture(scope="module")

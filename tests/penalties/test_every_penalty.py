@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from turns import turn_of
 
+from ganforge.game.turn import Turn
 from ganforge.penalties import Penalty
 from ganforge.registry import register
 from ganforge.spec import DataSpec
-from ganforge.training.turn import Turn
 
 every = pytest.mark.parametrize("component", register.penalty.loaded(), ids=lambda component: component.name)
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from turns import turn_of
 
+from ganforge.game.packed import PackedDiscriminator
 from ganforge.penalties import Penalty
 from ganforge.penalties.gradients import DRAGAN, R1, R2, GradientPenalty
-from ganforge.training.packing import PackedDiscriminator
 
 WEIGHTS = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
 ALL = [R1(gamma=2.0), R2(gamma=2.0), GradientPenalty(), DRAGAN()]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganforge.data.shards import shards
+from ganforge.data.shards.registered import shards
 from ganforge.data.verify import verify
 from ganforge.errors import DataError, GanforgeError
 from ganforge.grid import to_uint8

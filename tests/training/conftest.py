@@ -4,9 +4,9 @@ from rich.console import Console
 
 from ganforge.recipe import Recipe, resolve
 from ganforge.training.loop import train
-from ganforge.training.progress import ProgressDisplay
 from ganforge.training.run import Run
 from ganforge.training.session import run_session
+from ganforge.training.telemetry.progress import ProgressDisplay
 
 
 @pytest.fixture(autouse=True)

@@ -17,11 +17,11 @@ from two_processes import launch_two
 
 from ganforge.errors import CheckpointError
 from ganforge.recipe import Recipe, dump, load
-from ganforge.training.checkpoint import Checkpoint, CheckpointWriter, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, CheckpointWriter, whole_checkpoints
 from ganforge.training.loop import train
-from ganforge.training.progress import ProgressDisplay
 from ganforge.training.run import Run
 from ganforge.training.session import run_session
+from ganforge.training.telemetry.progress import ProgressDisplay
 from training.test_reproducible import RANDOM
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import torch
 from ganforge.errors import DivergenceError
 from ganforge.penalties import Penalty
 from ganforge.registry import register
-from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.training.run import Run
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganforge.training.ema import AveragedGenerator
+from ganforge.game.averaged import AveragedGenerator
 
 
 def make(half_life: float, rampup: float = 0.0) -> tuple[nn.Module, AveragedGenerator]:

@@ -7,13 +7,13 @@ from PIL import Image
 from two_processes import launch_two
 
 from ganforge.data.digits import digits
-from ganforge.generator_file import load_generator
+from ganforge.data.picture_folder import PictureFolder
+from ganforge.data.samples import real_samples
+from ganforge.evaluation.saved import evaluate_saved
+from ganforge.game.latents import labels, latents
 from ganforge.grid import single, to_uint8
-from ganforge.metrics.folder import PictureFolder
-from ganforge.metrics.samples import real_samples
 from ganforge.recipe import resolve
-from ganforge.training.evaluate_saved import evaluate_saved
-from ganforge.training.latents import labels, latents
+from ganforge.saved.generator_file import load_generator
 from ganforge.training.session import run_session
 
 EXTRACTOR = {"name": "digits-cnn", "epochs": 1}

@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from ganforge.errors import RecipeError
+from ganforge.game.averaged import AveragedGenerator
+from ganforge.game.packed import PackedDiscriminator, packed_spec
+from ganforge.game.rank_batch_norm import LocalBatchNorm
 from ganforge.spec import DataSpec
-from ganforge.training.ema import AveragedGenerator
-from ganforge.training.health.watch import only_finite
-from ganforge.training.loop import begin_step, finish_step, move
-from ganforge.training.packing import PackedDiscriminator, packed_spec
-from ganforge.training.rank_batch_norm import LocalBatchNorm
+from ganforge.training.between_steps.doctor import only_finite
 from ganforge.training.run import Run
+from ganforge.training.step import begin_step, finish_step, move
 
 
 def ramp(option: str, start: float = 0.0, end: float = 1.0, **others) -> dict:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from scipy import stats
 
-from ganforge.training.latents import _bits, labels, latents, shaped_on_device
+from ganforge.game.latents import _bits, labels, latents, shaped_on_device
 
 
 def test_any_slice_of_a_batch_equals_that_slice_of_the_whole():

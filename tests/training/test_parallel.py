@@ -10,12 +10,13 @@ from rich.console import Console
 from torch import Tensor, nn
 from two_processes import DDP, launch_two
 
+from ganforge.building.networks import build_networks
+from ganforge.building.parts import build_dataset
+from ganforge.game.rank_batch_norm import RankBatchNorm
 from ganforge.recipe import dump, load
 from ganforge.registry import register
 from ganforge.spec import DataSpec
-from ganforge.training.build import build_dataset, build_networks
 from ganforge.training.dry_run import describe_run
-from ganforge.training.rank_batch_norm import RankBatchNorm
 from training.ways import ZERO, allowed, assert_close, assert_equal, needs_deepspeed, on_two, outcome
 
 PICTURES = {

@@ -13,7 +13,7 @@ from ganforge.errors import CheckpointError, DivergenceError
 from ganforge.penalties import Penalty
 from ganforge.recipe import dump, load
 from ganforge.registry import register
-from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.training.session import run_session
 from training.test_divergence import break_in_this_process, recipe_that_breaks, watch_run  # noqa: F401  # a fixture
 from training.ways import ZERO, allowed, needs_deepspeed

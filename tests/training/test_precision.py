@@ -5,10 +5,10 @@ import torch
 from accelerate.state import AcceleratorState
 
 from ganforge.errors import LaunchError
-from ganforge.training import start
-from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.parallel import start
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.training.run import Run
-from ganforge.training.saving import restore
+from ganforge.training.saving.restore import restore
 
 
 def test_bf16_trains_and_keeps_float32_weights(make_recipe, build_and_train):

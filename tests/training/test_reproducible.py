@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from same_run import assert_same_run, figures
 
 from ganforge.recipe import dump
-from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 
 RANDOM = {
     "discriminator": {"name": "mlp", "width": 16, "dropout": 0.3},

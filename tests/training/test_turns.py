@@ -108,8 +108,8 @@ def test_lazy_penalties_sit_out_and_are_scaled_up(make_recipe):
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do():
+    from ganforge.building.checks import check_batch
     from ganforge.errors import RecipeError
-    from ganforge.training.build import check_batch
 
     class Fake:
         name = "tiny"
@@ -131,7 +131,7 @@ def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do():
     [("none", [0.5, 1.0, 1.0, 1.0]), ("linear", [0.5, 1.0, 1.0, 0.5]), ("cosine", [0.5, 1.0, 1.0, 0.5])],
 )
 def test_learning_rates_follow_their_schedule(make_recipe, decay, factors):
-    from ganforge.training.learning_rate import learning_rate_factor
+    from ganforge.game.learning_rate import learning_rate_factor
 
     schedule = learning_rate_factor(2, decay, 4)
     assert [schedule(step) for step in range(4)] == pytest.approx(factors)

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from ganforge.data.dataset import Dataset
-from ganforge.data.options import ReaderName
 from ganforge.errors import DataError
+from ganforge.loader_options import ReaderName
 from ganforge.wording import counted
 
 _SMALL = 256 * 2**20

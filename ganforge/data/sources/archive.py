@@ -88,7 +88,7 @@ class TarSource(Source):
     """
 
     def __init__(self, path: Path) -> None:
-        from ganforge.data.tarindex import scan_tar
+        from ganforge.data.shards.tarindex import scan_tar
 
         self.path = path
         members = [m for sample in scan_tar(path) for m in sample if _is_wanted(m.name)]
@@ -119,8 +119,8 @@ def open_tar(path: Path, cache_dir: Path) -> Source:
     Raises:
         DataError: it is damaged or holds no pictures.
     """
+    from ganforge.data.shards.tarindex import scan_tar
     from ganforge.data.sources.shards import ShardsSource
-    from ganforge.data.tarindex import scan_tar
 
     if path.suffix != ".tar":
         path = _decompressed(path, cache_dir)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from ganforge.data.pictures import BadPicture
-from ganforge.data.sharddataset import ShardDataset
-from ganforge.data.shards import open_shards
+from ganforge.data.shards.dataset import ShardDataset
+from ganforge.data.shards.registered import open_shards
 from ganforge.data.sources.base import Item, Source
 
 

@@ -1,0 +1,33 @@
+"""Both networks and the averaged generator, built from a recipe."""
+
+from ganforge.building.parts import build_component
+from ganforge.data.dataset import Dataset
+from ganforge.errors import Problem, RecipeError
+from ganforge.game.averaged import AveragedGenerator
+from ganforge.game.networks import Networks
+from ganforge.game.packed import PackedDiscriminator, packed_spec
+from ganforge.game.randomness import seed_everything
+from ganforge.recipe import Recipe
+from ganforge.registry import register
+
+
+def build_networks(recipe: Recipe, dataset: Dataset) -> Networks:
+    """Each network is seeded by its role, so changing one leaves the other's start as it was."""
+    made = {}
+    for kind, table in ((register.discriminator, recipe.discriminator), (register.generator, recipe.generator)):
+        seed_everything(recipe.seed, kind.name)
+        is_packed = table is recipe.discriminator and recipe.discriminator.packing > 1
+        spec = packed_spec(dataset.spec, recipe.discriminator.packing) if is_packed else dataset.spec
+        made[kind.name] = build_component(recipe, kind, table, kind.name, spec=spec)
+        if is_packed:
+            made[kind.name] = PackedDiscriminator(made[kind.name], recipe.discriminator.packing)
+    if not isinstance(getattr(made["generator"], "latent_dim", None), int):
+        text = f"generator '{recipe.generator.name}' has no attribute latent_dim; set it to the size of its latent"
+        raise RecipeError(recipe.name, [Problem("generator", text)])
+    return Networks(**made)
+
+
+def build_average(recipe: Recipe, networks: Networks) -> AveragedGenerator:
+    """The averaged generator; must be made before anything wraps the generator."""
+    table = recipe.training
+    return AveragedGenerator(networks.generator, half_life=table.ema, rampup=table.ema_rampup, start=table.ema_start)

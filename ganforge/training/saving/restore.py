@@ -1,0 +1,66 @@
+"""A checkpoint's way back into a run."""
+
+from ganforge.errors import CheckpointError
+from ganforge.game.randomness import restore_random_states, seed_everything
+from ganforge.metrics.best import Best
+from ganforge.saved.checkpoint import Checkpoint
+from ganforge.training.run import Run
+
+
+def restore(run: Run, checkpoint: Checkpoint) -> None:
+    """Put everything back as it was at the end of the checkpoint's step.
+
+    Raises:
+        CheckpointError: a part is damaged, or does not fit the recipe's networks.
+    """
+    _check_layouts(run, checkpoint)
+    restore_weights(run, checkpoint)
+    state = checkpoint.plain("training")
+    for player in (run.discriminator, run.generator):
+        player.load_state_dict(state[player.role])
+    run.load_game_state(state["game"])
+    run.step = checkpoint.state["step"]
+    run.rollbacks = checkpoint.state["rollbacks"]
+    run.loader.seek(checkpoint.state["batches"])
+    run.best = Best(**checkpoint.state["best"]) if checkpoint.state["best"] else None
+    rank = run.accelerator.process_index
+    own = checkpoint.rank(rank)
+    if own is not None and checkpoint.state["world_size"] == run.accelerator.num_processes:
+        for player in (run.discriminator, run.generator):
+            player.engine.load_shard(own["shards"][player.role])
+        run.meters.load_state_dict(own["meters"])
+        run.load_game_state(own["game"])
+        run.load_own_statistics(own.get("statistics", {}))  # checkpoints of old have none
+        restore_random_states(own["random"])
+    else:
+        seed_everything(run.recipe.seed, f"rank {rank} from step {run.step}")
+
+
+def _check_layouts(run: Run, checkpoint: Checkpoint) -> None:
+    """Optimizer states lie on the ranks as they did, or were whole on each.
+
+    Raises:
+        CheckpointError: they are sharded in another way than this run would.
+    """
+    for player in (run.discriminator, run.generator):
+        before, now = checkpoint.state["layouts"][player.role], player.engine.layout
+        if before != now:
+            raise CheckpointError(
+                f"{checkpoint.path}: the {player.role}'s optimizer state was saved as '{before}', this run keeps it "
+                f"as '{now}'; start it as it was started, or begin a new run with --init-from"
+            )
+
+
+def restore_weights(run: Run, checkpoint: Checkpoint) -> None:
+    """Both networks and the averaged generator, and nothing else: what `--init-from` takes.
+
+    Raises:
+        CheckpointError: they do not fit the recipe's networks.
+    """
+    with run.whole(writes=True):
+        for name, network in run.saved_networks().items():
+            try:
+                network.load_state_dict(checkpoint.tensors(name))
+            except RuntimeError as error:
+                reason = str(error).splitlines()[1].strip()
+                raise CheckpointError(f"{checkpoint.path}: the {name} does not fit the recipe's: {reason}") from error
