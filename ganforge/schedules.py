@@ -69,7 +69,7 @@ class TwoPhase(Schedule):
         if turn.player == "generator" and not self._is_paused:
             return  # its own turns have shown the discriminator's accuracy already
         for name, sign in (("real", 1), ("fake", -1)):
-            logits = turn.known(f"{name}_logits")
+            logits = turn.computed(f"{name}_logits")
             if logits is not None and (name == "fake" or not self._is_paused):
                 right = (sign * logits.detach() > 0).float().mean()
                 self._sums[name] = self._sums[name] + right if name in self._sums else right

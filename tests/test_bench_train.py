@@ -243,7 +243,7 @@ def test_reused_fakes_give_the_generator_the_gradients_of_a_forward_of_its_own(m
     assert not of_discriminator.fake.requires_grad
 
     run.networks.generator.zero_grad()
-    of_generator.made = None
+    of_generator.ready_fakes = None
     del of_generator.__dict__["fake"], of_generator.__dict__["fake_logits"]
     with run.discriminator.frozen():
         run.generator.learn(of_generator, 0)

@@ -11,7 +11,7 @@ from ganforge.schedules import Fixed, TwoPhase
 def turn(player: str, real: list[float] | None, fake: list[float]):
     """What a schedule looks at of a turn."""
     logits = {"real_logits": None if real is None else torch.tensor(real), "fake_logits": torch.tensor(fake)}
-    return SimpleNamespace(player=player, known=logits.get)
+    return SimpleNamespace(player=player, computed=logits.get)
 
 
 def identity(tensor: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """How one player's network runs in parallel: the only code that knows which way is in use.
 
-`train_forward` is the wrapped network, whose backward exchanges gradients; `raw` is the bare one, for
-the resting player. A turn is `with piece(...): forward, backward` for each of its micro-batches,
+`train_forward` is the wrapped network, whose backward exchanges gradients; `network` is the bare one, for
+the resting player. A turn is `with micro_batch(...): forward, backward` for each of its micro-batches,
 and then one `step`.
 """
 
@@ -60,7 +60,7 @@ class Engine:
 
     def __init__(self, accelerator: Accelerator, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self.accelerator = accelerator
-        self.raw = network
+        self.network = network
         self.precision: str = accelerator.mixed_precision
         # A channels-last weight of one channel has two layouts that are the same; DDP warns of the difference.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
@@ -68,7 +68,7 @@ class Engine:
 
     @property
     def has_whole_weights(self) -> bool:
-        """Whether all weights are here at any time, not only inside `whole` and in a layer's forward and backward."""
+        """Whether all weights are here at any time, not only inside `gathered` and in a layer's forward and backward."""
         return True
 
     @property
@@ -79,7 +79,7 @@ class Engine:
     def train_forward(self, *inputs: Any) -> Tensor:
         return self._wrapped(*inputs)
 
-    def piece(self, is_last: bool) -> AbstractContextManager[Any]:
+    def micro_batch(self, is_last: bool) -> AbstractContextManager[Any]:
         """Context of one micro-batch's forward and backward: ranks exchange gradients only in the last."""
         return nullcontext() if is_last else self.accelerator.no_sync(self._wrapped)
 
@@ -127,7 +127,7 @@ class Engine:
     def load_shard(self, shard: dict[str, Any]) -> None:
         """Take back what `shard` gave on this rank."""
 
-    def whole(self, writes: bool = False) -> AbstractContextManager[Any]:
+    def gathered(self, writes: bool = False) -> AbstractContextManager[Any]:
         """While inside, the network's weights are all here, to be looked at or changed. All ranks together.
 
         Forwards, backwards and steps do without. What is kept of the weights has to be a copy.

@@ -60,7 +60,7 @@ class Player:
     @property
     def network(self) -> nn.Module:
         """The bare network."""
-        return self.engine.raw
+        return self.engine.network
 
     @property
     def accelerator(self) -> Accelerator:
@@ -69,7 +69,7 @@ class Player:
     def __call__(self, *inputs: Any) -> Tensor:
         return self.network(*inputs) if self._is_frozen else self.engine.train_forward(*inputs)
 
-    def thawed(self, *inputs: Any) -> Tensor:
+    def forward_with_graph(self, *inputs: Any) -> Tensor:
         """A forward as in this player's own turn, taken in the other's: its graph is for a later backward."""
         was_frozen = self._is_frozen
         self._freeze(False)
@@ -116,7 +116,7 @@ class Player:
 
     def learn(self, turn: Turn, piece: int) -> dict[str, Tensor]:
         """Forward and backward of one micro-batch of a turn; returns the terms of its loss for the log."""
-        with self.engine.piece(is_last=piece == self.micro_batches - 1):
+        with self.engine.micro_batch(is_last=piece == self.micro_batches - 1):
             loss, terms = self.loss(turn)
             self.engine.backward(loss / self.micro_batches)
         return terms

@@ -26,7 +26,7 @@ class Turn:
         real_samples: `(batch, *spec.shape)` in [-1, 1], or None when nothing in this turn looks at them.
         real_labels: `(batch,)` int64, or None.
         augment: what samples go through on their way to the discriminator.
-        made: samples that the generator already made of `latent`, with its graph; None to make them when looked at.
+        ready_fakes: samples that the generator already made of `latent`, with its graph; None to make them when looked at.
         packing: samples that the discriminator judges together, with one logit; neighbours in the batch.
     """
 
@@ -39,7 +39,7 @@ class Turn:
     real_samples: Tensor | None
     real_labels: Tensor | None
     augment: Callable[[Tensor], Tensor]
-    made: Tensor | None = None
+    ready_fakes: Tensor | None = None
     packing: int = 1
 
     @property
@@ -54,8 +54,8 @@ class Turn:
     @cached_property
     def fake(self) -> Tensor:
         """Generated samples `(batch, *spec.shape)`; without a graph in the discriminator's turn."""
-        if self.made is not None:
-            return self.made if self.player == "generator" else self.made.detach()
+        if self.ready_fakes is not None:
+            return self.ready_fakes if self.player == "generator" else self.ready_fakes.detach()
         if self.player == "generator":
             return self.generator(self.latent, self.fake_labels)
         with torch.no_grad():
@@ -85,7 +85,7 @@ class Turn:
         """Logits `(batch,)` of any samples. All that the discriminator sees goes through here, augmented alike."""
         return self.discriminator(self.augment(samples), labels)
 
-    def known(self, name: str) -> Tensor | None:
+    def computed(self, name: str) -> Tensor | None:
         """`real_logits`, `fake_logits` or `fake`, if a term has looked at it already; else None."""
         return self.__dict__.get(name)
 
@@ -94,7 +94,7 @@ class Turn:
         found: dict[str, Tensor] = {}
         if self.player == "discriminator":
             for name, sign in (("real", 1), ("fake", -1)):
-                logits = self.known(f"{name}_logits")
+                logits = self.computed(f"{name}_logits")
                 if logits is not None:
                     found[f"accuracy_{name}"] = (sign * logits.detach() > 0).float().mean()
                     found[f"logits_{name}"] = logits.detach().float().mean()

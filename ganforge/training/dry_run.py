@@ -30,7 +30,7 @@ def _networks(run: Run) -> Table:
     table.add_column("parameters", justify="right")
     latent, fake_labels = run.draw("dry run", 0, range(2))
     eager = torch.compiler.set_stance("force_eager")  # one look is not worth compiling
-    with run.whole(), torch.no_grad(), eager:
+    with run.gathered(), torch.no_grad(), eager:
         generator, discriminator = run.networks.generator, run.networks.discriminator
         for role, network, inputs in (
             (f"generator {run.recipe.generator.name}", generator, (latent, fake_labels)),

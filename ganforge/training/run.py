@@ -199,7 +199,7 @@ class Run:
                 real_samples=piece(samples, index),
                 real_labels=piece(real_labels, index),
                 augment=self.augment,
-                made=piece(made, index),
+                ready_fakes=piece(made, index),
                 packing=self.recipe.discriminator.packing,
             )
             for index in range(moving.micro_batches)
@@ -213,7 +213,7 @@ class Run:
         G does not move in between, so its gradients are those of a forward of its own.
         """
         if moving is self.discriminator and turn == moving.turns_per_step - 1:
-            self._fakes = (latent, fake_labels, self.generator.thawed(latent, fake_labels))
+            self._fakes = (latent, fake_labels, self.generator.forward_with_graph(latent, fake_labels))
             return self._fakes
         if moving is self.generator and turn == 0:
             assert self._fakes is not None
@@ -311,9 +311,9 @@ class Run:
         }
 
     @contextmanager
-    def whole(self, writes: bool = False) -> Iterator[None]:
-        """While inside, all weights of both players are on this rank; see `Engine.whole`. All ranks together."""
-        with self.discriminator.engine.whole(writes), self.generator.engine.whole(writes):
+    def gathered(self, writes: bool = False) -> Iterator[None]:
+        """While inside, all weights of both players are on this rank; see `Engine.gathered`. All ranks together."""
+        with self.discriminator.engine.gathered(writes), self.generator.engine.gathered(writes):
             yield
 
     def game_state(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def finish_step(run: Run) -> str:
     """What follows the turns of a step: the average, and what adapts to the game. A line for the log, or nothing."""
     batch = run.recipe.training.batch_size
     run.step += 1
-    with run.generator.engine.whole():
+    with run.generator.engine.gathered():
         run.averaged.update(run.networks.generator, images=run.images, batch=batch)
     run.augment.adapt(run.average, run.step, batch)
     return run.schedule.adapt(run.step, run.average)
@@ -31,7 +31,7 @@ def move(run: Run, moving: Player, resting: Player) -> None:
             for piece, turn in enumerate(turns):
                 run.meters.add(moving.role, moving.learn(turn, piece))
                 run.schedule.observe(turn)
-                if moving.role == "discriminator" and (logits := turn.known("real_logits")) is not None:
+                if moving.role == "discriminator" and (logits := turn.computed("real_logits")) is not None:
                     run.augment.observe(logits.detach())
             is_last_turn = turn_number == moving.turns_per_step - 1
             if run.probe is not None and is_last_turn and is_looked_at(run.step + 1, run.recipe.training.log_every):

@@ -33,7 +33,7 @@ def _sent(path: str) -> None:
                 moving.update(run.step)
             events = [event for event in record.events() or () if event.name.startswith("gloo:")]
             calls = [(event.name, int(torch.Size(event.input_shapes[0]).numel())) for event in events]
-            with moving.engine.whole():
+            with moving.engine.gathered():
                 found[moving.role] = (sum(weight.numel() for weight in moving.network.parameters()), sorted(calls))
         run.step += 1
     if run.accelerator.is_main_process:

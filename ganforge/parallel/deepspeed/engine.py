@@ -62,7 +62,7 @@ class ZeroEngine(Engine):
         return f"ZeRO {self.stage} over {counted(self.accelerator.num_processes, 'rank')}"
 
     @contextmanager
-    def piece(self, is_last: bool) -> Iterator[None]:
+    def micro_batch(self, is_last: bool) -> Iterator[None]:
         """`no_sync` raises where gradients are sharded; the boundary is right on all stages."""
         self._engine.set_gradient_accumulation_boundary(is_last)
         yield
@@ -74,7 +74,7 @@ class ZeroEngine(Engine):
         """
         wants_input_gradients = any(isinstance(value, Tensor) and value.requires_grad for value in inputs)
         if self._has_entered or wants_input_gradients:
-            return self.raw(*inputs)
+            return self.network(*inputs)
         self._has_entered = True
         return self._engine(*inputs)
 
@@ -129,7 +129,7 @@ class ZeroEngine(Engine):
             self._inner.load_state_dict(shard)
 
     @contextmanager
-    def whole(self, writes: bool = False) -> Iterator[None]:
+    def gathered(self, writes: bool = False) -> Iterator[None]:
         """ZeRO steps a copy of its part of the weights, which would undo a change that it is not told of."""
         yield
         if writes and self.stage:

@@ -1,7 +1,7 @@
 """A player on DeepSpeed's ZeRO 3: its weights are sharded, too, and come from all ranks layer by layer.
 
 DeepSpeed's hooks fetch a layer's weights before its forward and again before its backward, and give them away
-after each. What else looks at weights does so inside `whole`; what cannot is refused in `build.py`.
+after each. What else looks at weights does so inside `gathered`; what cannot is refused in `build.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,12 +23,12 @@ class Zero3Engine(ZeroEngine):
         return False
 
     @contextmanager
-    def whole(self, writes: bool = False) -> Iterator[None]:
+    def gathered(self, writes: bool = False) -> Iterator[None]:
         import deepspeed
 
         self._engine.empty_partition_cache()  # what layers have not given away yet, or are fetching ahead
-        weights = list(self.raw.parameters())
-        with super().whole(writes), deepspeed.zero.GatheredParameters(weights, modifier_rank=0 if writes else None):
+        weights = list(self.network.parameters())
+        with super().gathered(writes), deepspeed.zero.GatheredParameters(weights, modifier_rank=0 if writes else None):
             yield
 
     def step(self, limits: Limits, parameters: Sequence[nn.Parameter]) -> Tensor | None:

@@ -53,7 +53,7 @@ def require_finite_weights(run: Run) -> None:
     Raises:
         DivergenceError: naming the player.
     """
-    with run.whole():
+    with run.gathered():
         for name, network in run.saved_networks().items():
             norms = torch._foreach_norm(list(network.parameters()))  # pyright: ignore[reportPrivateImportUsage]
             if not bool(torch.stack([norm.float() for norm in norms]).isfinite().all()):

@@ -37,7 +37,7 @@ def log_figures(run: Run, tracking: Tracking | None, display: ProgressDisplay, w
         the line of the log.
     """
     if run.probe is not None and is_looked_at(run.step, run.recipe.training.log_every):
-        with run.generator.engine.whole():
+        with run.generator.engine.gathered():
             run.meters.add("health", run.probe.distance_of_average(run.averaged, run.networks.generator))
     figures = only_finite(run.meters.reduce(run.accelerator))
     _require_finite(run, figures)

@@ -57,7 +57,7 @@ def restore_weights(run: Run, checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointError: they do not fit the recipe's networks.
     """
-    with run.whole(writes=True):
+    with run.gathered(writes=True):
         for name, network in run.saved_networks().items():
             try:
                 network.load_state_dict(checkpoint.tensors(name))

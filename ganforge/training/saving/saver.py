@@ -61,7 +61,7 @@ class Saver:
             rank_state = _rank_state(run)
             problem = _attempt(lambda: writer.write_rank(accelerator.process_index, rank_state))
             is_fine = self._all_fine(problem)
-        with run.shown(), run.whole():
+        with run.shown(), run.gathered():
             snapshot = self._snapshot() if accelerator.is_main_process and is_fine else ()
         if not is_fine:  # on every rank, whichever it was: none may think that there is a checkpoint
             self._report(problem or "another process could not write its part", must)

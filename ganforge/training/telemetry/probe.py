@@ -78,7 +78,7 @@ class Probe:
         - `overfitting`: see `overfitting`; only with held-out samples.
         """
         figures: dict[str, Tensor] = {}
-        real_logits, fake_logits, fakes = (turn.known(name) for name in ("real_logits", "fake_logits", "fake"))
+        real_logits, fake_logits, fakes = (turn.computed(name) for name in ("real_logits", "fake_logits", "fake"))
         count = min(-(-MOST // self._ranks), len(turn.real))
         count -= count % turn.packing
         if real_logits is not None and fake_logits is not None and count:
