@@ -68,7 +68,7 @@ class Engine:
 
     @property
     def has_whole_weights(self) -> bool:
-        """Whether all weights are here at any time, not only inside `gathered` and in a layer's forward and backward."""
+        """Whether all weights are here at any time, not only inside `gathered` and in a layer's passes."""
         return True
 
     @property

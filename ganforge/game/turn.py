@@ -26,7 +26,8 @@ class Turn:
         real_samples: `(batch, *spec.shape)` in [-1, 1], or None when nothing in this turn looks at them.
         real_labels: `(batch,)` int64, or None.
         augment: what samples go through on their way to the discriminator.
-        ready_fakes: samples that the generator already made of `latent`, with its graph; None to make them when looked at.
+        ready_fakes: samples that the generator already made of `latent`, with its graph; None to make them when
+            looked at.
         packing: samples that the discriminator judges together, with one logit; neighbours in the batch.
     """
 

@@ -58,7 +58,7 @@ def stale(folder: str) -> None:
     assert agreed.path.name == "step-00000002"
 
 
-def gathered(folder: Path, step: int) -> None:
+def whole(folder: Path, step: int) -> None:
     path = folder / "checkpoints" / f"step-{step:08d}"
     path.mkdir(parents=True)
     (path / "checkpoint.json").write_text(f'{{"step": {step}, "files": {{}}}}')
