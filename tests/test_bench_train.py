@@ -223,14 +223,14 @@ def test_reused_fakes_give_the_generator_the_gradients_of_a_forward_of_its_own(m
     calls = []
     run.networks.generator.register_forward_hook(lambda *_: calls.append("G"))
     shared = []
-    original = run.turns
+    original = run.game.turns
 
-    def turns(moving, number):
-        made = original(moving, number)
+    def turns(moving, step, number):
+        made = original(moving, step, number)
         shared.append(made[0])
         return made
 
-    run.turns = turns  # type: ignore[method-assign]
+    run.game.turns = turns  # type: ignore[method-assign]
     gradients = []
     run.generator.engine.step = lambda *_: gradients.extend(  # type: ignore[method-assign]
         parameter.grad.clone() for parameter in run.networks.generator.parameters()
@@ -257,7 +257,7 @@ def test_reused_fakes_leave_the_resting_discriminators_turn_without_gradients_fo
     assert all(parameter.grad is None for parameter in run.networks.generator.parameters())
     assert all(parameter.requires_grad for parameter in run.networks.generator.parameters())
     move(run, run.generator, run.discriminator)
-    assert run._fakes is None
+    assert run.game._shared is None
 
 
 @pytest.mark.parametrize(

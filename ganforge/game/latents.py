@@ -6,6 +6,7 @@ any slice of a batch costs only that slice.
 """
 
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,6 +15,32 @@ from torch import Tensor
 from ganforge.data.transfer import to_device
 
 WORDS = 4  # 64-bit words a Philox counter step gives
+
+
+@dataclass(frozen=True)
+class IndexedLatents:
+    """Latents and labels of one generator, by index.
+
+    Args:
+        seed: the run's seed.
+        dim: dimension of a latent.
+        distribution: "normal" or "uniform".
+        num_classes: of the data; 0 without labels.
+        device: where they are wanted.
+    """
+
+    seed: int
+    dim: int
+    distribution: str = "normal"
+    num_classes: int = 0
+    device: torch.device | str = "cpu"
+
+    def __call__(self, stream: str, turn: int, indices: range) -> tuple[Tensor, Tensor | None]:
+        """Latents `(len(indices), dim)`, and labels `(len(indices),)` or None."""
+        return (
+            latents(self.seed, stream, turn, indices, self.dim, self.distribution, self.device),
+            labels(self.seed, stream, turn, indices, self.num_classes, self.device),
+        )
 
 
 def latents(

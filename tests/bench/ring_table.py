@@ -85,7 +85,7 @@ def figures_of(recipe: Recipe, folder: Path) -> dict[str, float]:
     run = Run.build(recipe)
     try:
         train(run, None, ProgressDisplay(Console(quiet=True), start=0, total=1))
-        figures = {name: run.figures[name] for name in ("modes", "good_points")}
+        figures = {name: run.progress.figures[name] for name in ("modes", "good_points")}
     except DivergenceError:
         figures = {"modes": 0.0, "good_points": 0.0, "diverged": 1.0}
     shutil.rmtree(recipe.folder, ignore_errors=True)

@@ -34,8 +34,10 @@ def trained_parts(path: str, out: str) -> None:
     train(run, None, ProgressDisplay(Console(quiet=True), start=0, total=1))
     rank = run.accelerator.process_index
     assert run.accelerator.num_processes == 2
-    figures = {} if run.evaluator is None else {key: value for key, value in run.figures.items() if key != "seconds"}
-    with run.shown():
+    figures = (
+        {} if run.evaluator is None else {key: value for key, value in run.progress.figures.items() if key != "seconds"}
+    )
+    with run.statistics.for_evaluation():
         networks = {name: network.state_dict() for name, network in run.saved_networks().items()}
         torch.save({"networks": networks, "figures": figures}, f"{out}/rank{rank}.pt")
 

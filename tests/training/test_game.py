@@ -26,7 +26,7 @@ def test_a_ramp_is_a_function_of_the_images(make_recipe, shape, halfway):
     run = Run.build(make_recipe(penalties=[{"name": "r1"}], ramps=[table]))
     gammas = []
     for step in (0, 1, 2, 3, 9):
-        run.step = step
+        run.progress.step, run.progress.images = step, 32 * step
         begin_step(run)
         gammas.append(run.discriminator.penalties[0].penalty.gamma)
     assert gammas == pytest.approx([1.0, 1.0, halfway, 4.0, 4.0])
@@ -49,7 +49,7 @@ def test_a_ramp_reaches_the_part_that_it_names(make_recipe, option, look):
         penalties=[{"name": "r1"}], augment=[{"name": "instance_noise"}], ramps=[ramp(option, 0.1, 0.9)]
     )
     run = Run.build(recipe)
-    run.step = 1
+    run.progress.step, run.progress.images = 1, 32
     begin_step(run)
     assert look(run) == pytest.approx(0.5)
 
@@ -57,7 +57,7 @@ def test_a_ramp_reaches_the_part_that_it_names(make_recipe, option, look):
 def test_a_ramped_learning_rate_is_still_warmed_up(make_recipe):
     optimizer = {"generator": {"name": "adam", "warmup": 4}}
     run = Run.build(make_recipe(optimizer=optimizer, ramps=[ramp("optimizer.generator.lr", 0.2, 0.1)]))
-    run.step = 1
+    run.progress.step, run.progress.images = 1, 32
     begin_step(run)
     move(run, run.generator, run.discriminator)
     assert run.generator.engine.param_groups[0]["lr"] == pytest.approx(0.15 * 2 / 4)
@@ -269,7 +269,7 @@ def test_an_overflow_of_a_clipped_gradient_is_no_divergence(make_recipe, build_a
 
 def test_two_penalties_of_a_name_are_logged_as_their_sum(make_recipe):
     run = Run.build(make_recipe(penalties=[{"name": "r1", "gamma": 1.0}, {"name": "r1", "gamma": 3.0}]))
-    _, terms = run.discriminator.loss(run.turns(run.discriminator, 0)[0])
+    _, terms = run.discriminator.loss(run.game.turns(run.discriminator, run.step, 0)[0])
     torch.testing.assert_close(terms["loss"], terms["objective"] + terms["r1"])
 
 
@@ -278,7 +278,7 @@ def test_pairs_are_of_one_class(make_recipe):
     networks = {player: {"name": "mlp", "width": 8} for player in ("generator", "discriminator")}
     run = Run.build(make_recipe(data=data, **networks, objective="relativistic"))
     for player in (run.discriminator, run.generator):
-        (turn,) = run.turns(player, 0)
+        (turn,) = run.game.turns(player, run.step, 0)
         assert torch.equal(turn.fake_labels, turn.real_labels)
     with pytest.raises(RecipeError, match="reuse_fakes"):
         Run.build(make_recipe(data=data, **networks, objective="relativistic", performance={"reuse_fakes": True}))

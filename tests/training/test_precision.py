@@ -31,7 +31,7 @@ def test_the_resting_player_computes_in_the_runs_precision_too(make_recipe):
     for network in (run.networks.generator, run.networks.discriminator):
         network.hidden.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
     with run.discriminator.frozen():
-        run.generator.loss(run.turns(run.generator, 0)[0])
+        run.generator.loss(run.game.turns(run.generator, run.step, 0)[0])
     assert seen == [torch.bfloat16] * 2
 
 

@@ -34,7 +34,7 @@ def test_the_resting_player_keeps_no_gradients(make_recipe):
     run = Run.build(make_recipe(penalties=[{"name": "r1", "gamma": 0.1}]))
     for moving, resting in ((run.discriminator, run.generator), (run.generator, run.discriminator)):
         with resting.frozen():
-            for turn in run.turns(moving, 0):
+            for turn in run.game.turns(moving, run.step, 0):
                 moving.learn(turn, 0)
         assert all(parameter.grad is not None for parameter in moving.network.parameters())
         assert all(parameter.grad is None for parameter in resting.network.parameters())
@@ -59,11 +59,11 @@ def test_each_forward_of_a_turn_is_computed_once(make_recipe):
     run.networks.discriminator.register_forward_hook(lambda *_: calls.append("D"))
     run.networks.generator.register_forward_hook(lambda *_: calls.append("G"))
     with run.generator.frozen():
-        run.discriminator.loss(run.turns(run.discriminator, 0)[0])
+        run.discriminator.loss(run.game.turns(run.discriminator, run.step, 0)[0])
     assert sorted(calls) == ["D", "D", "G"]
     calls.clear()
     with run.discriminator.frozen():
-        run.generator.loss(run.turns(run.generator, 0)[0])
+        run.generator.loss(run.game.turns(run.generator, run.step, 0)[0])
     assert sorted(calls) == ["D", "G"]
 
 
@@ -90,7 +90,7 @@ def test_micro_batches_give_the_gradients_of_the_whole_batch(make_recipe):
         )
         run = Run.build(recipe)
         with run.generator.frozen():
-            for piece, turn in enumerate(run.turns(run.discriminator, 0)):
+            for piece, turn in enumerate(run.game.turns(run.discriminator, run.step, 0)):
                 run.discriminator.learn(turn, piece)
         gradients.append([parameter.grad.clone() for parameter in run.networks.discriminator.parameters()])
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-5, atol=1e-7)
@@ -98,12 +98,12 @@ def test_micro_batches_give_the_gradients_of_the_whole_batch(make_recipe):
 
 def test_lazy_penalties_sit_out_and_are_scaled_up(make_recipe):
     run = Run.build(make_recipe(penalties=[{"name": "r1", "gamma": 2.0, "interval": 4, "weight": 0.5}]))
-    turn = run.turns(run.discriminator, 0)[0]
+    turn = run.game.turns(run.discriminator, run.step, 0)[0]
     _, terms = run.discriminator.loss(turn)
     (lazy,) = run.discriminator.penalties
     torch.testing.assert_close(terms["r1"], (0.5 * 4 * lazy.penalty(turn)).detach())
-    run.step = 1
-    _, terms = run.discriminator.loss(run.turns(run.discriminator, 0)[0])
+    run.progress.step, run.progress.images = 1, 32
+    _, terms = run.discriminator.loss(run.game.turns(run.discriminator, run.step, 0)[0])
     assert "r1" not in terms
 
 
