@@ -38,7 +38,7 @@ def train(tree: Path, case: Case, output: Path, steps: int, *options: str) -> No
     """Train with a tree's own code; the recipe is this tree's."""
     command = [sys.executable, "-m"]
     if case.processes > 1:
-        command += ["torch.distributed.run", "--nproc_per_node", str(case.processes), "--master_port", "0", "-m"]
+        command += ["torch.distributed.run", "--standalone", "--nproc_per_node", str(case.processes), "-m"]
     command += ["ganforge", "train", str(TREE / case.recipe), "--set", f"output={output}"]
     for setting in (f"training.steps={steps}", "training.log_every=1", "evaluation.every=0", "evaluation.at_end=false"):
         command += ["--set", setting]
