@@ -1,6 +1,6 @@
 """Whether training is the same as at another commit, bit for bit: `make same BASE=<commit>`.
 
-Four short trainings, each by both trees and the second one from a checkpoint of the other tree as well: points,
+Four short trainings, by each tree from the beginning, and by this one from a checkpoint of the other's as well: points,
 pictures with batch norm, R1 with ADA and micro-batches, and two processes. Prints "equal" for each, or what differs.
 """
 
@@ -34,13 +34,19 @@ CASES = (
 )
 
 
-def train(tree: Path, case: Case, output: Path, steps: int, *options: str) -> None:
+def train(tree: Path, case: Case, output: Path, *options: str) -> None:
     """Train with a tree's own code; the recipe is this tree's."""
     command = [sys.executable, "-m"]
     if case.processes > 1:
         command += ["torch.distributed.run", "--standalone", "--nproc_per_node", str(case.processes), "-m"]
     command += ["ganforge", "train", str(TREE / case.recipe), "--set", f"output={output}"]
-    for setting in (f"training.steps={steps}", "training.log_every=1", "evaluation.every=0", "evaluation.at_end=false"):
+    for setting in (
+        f"training.steps={case.steps}",
+        f"checkpoint.every={case.steps // 2}",
+        "training.log_every=1",
+        "evaluation.every=0",
+        "evaluation.at_end=false",
+    ):
         command += ["--set", setting]
     environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run([*command, *options], cwd=tree, env=environment, capture_output=True, text=True)
@@ -57,10 +63,11 @@ def compare(case: Case, base: Path, work: Path) -> list[str]:
     """What is not the same, in words."""
     from same_run import assert_same_run
 
-    train(base, case, work / "before", case.steps)
-    train(TREE, case, work / "after", case.steps)
-    train(base, case, work / "resumed", case.steps // 2)
-    train(TREE, case, work / "resumed", case.steps, "--resume", "must")
+    train(base, case, work / "before")
+    train(TREE, case, work / "after")
+    shutil.copytree(work / "before", work / "resumed")
+    shutil.rmtree(sorted((run_folder(work / "resumed") / "checkpoints").glob("step-*"))[-1])  # that of the end
+    train(TREE, case, work / "resumed", "--resume", "must")
     different = []
     for output, words in (("after", "trained anew"), ("resumed", "resumed from the other's checkpoint")):
         try:
