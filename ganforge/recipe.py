@@ -32,7 +32,8 @@ from ganforge.tables import (
     PenaltyTable,
     Recipe,
 )
-from ganforge.variables import as_written, expand
+from ganforge.trust import check_commands, check_plugins
+from ganforge.variables import as_written, expand, unset_in
 
 __all__ = ["Recipe", "difference", "dump", "dump_for_people", "load", "load_saved", "override", "parse", "resolve"]
 
@@ -52,6 +53,9 @@ PLACES: tuple[tuple[tuple[str, ...], Kind, type[ComponentTable], bool], ...] = (
 )
 """Where components stand in a recipe: path, kind, the framework's own keys, and whether it is a list."""
 
+RESOLVED = "recipe.resolved.toml"
+"""Name of a recipe in the run folder that was trained from it."""
+
 FALLBACKS: dict[str, Any] = {
     "objective": {"name": "bce"},
     "schedule": {"name": "fixed"},
@@ -59,29 +63,50 @@ FALLBACKS: dict[str, Any] = {
 }
 
 
-def load(path: str | Path, overrides: Sequence[str] = (), *, later: bool = False) -> Recipe:
+def load(path: str | Path, overrides: Sequence[str] = (), *, later: bool = False, is_own: bool = True) -> Recipe:
     """Read a recipe file, apply `--set` overrides, and resolve it.
 
     Args:
         path: of the file.
         overrides: of `--set`.
         later: it will run in another environment: variables of `data` that are not set here are not an error.
+        is_own: whether its plugins are imported unasked, since the user wants to train it.
 
     Raises:
         RecipeError: with every problem of the file.
         PluginError: a module of `plugins` cannot be imported.
+        TrustError: it is not the user's own and has plugins, and nobody said that they may run.
     """
-    return resolve(override(parse(path), overrides), str(path), later=later)
+    tables = override(parse(path), overrides)
+    if not is_own:
+        _check_plugins(tables, str(path))
+    return resolve(tables, str(path), later=later)
 
 
 def load_saved(path: str | Path) -> Recipe:
-    """Read the resolved recipe of a run that may have been another job's: its variables are looked up here and now.
+    """Read the resolved recipe of a run that may have been another job's, or another person's.
+
+    Its variables are looked up here and now; one of `data` that has no value here is left in place.
 
     Raises:
         RecipeError: with every problem of the file.
         PluginError: a module of `plugins` cannot be imported.
+        TrustError: it would import a plugin or run a command, and nobody said that it may.
     """
-    return resolve(as_written(parse(path), still_set=True), str(path))
+    tables = as_written(parse(path))
+    tables.pop("output", None)  # the run lies where it was found
+    data = tables.get("data")
+    if is_table(data) and isinstance(data.get("cache_dir"), str) and unset_in(data["cache_dir"]):
+        del data["cache_dir"]  # of a job that is over
+    _check_plugins(tables, str(path))
+    check_commands(tables, str(path))
+    return resolve(tables, str(path), later=True)
+
+
+def _check_plugins(tables: Mapping[str, Any], source: str) -> None:
+    plugins = tables.get("plugins", ())
+    if is_list(plugins):
+        check_plugins([module for module in plugins if isinstance(module, str)], source)
 
 
 def parse(path: str | Path) -> dict[str, Any]:
@@ -156,14 +181,14 @@ def resolve(table: Mapping[str, Any], source: str = "recipe", *, later: bool = F
 
 
 def dump(recipe: Recipe) -> str:
-    """The resolved recipe as TOML."""
-    return tomli_w.dumps(recipe.to_dict(), multiline_strings=False)
+    """The resolved recipe as TOML, with its variables and not their values, which may be secret."""
+    return tomli_w.dumps(as_written(recipe.to_dict()), multiline_strings=False)
 
 
 def dump_for_people(recipe: Recipe) -> str:
     """The resolved recipe as TOML in which comments name the options that are not set; it resolves to the same."""
     mark = "is not set: TOML has no null"
-    text = tomli_w.dumps(recipe.to_dict(unset=mark), multiline_strings=False)
+    text = tomli_w.dumps(as_written(recipe.to_dict(unset=mark)), multiline_strings=False)
     text = re.sub(rf', [\w-]+ = "{mark}"', "", text)  # inside of an inline table, where no comment can stand
     return re.sub(rf'^([\w-]+) = "{mark}"$', r"# \1 is not set", text, flags=re.MULTILINE)
 

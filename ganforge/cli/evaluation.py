@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ganforge.cli.recipes import Overrides
+from ganforge.cli.trust import Trust
 
 
 def evaluate(
@@ -44,6 +45,7 @@ def evaluate(
     weights: Annotated[Path | None, typer.Option(help="File with the extractor's weights.", show_default=False)] = None,
     overrides: Overrides = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print figures and protocol as JSON.")] = False,
+    trust: Trust = False,
 ) -> None:
     """Compute metrics of a trained generator or of pictures, and say by which protocol.
 

@@ -21,6 +21,7 @@ from ganforge.options import validate
 from ganforge.registry import load_plugins, register
 from ganforge.saved.hub import GENERATOR_NAME, fetch_generator, hub_name
 from ganforge.spec import DataSpec
+from ganforge.trust import check_plugins, trusting
 from ganforge.version import __version__
 
 FORMAT = 1
@@ -145,12 +146,22 @@ def find_generator(path: str | Path) -> Path:
     return path
 
 
-def build_generator(config: GeneratorConfig) -> nn.Module:
-    """The bare network of a config, with fresh weights. Imports the config's plugins only if the name is unknown."""
+def build_generator(config: GeneratorConfig, source: str = "this generator") -> nn.Module:
+    """The bare network of a config, with fresh weights. Imports the config's plugins only if the name is unknown.
+
+    Args:
+        config: of a generator file.
+        source: the file, for messages.
+
+    Raises:
+        TrustError: a plugin would be imported, and nobody said that it may.
+        CheckpointError: the options do not fit the component of today.
+    """
     name = config.generator.get("name", "")
     try:
         component = register.generator.get(name)
     except RegistryError:
+        check_plugins(config.plugins, source)
         load_plugins(config.plugins)
         component = register.generator.get(name)
     table = {key: value for key, value in config.generator.items() if key != "name"}
@@ -160,7 +171,7 @@ def build_generator(config: GeneratorConfig) -> nn.Module:
     return component.build(options, spec=config.spec)
 
 
-def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.Module:
+def load_generator(path: str | Path, device: torch.device | str = "cpu", *, trust: bool = False) -> nn.Module:
     """A trained generator, ready to sample: `load_generator("runs/digits32")(torch.randn(16, 64))`.
 
     Maps latents `(batch, latent_dim)` to samples `(batch, *spec.shape)`, pictures in [-1, 1]. The module is in
@@ -171,13 +182,17 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.M
             generator file, or a generator on the Hugging Face Hub as `hf://owner/name` or `owner/name`, either with
             `@revision`.
         device: where to put it.
+        trust: import the modules that the file names as plugins, if its generator is not one of ganforge's or of an
+            installed package's.
 
     Raises:
         CheckpointError: nothing there, or it does not fit.
+        TrustError: it needs a plugin, and `trust` is False.
     """
     path = find_generator(path)
     config = read_config(path)
-    network = build_generator(config)
+    with trusting(trust):
+        network = build_generator(config, str(path))
     try:
         network.load_state_dict(load_file(path))
     except RuntimeError as error:

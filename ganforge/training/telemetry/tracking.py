@@ -17,6 +17,8 @@ from PIL import Image
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
 from ganforge.recipe import Recipe
+from ganforge.redaction import table_without_credentials
+from ganforge.variables import as_written
 
 
 class MetricsLog:
@@ -128,7 +130,7 @@ def _start_wandb(recipe: Recipe) -> WandBTracker:
         tags=list(table.tags),
         mode=table.mode,
         dir=str(recipe.folder),
-        config=recipe.to_dict(),
+        config=table_without_credentials(as_written(recipe.to_dict())),
     )
     try:
         tracker.start()
