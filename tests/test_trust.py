@@ -83,7 +83,7 @@ def test_a_lone_generator_file_imports_no_module_of_the_working_directory(ganfor
 
 
 def test_a_run_of_others_imports_and_runs_nothing_when_it_is_evaluated_or_submitted(ganforge, theirs) -> None:
-    name, mark = theirs
+    _, mark = theirs
     Path("run").mkdir()
     save_generator(
         Path("run/generator.last.safetensors"),
