@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ganforge.errors import Problem, RecipeError
-from ganforge.nested import flat, put
-from ganforge.options import did_you_mean, is_list
+from ganforge.nested import flat, is_list, put
 from ganforge.tables import RampTable, Recipe
+from ganforge.wording import did_you_mean
 
 
 def contradictions(recipe: Recipe, resolve: Callable[[dict[str, Any]], object]) -> Iterator[Problem]:

@@ -22,8 +22,8 @@ PACKAGE = Path(ganforge.__file__).parent
 
 ROOMS = (
     "errors", "files", "grid", "ranks", "version", "wording",  # import nothing of ganforge
-    "spec", "options", "doctor", "loader_options", "nested", "variables",
-    "registry",
+    "spec", "nested", "option_docs", "option_problems", "options", "doctor", "loader_options", "variables",
+    "component", "component_tables", "kind", "registry",
     "augment", "data", "models", "optimizers",  # parts that know no game and no recipe
     "game",  # what a turn, a player and a loss are
     "objectives", "penalties", "schedules",  # parts written against it
@@ -49,14 +49,15 @@ ONLY_THERE = {
     "huggingface_hub": {"saved"},
     "onnxruntime": {"export"},
     "av": {"sampling"},
-    "pydantic_core": {"options"},
+    "pydantic_core": {"option_problems"},
 }
 """Libraries that only these rooms know."""
 
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdataset", "safetensors", "torch_fidelity"}
 LIGHT = {
-    "", "__main__", "cli", "contradictions", "doctor", "errors", "loader_options", "manual", "nested", "options",
-    "recipe", "registry", "tables", "variables", "version", "wording",
+    "", "__main__", "cli", "component", "component_tables", "contradictions", "doctor", "errors", "files", "kind",
+    "loader_options", "manual", "nested", "option_docs", "option_problems", "options", "recipe", "registry", "tables",
+    "variables", "version", "wording",
 }  # fmt: skip
 """Rooms that `ganforge --help` or a check of recipes imports: nothing heavy at their files' top level."""
 
