@@ -5,12 +5,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import create_model
 
 from ganforge.errors import RecipeError, RegistryError
 from ganforge.nested import as_written
 from ganforge.option_docs import option_docs
 from ganforge.options import OptionsModel, validate
+
+Table = TypeVar("Table", bound=OptionsModel)
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,10 @@ class Component:
         taken = {name: offers[name] for name in self.supplied}
         values = {name: getattr(options, name) for name in self.options.model_fields}
         return self.factory(**taken, **values)
+
+    def table(self, keys: type[Table]) -> type[Table]:
+        """The schema of a recipe's table that names this component: the framework's keys beside its options."""
+        return create_model(str(self), __base__=(keys, self.options))
 
     def _is_unset(self, name: str, value: Any) -> bool:
         """Whether an option is None where leaving it out, as TOML has to, means the same."""

@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import tomli_w
 from pydantic import ConfigDict, create_model
@@ -162,7 +162,7 @@ def resolve(table: Mapping[str, Any], source: str = "recipe", *, later: bool = F
     if problems:
         raise RecipeError(source, problems)
     assert isinstance(recipe, Recipe)
-    if problems := list(contradictions(recipe, resolve)):
+    if problems := list(contradictions(recipe)):
         raise ContradictionError(source, problems)
     return recipe
 
@@ -242,13 +242,12 @@ def _table_model(place: Place, value: Any, path: tuple[str, ...], problems: list
     kind = place.kind
     name = value.get("name") if is_table(value) else None
     if isinstance(name, str):
-        where = f"{kind.name} {name}"
         try:
             component = kind.get(name)
         except RegistryError as error:
             problems.append(Problem(dotted((*path, "name")), str(error)))
         else:
-            return cast("type[ComponentTable]", create_model(where, __base__=(place.table, component.options)))
+            return component.table(place.table)
     elif is_table(value):
         detail = "is missing" if name is None else "must be a string"
         problems.append(Problem(dotted((*path, "name")), f"{detail}; {kind.plural}: {', '.join(kind.names())}"))

@@ -21,7 +21,7 @@ import ganforge
 PACKAGE = Path(ganforge.__file__).parent
 
 ROOMS = (
-    "errors", "files", "grid", "ranks", "version", "wording",  # import nothing of ganforge
+    "division", "errors", "files", "grid", "ranks", "version", "wording",  # import nothing of ganforge
     "spec", "nested", "option_docs", "option_problems", "options", "doctor", "loader_options", "variables",
     "component", "component_tables", "kind", "registry",
     "augment", "data", "models", "optimizers",  # parts that know no game and no recipe
@@ -55,9 +55,9 @@ ONLY_THERE = {
 
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdataset", "safetensors", "torch_fidelity"}
 LIGHT = {
-    "", "__main__", "cli", "component", "component_tables", "contradictions", "doctor", "errors", "files", "kind",
-    "loader_options", "manual", "nested", "option_docs", "option_problems", "options", "recipe", "registry", "tables",
-    "variables", "version", "wording",
+    "", "__main__", "cli", "component", "component_tables", "contradictions", "division", "doctor", "errors", "files",
+    "kind", "loader_options", "manual", "nested", "option_docs", "option_problems", "options", "recipe", "registry",
+    "tables", "variables", "version", "wording",
 }  # fmt: skip
 """Rooms that `ganforge --help` or a check of recipes imports: nothing heavy at their files' top level."""
 
