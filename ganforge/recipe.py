@@ -11,47 +11,59 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import tomli_w
 from pydantic import ConfigDict, create_model
 
+from ganforge.component_tables import ComponentTable
 from ganforge.contradictions import contradictions
 from ganforge.errors import ContradictionError, PluginError, Problem, RecipeError, RegistryError
-from ganforge.nested import flat, put
-from ganforge.options import dotted, is_list, is_table, validate
+from ganforge.nested import dotted, flat, is_list, is_table, put
+from ganforge.options import validate
 from ganforge.registry import Kind, load_plugins, register
-from ganforge.tables import (
-    ComponentTable,
-    DataTable,
-    DiscriminatorTable,
-    EvaluationTable,
-    HealthTable,
-    OptimizerTable,
-    OptimizerTables,
-    PenaltyTable,
-    Recipe,
-)
+from ganforge.tables import EvaluationTable, HealthTable, OptimizerTables, Recipe
 from ganforge.trust import check_commands, check_plugins
 from ganforge.variables import as_written, expand, unset_in
 
 __all__ = ["Recipe", "difference", "dump", "dump_for_people", "load", "load_saved", "override", "parse", "resolve"]
 
-PLACES: tuple[tuple[tuple[str, ...], Kind, type[ComponentTable], bool], ...] = (
-    (("data",), register.dataset, DataTable, False),
-    (("generator",), register.generator, ComponentTable, False),
-    (("discriminator",), register.discriminator, DiscriminatorTable, False),
-    (("objective",), register.objective, ComponentTable, False),
-    (("penalties",), register.penalty, PenaltyTable, True),
-    (("augment",), register.augment, ComponentTable, True),
-    (("optimizer", "generator"), register.optimizer, OptimizerTable, False),
-    (("optimizer", "discriminator"), register.optimizer, OptimizerTable, False),
-    (("schedule",), register.schedule, ComponentTable, False),
-    (("evaluation", "metrics"), register.metric, ComponentTable, True),
-    (("evaluation", "extractor"), register.extractor, ComponentTable, False),
-    (("health", "held_out"), register.dataset, ComponentTable, False),
+
+class Place(NamedTuple):
+    """Where components stand in a recipe.
+
+    Args:
+        path: of the table.
+        kind: of the component.
+        is_list: whether there may be several.
+        has_keys: whether the kind's own keys stand there too; samples held out are read without the loader.
+    """
+
+    path: tuple[str, ...]
+    kind: Kind
+    is_list: bool = False
+    has_keys: bool = True
+
+    @property
+    def table(self) -> type[ComponentTable]:
+        """The framework's keys."""
+        return self.kind.table if self.has_keys else ComponentTable
+
+
+PLACES = (
+    Place(("data",), register.dataset),
+    Place(("generator",), register.generator),
+    Place(("discriminator",), register.discriminator),
+    Place(("objective",), register.objective),
+    Place(("penalties",), register.penalty, is_list=True),
+    Place(("augment",), register.augment, is_list=True),
+    Place(("optimizer", "generator"), register.optimizer),
+    Place(("optimizer", "discriminator"), register.optimizer),
+    Place(("schedule",), register.schedule),
+    Place(("evaluation", "metrics"), register.metric, is_list=True),
+    Place(("evaluation", "extractor"), register.extractor),
+    Place(("health", "held_out"), register.dataset, has_keys=False),
 )
-"""Where components stand in a recipe: path, kind, the framework's own keys, and whether it is a list."""
 
 RESOLVED = "recipe.resolved.toml"
 """Name of a recipe in the run folder that was trained from it."""
@@ -175,7 +187,7 @@ def resolve(table: Mapping[str, Any], source: str = "recipe", *, later: bool = F
     if problems:
         raise RecipeError(source, problems)
     assert isinstance(recipe, Recipe)
-    if problems := list(contradictions(recipe, resolve)):
+    if problems := list(contradictions(recipe)):
         raise ContradictionError(source, problems)
     return recipe
 
@@ -208,17 +220,17 @@ def _with_fallbacks(table: Mapping[str, Any]) -> dict[str, Any]:
             full[key] = copy.deepcopy(fallback)
         elif key == "optimizer" and is_table(full[key]):
             full[key] = {**copy.deepcopy(fallback), **full[key]}
-    for path, _, _, takes_several in PLACES:
-        *parents, last = path
+    for place in PLACES:
+        *parents, last = place.path
         parent: Any = full
         for key in parents:
             parent = parent.get(key) if is_table(parent) else None
         if not is_table(parent) or last not in parent:
             continue
         value = parent[last]
-        if takes_several and is_list(value):
+        if place.is_list and is_list(value):
             parent[last] = [{"name": item} if isinstance(item, str) else item for item in value]
-        elif isinstance(value, str) and not takes_several:
+        elif isinstance(value, str) and not place.is_list:
             parent[last] = {"name": value}
     return full
 
@@ -227,21 +239,21 @@ def _schema_for(table: Mapping[str, Any]) -> tuple[type[Recipe], list[Problem]]:
     """`Recipe` with each component's own options in place, and what is wrong with the names."""
     problems: list[Problem] = []
     fields: dict[str, dict[str, Any]] = {"": {}}
-    for path, kind, base, takes_several in PLACES:
+    for place in PLACES:
         value: Any = table
-        for key in path:
+        for key in place.path:
             value = value.get(key) if is_table(value) else None
         if value is None:
             continue
-        if takes_several:
+        if place.is_list:
             if not is_list(value):
                 continue  # the base's `tuple[..., ...]` says what is wrong
-            models = [_table_model(kind, base, item, (*path, str(i)), problems) for i, item in enumerate(value)]
+            models = [_table_model(place, item, (*place.path, str(i)), problems) for i, item in enumerate(value)]
             annotation: Any = tuple[tuple(models)] if models else tuple[()]
             field = (annotation, ())
         else:
-            field = (_table_model(kind, base, value, path, problems), ...)
-        *parents, last = path
+            field = (_table_model(place, value, place.path, problems), ...)
+        *parents, last = place.path
         fields.setdefault(parents[0] if parents else "", {})[last] = field
     top = fields.pop("")
     for parent, inner in fields.items():
@@ -250,19 +262,17 @@ def _schema_for(table: Mapping[str, Any]) -> tuple[type[Recipe], list[Problem]]:
     return create_model("Recipe", __base__=Recipe, **top), problems
 
 
-def _table_model(
-    kind: Kind, base: type[ComponentTable], value: Any, path: tuple[str, ...], problems: list[Problem]
-) -> type[ComponentTable]:
+def _table_model(place: Place, value: Any, path: tuple[str, ...], problems: list[Problem]) -> type[ComponentTable]:
     """The framework's keys and the component's options as one model; any keys if the name is unknown."""
+    kind = place.kind
     name = value.get("name") if is_table(value) else None
     if isinstance(name, str):
-        where = f"{kind.name} {name}"
         try:
             component = kind.get(name)
         except RegistryError as error:
             problems.append(Problem(dotted((*path, "name")), str(error)))
         else:
-            return cast("type[ComponentTable]", create_model(where, __base__=(base, component.options)))
+            return component.table(place.table)
     elif is_table(value):
         detail = "is missing" if name is None else "must be a string"
         problems.append(Problem(dotted((*path, "name")), f"{detail}; {kind.plural}: {', '.join(kind.names())}"))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ganforge.errors import Problem
-from ganforge.options import dotted, is_table
+from ganforge.nested import dotted, is_table
 
 PATHS = (
     ("output",),

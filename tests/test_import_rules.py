@@ -21,9 +21,9 @@ import ganforge
 PACKAGE = Path(ganforge.__file__).parent
 
 ROOMS = (
-    "files", "grid", "ranks", "redaction", "version", "wording",  # import nothing of ganforge
-    "errors", "trust", "spec", "options", "doctor", "loader_options", "nested", "variables",
-    "registry",
+    "division", "files", "grid", "ranks", "redaction", "version", "wording",  # import nothing of ganforge
+    "errors", "trust", "spec", "nested", "option_docs", "option_problems", "options", "doctor", "loader_options",
+    "variables", "component", "component_tables", "kind", "registry",
     "augment", "data", "models", "optimizers",  # parts that know no game and no recipe
     "game",  # what a turn, a player and a loss are
     "objectives", "penalties", "schedules",  # parts written against it
@@ -49,14 +49,15 @@ ONLY_THERE = {
     "huggingface_hub": {"saved"},
     "onnxruntime": {"export"},
     "av": {"sampling"},
-    "pydantic_core": {"options"},
+    "pydantic_core": {"option_problems"},
 }
 """Libraries that only these rooms know."""
 
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdataset", "safetensors", "torch_fidelity"}
 LIGHT = {
-    "", "__main__", "cli", "contradictions", "doctor", "errors", "loader_options", "manual", "nested", "options",
-    "recipe", "registry", "redaction", "tables", "trust", "variables", "version", "wording",
+    "", "__main__", "cli", "component", "component_tables", "contradictions", "division", "doctor", "errors", "files",
+    "kind", "loader_options", "manual", "nested", "option_docs", "option_problems", "options", "recipe", "redaction",
+    "registry", "tables", "trust", "variables", "version", "wording",
 }  # fmt: skip
 """Rooms that `ganforge --help` or a check of recipes imports: nothing heavy at their files' top level."""
 

@@ -4,7 +4,7 @@ from ganforge.building.parts import build_component
 from ganforge.data.dataset import Dataset
 from ganforge.errors import Problem, RecipeError
 from ganforge.game.averaged import AveragedGenerator
-from ganforge.game.networks import Networks
+from ganforge.game.networks import Networks, latent_dim_of
 from ganforge.game.packed import PackedDiscriminator, packed_spec
 from ganforge.game.randomness import seed_everything
 from ganforge.recipe import Recipe
@@ -21,9 +21,11 @@ def build_networks(recipe: Recipe, dataset: Dataset) -> Networks:
         made[kind.name] = build_component(recipe, kind, table, kind.name, spec=spec)
         if is_packed:
             made[kind.name] = PackedDiscriminator(made[kind.name], recipe.discriminator.packing)
-    if not isinstance(getattr(made["generator"], "latent_dim", None), int):
-        text = f"generator '{recipe.generator.name}' has no attribute latent_dim; set it to the size of its latent"
-        raise RecipeError(recipe.name, [Problem("generator", text)])
+    try:
+        latent_dim_of(made["generator"])
+    except ValueError as error:
+        text = f"generator '{recipe.generator.name}' {error}"
+        raise RecipeError(recipe.name, [Problem("generator", text)]) from error
     return Networks(**made)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from ganforge.data.picture_folder import PictureFolder
 from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
 from ganforge.game.latents import labels, latents
+from ganforge.game.networks import latent_dim_of, latent_distribution_of
 from ganforge.metrics.evaluator import Sampler
 from ganforge.saved.generator_file import CHECKPOINT_STATE, GeneratorConfig, find_generator, load_generator
 
@@ -47,7 +48,7 @@ class Subject:
         assert network is not None
         assert config is not None
         network.to(device)
-        dim, distribution = cast(int, network.latent_dim), getattr(network, "latent_distribution", "normal")
+        dim, distribution = latent_dim_of(network), latent_distribution_of(network)
 
         def sample(indices: range) -> Tensor:
             latent = latents(config.seed, "evaluation", 0, indices, dim, distribution, device)
@@ -68,7 +69,7 @@ def find_subject(target: Path) -> Subject:
     if target.is_file() or (target / RECIPE).is_file() or any(target.glob("generator.*.safetensors")):
         path = find_generator(target)
         network = load_generator(path)
-        config = cast(GeneratorConfig, network.config)
+        config = network.config
         run = path.parent if (path.parent / RECIPE).is_file() else None
         origin = {"generator": path.name, "step": config.step, "seed": config.seed}
         return Subject(str(path), origin, generator=network, config=config, run=run)
@@ -81,6 +82,6 @@ def find_subject(target: Path) -> Subject:
 def _checkpoint(path: Path) -> Subject:
     """The averaged generator of a checkpoint."""
     network = load_generator(path)
-    config = cast(GeneratorConfig, network.config)
+    config = network.config
     origin = {"generator": f"checkpoints/{path.name}", "step": config.step, "seed": config.seed}
     return Subject(str(path), origin, generator=network, config=config, run=path.resolve().parent.parent)

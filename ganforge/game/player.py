@@ -64,7 +64,10 @@ class Player:
 
     @property
     def accelerator(self) -> Accelerator:
-        return self.engine.accelerator
+        """For ranks, device and reductions; those that a recipe builds have one."""
+        accelerator = self.engine.accelerator
+        assert accelerator is not None, "this player's engine has no Accelerator; use ganforge.parallel.replicated"
+        return accelerator
 
     def __call__(self, *inputs: Any) -> Tensor:
         return self.network(*inputs) if self._is_frozen else self.engine.train_forward(*inputs)

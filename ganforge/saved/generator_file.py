@@ -8,7 +8,7 @@ Opening one runs no code of the file's.
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -71,6 +71,20 @@ class GeneratorConfig:
             )
         table.pop("ganforge", None)
         return cls(**{**table, "spec": DataSpec.from_dict(table["spec"]), "plugins": tuple(table["plugins"])})
+
+
+class TrainedGenerator(nn.Module):
+    """The type of what `load_generator` returns, which is a module of the component's own class with these attributes.
+
+    Maps latents `(batch, latent_dim)` and labels `(batch,)` int64 to samples `(batch, *spec.shape)`.
+
+    Attributes:
+        latent_dim: dimension of the latent vector.
+        config: what the generator is and where it comes from.
+    """
+
+    latent_dim: int
+    config: GeneratorConfig
 
 
 def save_generator(path: Path, state: dict[str, Tensor], config: GeneratorConfig) -> None:
@@ -171,7 +185,7 @@ def build_generator(config: GeneratorConfig, source: str = "this generator") -> 
     return component.build(options, spec=config.spec)
 
 
-def load_generator(path: str | Path, device: torch.device | str = "cpu", *, trust: bool = False) -> nn.Module:
+def load_generator(path: str | Path, device: torch.device | str = "cpu", *, trust: bool = False) -> TrainedGenerator:
     """A trained generator, ready to sample: `load_generator("runs/digits32")(torch.randn(16, 64))`.
 
     Maps latents `(batch, latent_dim)` to samples `(batch, *spec.shape)`, pictures in [-1, 1]. The module is in
@@ -199,5 +213,6 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu", *, trus
         raise CheckpointError(
             f"{path}: the weights do not fit generator '{config.generator['name']}': {error}"
         ) from error
-    network.config = config  # type: ignore[assignment]  # a plain attribute, for people
-    return network.to(device).eval().requires_grad_(False)
+    trained = cast(TrainedGenerator, network)
+    trained.config = config
+    return trained.to(device).eval().requires_grad_(False)

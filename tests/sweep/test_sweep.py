@@ -138,7 +138,7 @@ def test_a_trial_whose_values_do_not_go_together_fails_and_the_sweep_goes_on(rec
     assert done.code == 2, "a script must hear of it"
     states = [trial.state for trial in stored(recipe.parent / "runs" / "pieces")]
     assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
-    assert "3 pieces do not divide the batch of 32" in done.out
+    assert "32 does not divide by 3 micro-batches" in done.out
 
 
 def test_a_divergence_is_an_answer_but_a_sweep_in_which_every_trial_fails_has_found_nothing(

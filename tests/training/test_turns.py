@@ -122,7 +122,7 @@ def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do():
             discriminator_micro_batches = 1
             generator_micro_batches = 2
 
-    with pytest.raises(RecipeError, match="30 does not divide by 4 ranks x 1 micro-batches; use 28 or 32"):
+    with pytest.raises(RecipeError, match="30 does not divide by 4 ranks; use 28 or 32"):
         check_batch(Fake, 4)
 
 

@@ -63,7 +63,7 @@ class Probe:
         gradients = [parameter.grad for parameter in moving.network.parameters() if parameter.grad is not None]
         if not gradients:
             return {}  # sharded, under ZeRO 1 and 2
-        scaler = moving.accelerator.scaler
+        scaler = moving.engine.scaler
         scale = 1.0 if scaler is None else scaler.get_scale()
         return {f"gradient_{moving.role}": norm_of(gradients) / scale}
 
