@@ -3,7 +3,6 @@
 A component's own options are added to its table by `ganforge.recipe`, from the component's signature.
 """
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from ganforge.doctor.illnesses import IllnessName
+from ganforge.files import user_cache
 from ganforge.loader_options import LoaderOptions
 from ganforge.options import OptionsModel, is_list, is_table
 
@@ -348,7 +348,7 @@ class Recipe(OptionsModel):
         """Folder for packed and fetched data."""
         if self.data.cache_dir is not None:
             return Path(self.data.cache_dir).expanduser()
-        return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "ganforge"
+        return user_cache()
 
     def to_dict(self, unset: str | None = None) -> dict[str, Any]:
         """Plain tables, every default filled in.

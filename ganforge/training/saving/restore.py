@@ -21,7 +21,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
     run.load_game_state(state["game"])
     run.step = checkpoint.state["step"]
     run.rollbacks = checkpoint.state["rollbacks"]
-    run.loader.seek(checkpoint.state["batches"])
+    run.loader.load_state_dict(checkpoint.state.get("loader", checkpoint.state))  # of old they counted batches
     run.best = Best(**checkpoint.state["best"]) if checkpoint.state["best"] else None
     rank = run.accelerator.process_index
     own = checkpoint.rank(rank)

@@ -150,7 +150,7 @@ def _plain_state(run: Run) -> dict[str, Any]:
         "format": 1,
         "step": run.step,
         "images": run.images,
-        "batches": run.loader.position,
+        "loader": run.loader.state_dict(),
         "best": asdict(run.best) if run.best else None,
         "rollbacks": run.rollbacks,
         "world_size": run.accelerator.num_processes,
