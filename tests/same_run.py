@@ -26,8 +26,15 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert all(torch.equal(mine[key], theirs[key]) for key in mine)
     assert_equal(a.plain("training"), b.plain("training"))
     assert_equal(a.rank(0), b.rank(0))
-    for key in ("step", "images", "batches", "best"):
+    assert samples_read(a) == samples_read(b)
+    for key in ("step", "images", "best"):
         assert a.state[key] == b.state[key]
+
+
+def samples_read(checkpoint: Checkpoint) -> int:
+    """Of the dataset; checkpoints of before 0.1.0 count batches, whose size never changed."""
+    state = checkpoint.state
+    return state["loader"]["samples"] if "loader" in state else state["batches"] * state["images"] // state["step"]
 
 
 def assert_equal(one: object, other: object) -> None:

@@ -136,7 +136,7 @@ def measure(run: Run, *, steps: int, warmup: int) -> TrainReport:
         step(run)
     wall = now(device) - begin
     waited = run.loader.wait_seconds - waited
-    taken = run.loader.position - taken
+    taken = (run.loader.position - taken) // run.recipe.training.batch_size
     peak = _peak_memory(device)
     times = [_timed_step(run) for _ in range(steps)]
     players = (run.discriminator, run.generator)

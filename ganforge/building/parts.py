@@ -4,6 +4,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from ganforge.building.performance import has_channels_last
 from ganforge.data.dataset import Dataset
 from ganforge.data.loader import Loader
 from ganforge.errors import Problem, RecipeError
@@ -66,4 +67,5 @@ def build_loader(recipe: Recipe, dataset: Dataset, accelerator: Accelerator) -> 
         cache_dir=recipe.cache_dir,
         local_rank=accelerator.local_process_index,
         local_world_size=local_world_size(),
+        channels_last=has_channels_last(recipe.performance, accelerator.device, accelerator.mixed_precision),
     )

@@ -31,18 +31,17 @@ def bench_data(
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dataset, options, own_batch = _open(target, cache)
     batch = batch_size or own_batch or 128
-    table = Table("reader", "images/s", "images per CPU-s", "uint8 rows per CPU-s", "first batch after")
+    table = Table("reader", "images/s", "images per CPU-s", "stored rows per CPU-s", "first batch after")
     reasons = []
     for result in bench(dataset, batch, place, cache, seconds, options):
         if not isinstance(result, Speed):
             reasons.append(str(result))
             continue
-        rows = f"{result.rows_per_cpu_second:,.0f}" if result.rows_per_cpu_second else "-"
         table.add_row(
             result.reader,
             f"{result.images_per_second:,.0f}",
             f"{result.images_per_cpu_second:,.0f}",
-            rows,
+            f"{result.rows_per_cpu_second:,.0f}",
             f"{result.start_seconds:.2f} s",
         )
     console = Console(highlight=False)

@@ -8,12 +8,20 @@ from typing import Annotated
 
 import typer
 
+from ganforge.files import user_cache
 from ganforge.wording import counted
 
 app = typer.Typer(name="data", no_args_is_help=True, help="Pack pictures into shards and look after them.")
 
-CACHE = Path("~/.cache/ganforge")
-CacheDir = Annotated[Path, typer.Option("--cache-dir", help="Folder for fetched shards and indexes.")]
+CACHE = user_cache()
+CacheDir = Annotated[
+    Path,
+    typer.Option(
+        "--cache-dir",
+        help="Folder for fetched shards and indexes.",
+        show_default="ganforge in the user's cache folder",
+    ),
+]
 
 
 class Crop(StrEnum):

@@ -96,6 +96,7 @@ class UrlStore:
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None  # whoever reads on gets a new one
 
     def _path(self, shard: int) -> Path:
         return self._cache.path(self._locations[shard], self._shards[shard].sha256)

@@ -10,6 +10,7 @@ that a network gets, `rows` the uint8 batch in order that an accelerator is hand
 
 import argparse
 import io
+import itertools
 import os
 import statistics
 import subprocess
@@ -28,7 +29,6 @@ import torch  # noqa: E402
 from PIL import Image, ImageOps  # noqa: E402
 
 from ganforge.data.loader import Loader  # noqa: E402
-from ganforge.data.order import Order  # noqa: E402
 from ganforge.data.pack import pack  # noqa: E402
 from ganforge.data.plan import PackOptions  # noqa: E402
 from ganforge.data.shards.manifest import load_manifest  # noqa: E402
@@ -107,18 +107,9 @@ def ganforge_batches(folder: Path, reader: ReaderName, cache: Path) -> Iterator[
 
 
 def ganforge_rows(folder: Path, reader: ReaderName, cache: Path) -> Iterator[int]:
-    dataset = open_folder(folder)
-    loader = Loader(dataset, batch_size=BATCH, reader=reader, cache_dir=cache, workers=1)
-    order, step = Order(dataset.shard_sizes, seed=1), 0
-    out = np.empty((BATCH, *dataset.row_shape), np.uint8)
-    while True:
-        ids = order.batch(step, BATCH)
-        if loader._store is not None:
-            loader._store.select(ids)
-        elif loader._prefetcher is not None:
-            loader._prefetcher.reader.read(ids, out)
-        step += 1
-        yield BATCH
+    loader = Loader(open_folder(folder), batch_size=BATCH, reader=reader, cache_dir=cache, workers=1)
+    for position in itertools.count(0, BATCH):
+        yield len(loader.source.take(position).rows)
 
 
 def rate(make: Callable[[], Iterator[int]], seconds: float) -> float:

@@ -29,7 +29,7 @@ AUGMENTED = {"flip": True, "crop": 3, "rotate": 10.0}
 
 def batches(folder: Path, cache: Path, count: int = 12, start: int = 0, **options: Any) -> list[Batch]:
     loader = Loader(open_folder(folder), cache_dir=cache, **{"batch_size": 48, **options})  # type: ignore[arg-type]
-    loader.seek(start)
+    loader.seek(start * loader.batch_size)
     found = [loader.next() for _ in range(count)]
     loader.close()
     return found
@@ -100,9 +100,9 @@ def test_reading_ahead_never_moves_the_position(prefetch: int, raw_folder: Path,
     assert loader.position == 0
     first = [loader.next() for _ in range(4)]
     time.sleep(0.05)
-    assert loader.position == 4
-    loader.seek(2)
-    assert loader.position == 2
+    assert loader.position == 4 * 16
+    loader.seek(2 * 16)
+    assert loader.position == 2 * 16
     assert_same([loader.next(), loader.next()], first[2:])
     loader.close()
 

@@ -73,7 +73,7 @@ def test_each_forward_of_a_turn_is_computed_once(make_recipe):
 )
 def test_only_turns_that_look_at_reals_take_batches(make_recipe, build_and_train, objective, turns, batches):
     recipe = make_recipe(objective=objective, training={"discriminator_turns": turns})
-    assert build_and_train(recipe).loader.position == batches
+    assert build_and_train(recipe).loader.position == batches * recipe.training.batch_size
 
 
 def test_a_term_that_looks_at_reals_without_saying_so_is_told(make_recipe, build_and_train):

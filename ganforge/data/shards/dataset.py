@@ -99,6 +99,8 @@ class ShardDataset(Dataset):
         DataError: the labels do not belong to the manifest.
     """
 
+    is_streamable = True
+
     def __init__(self, manifest: Manifest, store: ShardStore) -> None:
         self.manifest = manifest
         self.store = store
@@ -113,15 +115,13 @@ class ShardDataset(Dataset):
         self._open: OrderedDict[int, OpenShard] = OrderedDict()
         self._lock = threading.Lock()
         spec = manifest.spec
-        self._fit = Fit(spec.height, spec.width, manifest.fit, spec.channels) if manifest.fit else None
+        self.fit = Fit(spec.height, spec.width, manifest.fit, spec.channels) if manifest.fit else None
         self.is_strided = all(shard.stride for shard in manifest.shards if shard.count)
         self.is_local = store.is_local
         self.image_key = manifest.image_key
-        self.fit = self._fit
 
     @property
     def stream_urls(self) -> list[str]:
-        """The shards as local files, for the stock pipeline."""
         return [str(self.store.tar(number)) for number in range(len(self.shard_sizes))]
 
     def window(self, wanted: int, cache_limit_bytes: int) -> int:
@@ -170,7 +170,7 @@ class ShardDataset(Dataset):
                 bad.update(opened.read_rows(local[places], places, out))
                 continue
             for place in places:
-                problem = opened.read_picture(int(local[place]), out[place], self._fit)
+                problem = opened.read_picture(int(local[place]), out[place], self.fit)
                 if problem is not None:
                     bad[int(place)] = problem
         return bad

@@ -54,7 +54,7 @@ def plain_parts(run: Run) -> Sequence[SavedPart]:
     progress = run.progress
     return (
         *(_attribute(progress, name) for name in ("step", "images", "rollbacks")),
-        SavedPart("batches", lambda: run.loader.position, run.loader.seek),
+        SavedPart("loader", run.loader.state_dict, run.loader.load_state_dict),
         SavedPart(
             "best",
             lambda: asdict(progress.best) if progress.best else None,

@@ -16,7 +16,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
     _check_layouts(run, checkpoint)
     restore_weights(run, checkpoint)
     load(shared_parts(run), checkpoint.plain("training"))
-    load(plain_parts(run), checkpoint.state)
+    load(plain_parts(run), {"loader": checkpoint.state, **checkpoint.state})  # of old the loader counted batches
     rank = run.accelerator.process_index
     own = checkpoint.rank(rank)
     if own is not None and checkpoint.state["world_size"] == run.accelerator.num_processes:
