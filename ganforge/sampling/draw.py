@@ -112,7 +112,7 @@ class Sampler:
         network: from `open_generator`.
         seed: of the latents.
         truncation: bound of the latents' components, see `truncated`; None for the latents of training.
-        label: the class of all samples; None for classes drawn evenly by index.
+        label: the class of all samples; None for classes drawn by index as often as training drew them.
 
     Raises:
         GanforgeError: `truncation` is out of its range.
@@ -142,7 +142,8 @@ class Sampler:
         """Labels `(len(indices),)` int64; None when the data had no classes."""
         if self.label is not None:
             return torch.full((len(indices),), self.label, dtype=torch.int64, device=self.device)
-        return labels(self.seed, STREAM, 0, indices, self.config.spec.num_classes, self.device)
+        num_classes, counts = self.config.spec.num_classes, self.config.class_counts
+        return labels(self.seed, STREAM, 0, indices, num_classes, self.device, counts=counts)
 
     @torch.no_grad()
     def __call__(self, indices: range) -> Tensor:

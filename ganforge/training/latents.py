@@ -6,6 +6,7 @@ any slice of a batch costs only that slice.
 """
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -65,13 +66,36 @@ def shaped_on_device(bits: Tensor, dim: int, distribution: str) -> Tensor:
 
 
 def labels(
-    seed: int, stream: str, turn: int, indices: range, num_classes: int, device: torch.device | str = "cpu"
+    seed: int,
+    stream: str,
+    turn: int,
+    indices: range,
+    num_classes: int,
+    device: torch.device | str = "cpu",
+    *,
+    counts: Sequence[int] = (),
 ) -> Tensor | None:
-    """Class labels `(len(indices),)`, int64, uniform over the classes; None when there are no classes."""
+    """Class labels `(len(indices),)`, int64; None when there are no classes.
+
+    Each is the class at a uniformly drawn place of all the samples, sorted by class, so equal counts give the labels of
+    no counts, and a class without samples is never drawn.
+
+    Args:
+        seed: the run's seed.
+        stream: what they are for, as for `latents`.
+        turn: number of the turn, or 0 where there is one set.
+        indices: consecutive indices in the global batch.
+        num_classes: how many there are.
+        device: where they are wanted.
+        counts: samples of each class, by which classes are drawn; empty for all classes alike.
+    """
     if num_classes == 0:
         return None
+    assert len(counts) in (0, num_classes)
     uniform = _bits(seed, f"{stream}/labels", turn, indices, 1)[:, 0].astype(np.float64) * 2.0**-53
-    return to_device((uniform * num_classes).astype(np.int64), device)
+    last = np.cumsum(counts) if len(counts) else np.arange(1, num_classes + 1)  # of each class: the place behind it
+    place = np.minimum((uniform * last[-1]).astype(np.int64), last[-1] - 1)  # the product may be rounded up to the end
+    return to_device(np.searchsorted(last, place, side="right").astype(np.int64), device)
 
 
 def _bits(seed: int, stream: str, turn: int, indices: range, dim: int) -> np.ndarray:

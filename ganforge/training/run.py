@@ -73,6 +73,7 @@ class Run:
         figures_step: when that was.
         evaluation_seconds: that this process has spent on metrics since `began`.
         began: reading of the clock when this process had built the run.
+        class_counts: real samples of each class, by which fake labels are drawn; empty for all classes alike.
     """
 
     recipe: Recipe
@@ -95,6 +96,7 @@ class Run:
     figures_step: int = -1
     evaluation_seconds: float = 0.0
     began: float = field(default_factory=time.perf_counter)
+    class_counts: tuple[int, ...] = ()
     _fakes: tuple[Tensor, Tensor | None, Tensor] | None = None
 
     @classmethod
@@ -134,6 +136,7 @@ class Run:
             evaluator=build_evaluator(recipe, dataset, accelerator),
             meters=Meters(accelerator.device),
             probe=build_probe(recipe, dataset, accelerator),
+            class_counts=dataset.class_counts if recipe.training.fake_labels == "data" else (),
         )
         seed_everything(recipe.seed, f"rank {accelerator.process_index}")
         return run
@@ -231,9 +234,10 @@ class Run:
         """Latents `(len(indices), latent_dim)` and labels for generated samples, the same on any number of ranks."""
         seed, device = self.recipe.seed, self.accelerator.device
         dim, distribution = self.networks.latent_dim, self.networks.latent_distribution
+        num_classes = self.dataset.spec.num_classes
         return (
             latents(seed, stream, turn, indices, dim, distribution, device),
-            labels(seed, stream, turn, indices, self.dataset.spec.num_classes, device),
+            labels(seed, stream, turn, indices, num_classes, device, counts=self.class_counts),
         )
 
     # --- what the averaged generator shows ---------------------------------------------------
@@ -346,6 +350,7 @@ class Run:
             images=self.images,
             seed=self.recipe.seed,
             averaged=self.recipe.training.ema > 0,
+            class_counts=self.class_counts,
             metrics=dict(self.figures) if self.figures_step == self.step else {},
             protocol=self.evaluator.protocol.to_dict() if self.evaluator and self.figures_step == self.step else {},
         )

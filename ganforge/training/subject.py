@@ -51,7 +51,8 @@ class Subject:
 
         def sample(indices: range) -> Tensor:
             latent = latents(config.seed, "evaluation", 0, indices, dim, distribution, device)
-            classes = labels(config.seed, "evaluation", 0, indices, config.spec.num_classes, device)
+            num_classes, counts = config.spec.num_classes, config.class_counts
+            classes = labels(config.seed, "evaluation", 0, indices, num_classes, device, counts=counts)
             return network(latent, classes)
 
         return sample
