@@ -84,7 +84,9 @@ def _class_counts(counts: Any, spec: DataSpec, path: Path) -> tuple[int, ...]:
     """
     are_counts = isinstance(counts, list | tuple) and all(type(count) is int and 0 <= count < 2**48 for count in counts)
     if not are_counts or (len(counts) and (len(counts) != spec.num_classes or not any(counts))):
-        raise CheckpointError(f"{path}: class_counts are no numbers of samples, one of each of {spec.num_classes} classes")
+        raise CheckpointError(
+            f"{path}: class_counts are no numbers of samples, one of each of {spec.num_classes} classes"
+        )
     return tuple(counts)
 
 
