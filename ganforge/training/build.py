@@ -1,5 +1,6 @@
 """From a resolved recipe to the parts of a run. Only here are components made."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from ganforge.training.randomness import seed_everything
 from ganforge.training.rank_batch_norm import replace_sync_batch_norm
 from ganforge.training.start import local_world_size, make_accelerator
 from ganforge.training.turn import Role
+from ganforge.wording import counted
 
 
 def build_component(recipe: Recipe, kind: Kind, table: ComponentTable, path: str, **offers: Any) -> Any:
@@ -150,7 +152,7 @@ def build_players(recipe: Recipe, networks: Networks, terms: Terms) -> tuple[Pla
 
 
 def check_batch(recipe: Recipe, world_size: int) -> None:
-    """Refuse a batch that does not divide into ranks and micro-batches.
+    """Refuse a batch that does not divide into ranks, micro-batches, packs, and the discriminator's groups of samples.
 
     Raises:
         RecipeError: with the nearest sizes that would do.
@@ -167,6 +169,33 @@ def check_batch(recipe: Recipe, world_size: int) -> None:
         if piece % packing:
             text = f"packs of {packing} do not divide the {piece} samples of a micro-batch on one rank; use a divisor"
             raise RecipeError(recipe.name, [Problem("discriminator.packing", text)])
+    _check_groups(recipe, world_size)
+
+
+def _check_groups(recipe: Recipe, world_size: int) -> None:
+    """Refuse groups of `minibatch_std` that do not divide what the discriminator sees at once.
+
+    Raises:
+        RecipeError: with the groups and batches that would do.
+    """
+    wanted = getattr(recipe.discriminator, "minibatch_std", 0)
+    if not isinstance(wanted, int) or wanted < 2:
+        return
+    training, packing = recipe.training, recipe.discriminator.packing
+    pieces = (training.discriminator_micro_batches, training.generator_micro_batches)
+    seen = [training.batch_size // (world_size * count * packing) for count in pieces]
+    wrong = [count for count in seen if count == 1 or count % min(wanted, count)]
+    if not wrong:
+        return
+    sizes = [str(size) for size in range(2, min(seen) + 1) if math.gcd(*seen) % size == 0]
+    *most, last = sizes[:4] or [""]
+    remedy = f"use {', '.join(most)}{' or ' if most else ''}{last}, or " if sizes else ""
+    multiple = world_size * math.lcm(*pieces) * packing * wanted
+    text = (
+        f"groups of {wanted} do not divide the {counted(wrong[0], 'sample')} that D sees at once on one rank; "
+        f"{remedy}make training.batch_size a multiple of {multiple}"
+    )
+    raise RecipeError(recipe.name, [Problem("discriminator.minibatch_std", text)])
 
 
 def check_limits(player: Player) -> None:
