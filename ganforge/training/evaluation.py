@@ -186,6 +186,8 @@ def evaluate(run: "Run", tracking: "Tracking | None", display: "ProgressDisplay"
             tracking.summary({f"best/{run.best.name}": run.best.value, "best/step": run.step})
     shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
     display.say(f"step {run.step:,}  {shown}{'  (best so far)' if is_best else ''}")
+    for line in run.evaluator.warnings():
+        display.say(f"warning: {line}")
     if run.is_out_of_patience and run.best is not None:
         display.say(
             f"no better {run.best.name} in {counted(run.best.stale, 'evaluation')} since step {run.best.step:,}: "

@@ -13,6 +13,7 @@ from ganforge.generator_file import CHECKPOINT_STATE, GeneratorConfig, find_gene
 from ganforge.metrics.evaluator import Sampler
 from ganforge.metrics.folder import PictureFolder
 from ganforge.metrics.samples import real_samples
+from ganforge.spec import DataSpec
 from ganforge.training.latents import labels, latents
 
 RECIPE = "recipe.resolved.toml"
@@ -37,6 +38,13 @@ class Subject:
     pictures: PictureFolder | None = None
     config: GeneratorConfig | None = None
     run: Path | None = None
+
+    @property
+    def spec(self) -> DataSpec:
+        """What its samples look like."""
+        source = self.config or self.pictures
+        assert source is not None
+        return source.spec
 
     def sampler(self, device: torch.device) -> Sampler:
         """Samples by index; of a generator, those that its run looked at in training."""
