@@ -31,7 +31,7 @@ class LeCam(Penalty):
         decay: what an anchor keeps of itself at each move; 0.99 in the paper and the authors' StyleGAN2 (which also
             corrects the first moves for their start at 0), 0.9 in their BigGAN.
         one_sided: whether only logits on their own side of the other kind's anchor are held, as in the authors' code.
-        start: first step in which it counts; 1,000 in the authors' BigGAN, 0 in their StyleGAN2.
+        start: first step in which it counts; 1,000 in the authors' BigGAN, 0 in their StyleGAN2 and for short runs.
     """
 
     def __init__(

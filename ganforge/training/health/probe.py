@@ -150,7 +150,7 @@ def build_probe(recipe: Recipe, dataset: Dataset, accelerator: Accelerator) -> P
 
 
 def class_figures(reals: Tensor, labels: Tensor, fakes: Tensor, wanted: Sequence[float]) -> dict[str, Tensor]:
-    """`class_K` of each class of which three or more of so many samples are to be expected; none says nothing of others.
+    """`class_K` of each class of which three or more samples are to be expected here; none says nothing of others.
 
     Args:
         reals: `(samples, numbers)`.
