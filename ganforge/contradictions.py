@@ -1,5 +1,6 @@
 """Keys of a recipe that are each right and do not go together."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ from ganforge.errors import Problem
 from ganforge.nested import flat, is_list, put
 from ganforge.options import OptionsModel, validate
 from ganforge.tables import RampTable, Recipe
-from ganforge.wording import did_you_mean
+from ganforge.wording import counted, did_you_mean
 
 
 def contradictions(recipe: Recipe) -> Iterator[Problem]:
@@ -92,7 +93,7 @@ def _table_at(recipe: OptionsModel, keys: list[str]) -> tuple[OptionsModel, list
 
 
 def batch_problems(recipe: Recipe, ranks: int = 1) -> Iterator[Problem]:
-    """Why a batch cannot be divided into ranks, micro-batches and packs, if it cannot."""
+    """Why a batch cannot be divided into ranks, micro-batches, packs, and D's groups of samples, if it cannot."""
     training, packing = recipe.training, recipe.discriminator.packing
     for micro_batches in dict.fromkeys((training.discriminator_micro_batches, training.generator_micro_batches)):
         if text := undivided(training.batch_size, ranks, micro_batches):
@@ -104,3 +105,26 @@ def batch_problems(recipe: Recipe, ranks: int = 1) -> Iterator[Problem]:
             of = f"the {samples} samples of a micro-batch on one rank" if is_part else f"the batch of {samples}"
             yield Problem("discriminator.packing", f"packs of {packing} do not divide {of}; use a divisor")
             return
+    yield from _group_problems(recipe, ranks)
+
+
+def _group_problems(recipe: Recipe, ranks: int) -> Iterator[Problem]:
+    """Groups of `minibatch_std` that do not divide what the discriminator sees at once, with what would do."""
+    wanted = getattr(recipe.discriminator, "minibatch_std", 0)
+    if not isinstance(wanted, int) or wanted < 2:
+        return
+    training, packing = recipe.training, recipe.discriminator.packing
+    pieces = (training.discriminator_micro_batches, training.generator_micro_batches)
+    seen = [training.batch_size // (ranks * count * packing) for count in pieces]
+    wrong = [count for count in seen if count == 1 or count % min(wanted, count)]
+    if not wrong:
+        return
+    sizes = [str(size) for size in range(2, min(seen) + 1) if math.gcd(*seen) % size == 0]
+    *most, last = sizes[:4] or [""]
+    remedy = f"use {', '.join(most)}{' or ' if most else ''}{last}, or " if sizes else ""
+    multiple = ranks * math.lcm(*pieces) * packing * wanted
+    text = (
+        f"groups of {wanted} do not divide the {counted(wrong[0], 'sample')} that D sees at once on one rank; "
+        f"{remedy}make training.batch_size a multiple of {multiple}"
+    )
+    yield Problem("discriminator.minibatch_std", text)

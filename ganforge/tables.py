@@ -64,6 +64,9 @@ class TrainingTable(OptionsModel):
         discriminator_micro_batches: pieces in which one turn of D is computed on each rank, to save memory.
         generator_micro_batches: the same for G.
         precision: `no`, `bf16`, `fp16`, or `auto` for what accelerate's config says.
+        fake_labels: how classes of generated samples are drawn, in training and wherever they are judged or shown: as
+            often as the data has them (`data`; Karras et al. 2020, whose code takes labels of the dataset), or all
+            alike (`uniform`; Miyato and Koyama 2018). Where the data's labels are not known by number, all alike.
         ema: half-life of the averaged generator in images; 0 for none.
         ema_rampup: the half-life is at most this share of the images so far (Karras et al. 2020); 0 for no ramp.
         ema_start: images before which the averaged generator is the generator itself.
@@ -84,6 +87,7 @@ class TrainingTable(OptionsModel):
     discriminator_micro_batches: Positive = 1
     generator_micro_batches: Positive = 1
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    fake_labels: Literal["data", "uniform"] = "data"
     ema: Annotated[float, Field(ge=0)] = 10_000.0
     ema_rampup: Annotated[float, Field(ge=0)] = 0.05
     ema_start: Count = 0

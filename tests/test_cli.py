@@ -279,7 +279,7 @@ def test_show_gives_docs_options_types_defaults_and_origin(ganforge: Callable[..
 def test_show_fills_the_lines_of_a_terminal_and_keeps_lists(ganforge: Callable[..., Any]) -> None:
     from ganforge.cli.components import _unwrapped
 
-    assert "Anchors move\nwhenever" not in ganforge("show", "lecam").out, "where the source's line ends"
+    assert "`a_fake`\nare moving" not in ganforge("show", "lecam").out, "where the source's line ends"
     assert _unwrapped("one\ntwo\n\nthree\n- a\n- b") == "one two\n\nthree\n- a\n- b"
 
 

@@ -12,6 +12,11 @@ from ganforge.game.player import Player
 from ganforge.recipe import Recipe
 
 
+def class_counts(recipe: Recipe, dataset: Dataset) -> tuple[int, ...]:
+    """Samples of each class, by which labels of fakes are drawn; empty for all classes alike."""
+    return dataset.class_counts if recipe.training.fake_labels == "data" else ()
+
+
 def build_game(
     recipe: Recipe,
     dataset: Dataset,
@@ -36,6 +41,7 @@ def build_game(
             networks.latent_distribution,
             dataset.spec.num_classes,
             accelerator.device,
+            class_counts(recipe, dataset),
         ),
         rank=accelerator.process_index,
         batch=recipe.training.batch_size // accelerator.num_processes,

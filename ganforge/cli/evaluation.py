@@ -66,8 +66,11 @@ def evaluate(
     finish_processes()
     if not found.is_main:
         return
+    for line in found.warnings:
+        typer.echo(f"warning: {line}", err=True)
     if as_json:
-        typer.echo(json.dumps({"figures": found.figures, "protocol": found.protocol, "seconds": found.seconds}))
+        table = {"figures": found.figures, "protocol": found.protocol, "seconds": found.seconds}
+        typer.echo(json.dumps({**table, "warnings": found.warnings}))
         return
     typer.echo(found.name)
     for name, value in found.figures.items():

@@ -10,6 +10,9 @@ APART = 10
 MOST = 128
 """Log lines that are remembered: enough for every rule at that distance."""
 
+CLASS = "health/class_"
+"""Begins the name of the figure that says how many fakes look like a class; 1 over the classes is right for each."""
+
 Line = Mapping[str, float]
 Evidence = dict[str, float]
 """Figures that show an illness, by their name in `metrics.jsonl` or a plain word."""
@@ -70,9 +73,8 @@ class Window:
 
     def classes(self) -> list[str]:
         """Names of the figures that say how many fakes look like each class, in the order of the classes."""
-        prefix = "health/class_"
-        names = [name for name in self.lines[-1] if name.startswith(prefix)]
-        return sorted(names, key=lambda name: int(name.removeprefix(prefix)))
+        names = [name for name in self.lines[-1] if name.startswith(CLASS)]
+        return sorted(names, key=lambda name: int(name.removeprefix(CLASS)))
 
 
 def known(evidence: Evidence) -> Evidence:

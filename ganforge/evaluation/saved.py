@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ganforge.metrics.protocol import record
 from ganforge.parallel.start import make_accelerator
 from ganforge.recipe import load, load_saved, override, resolve
 from ganforge.registry import register
+from ganforge.spec import DataSpec
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Evaluated:
         protocol: how they were computed.
         seconds: that it took.
         is_main: whether this process is the one to speak.
+        warnings: what makes the figures say less than they seem to, a line each.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Evaluated:
     protocol: dict[str, Any]
     seconds: float
     is_main: bool
+    warnings: tuple[str, ...] = ()
 
 
 def evaluate_saved(
@@ -90,7 +93,18 @@ def evaluate_saved(
     seconds = figures.pop("seconds")
     protocol = evaluator.protocol.to_dict()
     _keep(subject, figures, protocol, seconds, accelerator)
-    return Evaluated(subject.name, figures, protocol, seconds, accelerator.is_main_process)
+    warnings = (*_of_sizes(subject.spec, dataset.spec), *evaluator.warnings())
+    return Evaluated(subject.name, figures, protocol, seconds, accelerator.is_main_process, warnings)
+
+
+def _of_sizes(fakes: DataSpec, reals: DataSpec) -> list[str]:
+    """What to say of fakes and reals that are not of one size."""
+    if fakes.shape[1:] == reals.shape[1:]:
+        return []
+    return [
+        f"fakes are of {replace(fakes, classes=())}, reals of {replace(reals, classes=())}: the figures are about the "
+        "size as well; bring them to one with `ganforge data pack --size`"
+    ]
 
 
 def _tables(subject: Subject) -> dict[str, Any]:

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ganforge.data.picture_folder import PictureFolder
 from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
-from ganforge.game.latents import labels, latents
-from ganforge.game.networks import latent_dim_of, latent_distribution_of
 from ganforge.metrics.evaluator import Sampler
 from ganforge.saved.generator_file import CHECKPOINT_STATE, GeneratorConfig, find_generator, load_generator
+from ganforge.saved.indexed import latents_of
+from ganforge.spec import DataSpec
 
 RECIPE = "recipe.resolved.toml"
 
@@ -39,6 +39,13 @@ class Subject:
     config: GeneratorConfig | None = None
     run: Path | None = None
 
+    @property
+    def spec(self) -> DataSpec:
+        """What its samples look like."""
+        source = self.config or self.pictures
+        assert source is not None
+        return source.spec
+
     def sampler(self, device: torch.device) -> Sampler:
         """Samples by index; of a generator, those that its run looked at in training."""
         if self.pictures is not None:
@@ -47,15 +54,8 @@ class Subject:
         network, config = self.generator, self.config
         assert network is not None
         assert config is not None
-        network.to(device)
-        dim, distribution = latent_dim_of(network), latent_distribution_of(network)
-
-        def sample(indices: range) -> Tensor:
-            latent = latents(config.seed, "evaluation", 0, indices, dim, distribution, device)
-            classes = labels(config.seed, "evaluation", 0, indices, config.spec.num_classes, device)
-            return network(latent, classes)
-
-        return sample
+        draw = latents_of(network.to(device), config)
+        return lambda indices: network(*draw("evaluation", 0, indices))
 
 
 def find_subject(target: Path) -> Subject:

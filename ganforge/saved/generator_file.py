@@ -43,6 +43,7 @@ class GeneratorConfig:
         images: real images seen.
         seed: the run's seed.
         averaged: whether these are the averaged (EMA) weights.
+        class_counts: real samples of each class, by which labels of samples are drawn; empty for all classes alike.
         metrics: figures of these weights.
         protocol: how they were computed: extractor and hash of its weights, counts, data, versions.
     """
@@ -55,6 +56,7 @@ class GeneratorConfig:
     images: int = 0
     seed: int = 0
     averaged: bool = True
+    class_counts: tuple[int, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
 
@@ -70,7 +72,23 @@ class GeneratorConfig:
                 f"{path}: written in another format; this ganforge {__version__} reads format {FORMAT}"
             )
         table.pop("ganforge", None)
-        return cls(**{**table, "spec": DataSpec.from_dict(table["spec"]), "plugins": tuple(table["plugins"])})
+        spec = DataSpec.from_dict(table["spec"])
+        counts = _class_counts(table.get("class_counts", ()), spec, path)
+        return cls(**{**table, "spec": spec, "plugins": tuple(table["plugins"]), "class_counts": counts})
+
+
+def _class_counts(counts: Any, spec: DataSpec, path: Path) -> tuple[int, ...]:
+    """Checked; files of before have none.
+
+    Raises:
+        CheckpointError: labels cannot be drawn by them.
+    """
+    are_counts = isinstance(counts, list | tuple) and all(type(count) is int and 0 <= count < 2**48 for count in counts)
+    if not are_counts or (len(counts) and (len(counts) != spec.num_classes or not any(counts))):
+        raise CheckpointError(
+            f"{path}: class_counts are no numbers of samples, one of each of {spec.num_classes} classes"
+        )
+    return tuple(counts)
 
 
 class TrainedGenerator(nn.Module):

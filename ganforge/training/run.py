@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ganforge.building import performance
 from ganforge.building.checks import check_batch, check_boundary, check_pairs
 from ganforge.building.evaluator import build_evaluator
-from ganforge.building.game import build_game
+from ganforge.building.game import build_game, class_counts
 from ganforge.building.networks import build_average, build_networks
 from ganforge.building.parts import build_augmentation, build_dataset, build_loader, build_schedule
 from ganforge.building.players import build_players
@@ -213,6 +213,7 @@ class Run:
             images=self.images,
             seed=self.recipe.seed,
             averaged=self.recipe.training.ema > 0,
+            class_counts=class_counts(self.recipe, self.dataset),
             metrics=dict(self.progress.figures) if is_evaluated else {},
             protocol=self.evaluator.protocol.to_dict() if self.evaluator and is_evaluated else {},
         )

@@ -6,6 +6,7 @@ import pytest
 
 from ganforge.doctor.balance import reversals
 from ganforge.doctor.doctor import WELL_FOR, Doctor
+from ganforge.doctor.variety import classes_shown
 from ganforge.recipe import resolve
 
 BASE = {"data": "ring", "generator": "mlp", "discriminator": "mlp", "training": {"steps": 1000}}
@@ -192,3 +193,15 @@ def test_showing_one_class_at_a_time_is_a_collapse_though_that_class_is_wide():
     assert "collapse" in names(found)
     (collapse,) = [finding for finding in found if finding.name == "collapse"]
     assert collapse.evidence["classes_shown"] == pytest.approx(1.0)
+
+
+def test_a_class_is_missed_also_where_the_first_classes_are_too_small_to_be_seen():
+    healthy = {key: value for key, value in WELL.items() if not key.startswith("health/class_")}
+    seen = {"health/class_3": 0.5, "health/class_5": 0.0, "health/class_6": 0.5}
+    found = doctor().replay([{**healthy, **seen, "step": 50.0 * number} for number in range(1, 21)])
+    assert "missing_classes" in names(found)
+
+
+def test_shares_that_do_not_sum_to_one_show_as_many_classes_as_they_are_in_proportion():
+    classes = [f"health/class_{number}" for number in range(5)]
+    assert classes_shown(dict.fromkeys(classes, 0.1), classes) == pytest.approx(5)

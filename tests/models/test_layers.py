@@ -53,12 +53,27 @@ def test_a_generator_that_makes_one_picture_is_told_by_a_deviation_of_nearly_zer
     assert torch.autograd.grad(gradient.sum(), same)[0].isfinite().all()
 
 
-@pytest.mark.parametrize(("batch", "size"), [(8, 4), (6, 3), (7, 1), (2, 2), (1, 1)])
-def test_groups_are_the_largest_that_divide_the_micro_batch(batch: int, size: int) -> None:
+@pytest.mark.parametrize(
+    ("batch", "groups"),
+    [
+        (8, [(0, 4)] * 4 + [(4, 8)] * 4),
+        (6, [(0, 4)] * 4 + [(2, 6)] * 2),
+        (7, [(0, 4)] * 4 + [(3, 7)] * 3),
+        (3, [(0, 3)] * 3),
+        (1, [(0, 1)]),
+    ],
+)
+def test_every_sample_is_told_of_a_group_even_where_groups_do_not_divide_the_batch(
+    batch: int, groups: list[tuple[int, int]]
+) -> None:
     features = random(batch, 3)
-    seen = MinibatchDeviation(4)(features)[:, 3].reshape(-1, size)
-    expected = (features.reshape(-1, size, 3).var(dim=1, correction=0) + 1e-8).sqrt().mean(dim=1)
-    torch.testing.assert_close(seen, expected[:, None].expand_as(seen))
+    expected = [(features[first:end].var(dim=0, correction=0) + 1e-8).sqrt().mean() for first, end in groups]
+    torch.testing.assert_close(MinibatchDeviation(4)(features)[:, 3], torch.stack(expected))
+
+
+def test_a_group_of_one_which_would_do_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="minibatch_std = 1: one sample differs from nothing; use 2 or more, or 0"):
+        MinibatchDeviation(1)
 
 
 def test_other_groups_do_not_matter() -> None:

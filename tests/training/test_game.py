@@ -254,7 +254,8 @@ def test_a_run_that_reestimates_resumes_bit_for_bit(make_recipe, train_silently)
 
 def test_a_part_that_took_anothers_place_starts_fresh(make_recipe, train_silently):
     train_silently(make_recipe(training={"steps": 3}, penalties=["r1"], augment=["instance_noise"]))
-    changed = make_recipe(penalties=["lecam", "r2"], augment=[], schedule={"name": "two_phase"}, training={"steps": 5})
+    lecam = {"name": "lecam", "start": 0}
+    changed = make_recipe(penalties=[lecam, "r2"], augment=[], schedule={"name": "two_phase"}, training={"steps": 5})
     assert train_silently(changed, allow_changed=True) == 0
     back = make_recipe(penalties=["r1"], augment=["instance_noise"], training={"steps": 7})
     assert train_silently(back, allow_changed=True) == 0

@@ -121,7 +121,7 @@ def test_waiting_for_data_is_logged_and_a_warning_names_the_remedy_once(
 
     def slow(self):
         time.sleep(0.3)
-        self._wait += 0.3
+        self.source.wait_seconds += 0.3
         return following(self)
 
     monkeypatch.setattr(Loader, "next", slow)

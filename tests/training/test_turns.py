@@ -127,6 +127,45 @@ def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do():
 
 
 @pytest.mark.parametrize(
+    ("batch_size", "packing", "pieces", "ranks", "group", "remedy"),
+    [
+        (26, 1, 1, 2, 4, "groups of 4 do not divide the 13 samples that D sees at once .* use 13, or .* multiple of 8"),
+        (24, 1, 1, 4, 4, "groups of 4 do not divide the 6 samples .* use 2, 3 or 6, or .* a multiple of 16"),
+        (36, 2, 3, 1, 4, "groups of 4 do not divide the 18 samples .* use 2, 3 or 6, or .* a multiple of 24"),
+        (
+            8,
+            1,
+            1,
+            8,
+            4,
+            "groups of 4 do not divide the 1 sample .* one rank; make training.batch_size a multiple of 32",
+        ),
+        (32, 1, 2, 2, 4, None),
+        (32, 1, 1, 1, 64, None),
+        (39, 1, 1, 3, 13, None),
+        (39, 1, 1, 3, 0, None),
+    ],
+)
+def test_groups_of_minibatch_std_that_do_not_divide_a_micro_batch_are_refused_with_sizes_that_do(
+    make_recipe, batch_size, packing, pieces, ranks, group, remedy
+):
+    """Where no group divided, it did nothing and said nothing."""
+    from ganforge.building.checks import check_batch
+    from ganforge.errors import RecipeError
+
+    recipe = make_recipe(
+        training={"batch_size": batch_size, "generator_micro_batches": pieces},
+        discriminator={"minibatch_std": group, "packing": packing},
+    )
+    if remedy is None:
+        check_batch(recipe, ranks)
+        return
+    with pytest.raises(RecipeError, match=remedy) as refused:
+        check_batch(recipe, ranks)
+    assert "discriminator.minibatch_std" in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("decay", "factors"),
     [("none", [0.5, 1.0, 1.0, 1.0]), ("linear", [0.5, 1.0, 1.0, 0.5]), ("cosine", [0.5, 1.0, 1.0, 0.5])],
 )

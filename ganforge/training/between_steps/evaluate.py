@@ -45,6 +45,8 @@ def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> b
             tracking.summary({f"best/{progress.best.name}": progress.best.value, "best/step": run.step})
     shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
     display.say(f"step {run.step:,}  {shown}{'  (best so far)' if is_best else ''}")
+    for line in run.evaluator.warnings():
+        display.say(f"warning: {line}")
     best = progress.best
     if run.is_out_of_patience and best is not None:
         display.say(
