@@ -71,7 +71,7 @@ def _first_pixels(sample: dict[str, Any], wishes: Wishes, url: str) -> np.ndarra
     try:
         if key is None:
             raise BadPicture(f"has no picture, only {', '.join(k for k in sample if k[0] != '_')}")
-        fit = Fit(wishes.size, wishes.size, wishes.fit, wishes.channels)
+        fit = wishes.probe
         if key.endswith("npy"):
             import io
 
@@ -214,7 +214,7 @@ class StreamReader:
                     raise BadPicture("has no picture")
                 data = memoryview(sample[key])
                 if bytes(data[:6]) == b"\x93NUMPY":
-                    array_into(data, row)
+                    array_into(data, row, dataset.fit)
                 else:
                     decode_into(data, row, dataset.fit)
             except BadPicture as error:
