@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ganforge.wording import counted
 
 Label = int | str
+_NOWHERE = frozenset(("", ".", ".."))
 
 
 class Labelling(NamedTuple):
@@ -63,7 +64,9 @@ def _bytes(name: str) -> str:
 
 def path_parts(name: str) -> list[str]:
     """Folders and file of a member's name, with what leads nowhere left out: `/`, `.`, `..`."""
-    return [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    if "\\" in name:
+        name = name.replace("\\", "/")
+    return [part for part in name.split("/") if part not in _NOWHERE]
 
 
 def folder_classes(names: Sequence[str]) -> Labelling:
@@ -78,7 +81,8 @@ def folder_classes(names: Sequence[str]) -> Labelling:
     while True:
         level = len(around)
         stray = [place for place in kept if len(paths[place]) == level]
-        tops = {paths[place][level] for place in kept if len(paths[place]) > level}
+        kept = [place for place in kept if len(paths[place]) > level]
+        tops = {paths[place][level] for place in kept}
         where = f"below {printable('/'.join(around))}/ " if around else ""
         if not tops:
             return unlabelled(len(names), "no labels: the pictures lie in one folder")
@@ -88,15 +92,15 @@ def folder_classes(names: Sequence[str]) -> Labelling:
             rule = f"no labels: {len(stray):,} of {counted(len(names), 'picture')}, such as {example}, lie beside "
             return unlabelled(len(names), rule + f"{counted(len(tops), 'folder')} ({folders}), too many to leave out")
         beside += stray
-        kept = [place for place in kept if len(paths[place]) > level]
         if len(tops) > 1:
             break
         around.append(tops.pop())
     classes = tuple(sorted({printable(top) for top in tops}))
-    number = {name: label for label, name in enumerate(classes)}
+    place_of = {name: place for place, name in enumerate(classes)}
+    number = {top: place_of[printable(top)] for top in tops}
     numbers = [-1] * len(names)
     for place in kept:
-        numbers[place] = number[printable(paths[place][level])]
+        numbers[place] = number[paths[place][level]]
     return Labelling(classes, numbers, f"labels: the {len(classes):,} folders {where}are the classes")
 
 

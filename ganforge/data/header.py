@@ -67,16 +67,17 @@ def has_deep_values(picture: Image.Image) -> bool:
 
     Pillow has modes of 16 bits for grey only. Of colours it keeps the upper byte, and its raw mode tells.
     """
-    return picture.mode[0] in "IF" or any(";16" in mode for mode in raw_modes(picture))
+    return picture.mode[0] in "IF" or ";16" in raw_mode(picture)
 
 
-def raw_modes(picture: Image.Image) -> list[str]:
-    """The layouts of the stored pixels of a picture that is not loaded yet, such as `RGB;16B`."""
-    found = []
-    for tile in getattr(picture, "tile", None) or []:
-        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
-        found += [argument for argument in arguments[:1] if isinstance(argument, str)]
-    return found
+def raw_mode(picture: Image.Image) -> str:
+    """The layout of the stored pixels of a picture that is not loaded yet, such as `RGB;16B`; empty if unknown."""
+    tiles = getattr(picture, "tile", None)
+    if not tiles:
+        return ""
+    arguments = tiles[0][3]
+    found = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return found if isinstance(found, str) else ""
 
 
 def look(data: bytes) -> tuple[bool, bool] | None:

@@ -152,7 +152,7 @@ def tar_header() -> bytes:
     return bytes(100) + info.tobuf(tarfile.USTAR_FORMAT)[100:BLOCK]
 
 
-def picture_bytes(job: Job, item: Item) -> tuple[str, bytes, list[str]]:
+def picture_bytes(job: Job, item: Item) -> tuple[str, bytes, tuple[str, ...]]:
     """Extension and bytes under which one picture is stored, and what was done to it.
 
     Raises:
@@ -166,7 +166,8 @@ def picture_bytes(job: Job, item: Item) -> tuple[str, bytes, list[str]]:
         pixels = from_array(data, fit, has_alpha=item.has_alpha)
         return *encode(pixels, job.codec), array_conversions(data, fit, item.has_alpha)
     picture = open_picture(data)
-    if fit.values is None and has_deep_values(picture):
+    deep = has_deep_values(picture)
+    if deep and fit.values is None:
         raise OutsideRange(_UNKNOWN_RANGE.format("more than 8 bits a channel"))
     kept = _KEPT_FORMATS.get(picture.format or "")
     orientation = picture.getexif().get(0x0112, 1)
@@ -175,6 +176,6 @@ def picture_bytes(job: Job, item: Item) -> tuple[str, bytes, list[str]]:
     in_range = fit.values is None or not applies(fit.values, picture)
     untouched = job.keep and kept is not None and picture.mode == mode and picture.size == size
     untouched = untouched and orientation == 1 and in_range
-    kinds = conversions(picture, fit, orientation)
+    kinds = conversions(picture, fit, orientation, deep)
     pixels = to_pixels(picture, fit)  # decoded even when kept, so that no damaged picture gets in
     return (kept, data, kinds) if untouched and kept else (*encode(pixels, job.codec), kinds)

@@ -138,11 +138,22 @@ def _sight(source: Source, index: int) -> tuple[bool, bool] | None:
         return None
 
 
+def _has_colour(source: Source, index: int) -> bool:
+    try:
+        start = source.start(index)
+    except (BadPicture, OSError):
+        return False  # said when it is packed
+    colour = is_colour(start) if isinstance(start, bytes) else None
+    if colour is None:
+        sight = _sight(source, index)
+        return sight is not None and sight[0]
+    return colour
+
+
 def _channels(source: Source, count: int, rules: list[str]) -> int:
     """3 if any picture has colour, else 1; the first one with colour ends the search."""
     for index in range(1 if source.is_uniform else count):
-        sight = _sight(source, index)
-        if sight is not None and sight[0]:
+        if _has_colour(source, index):
             if index:
                 first = source.item(index).name
                 rules.append(f"grey and colour are mixed, so all become RGB: {first} has colour, picture 1 does not")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageFile
 
-from ganforge.data.header import raw_modes
+from ganforge.data.header import raw_mode
 from ganforge.errors import DataError
 
 _DEPTHS = (8, 10, 12, 14, 16)
@@ -130,12 +130,12 @@ def deep_values(picture: Image.Image) -> np.ndarray:
         ValueError: Pillow cannot give the lower bytes.
         OSError: it is damaged.
     """
-    modes = raw_modes(picture)
-    if picture.mode[0] in "IF" or not any(";16" in mode for mode in modes):
+    mode = raw_mode(picture)
+    if picture.mode[0] in "IF" or ";16" not in mode:
         return np.asarray(picture)
     if not isinstance(picture, ImageFile.ImageFile):
         raise ValueError("has colours of 16 bits that Pillow does not give")
-    if modes[0] == "LA;16B":
+    if mode == "LA;16B":
         # Four bytes a pixel, as in RGBA: upper and lower byte of grey, then of alpha.
         _store_as(picture, "RGBA")
         return np.ascontiguousarray(np.asarray(picture)).view(">u2").astype(np.uint16)
@@ -144,16 +144,16 @@ def deep_values(picture: Image.Image) -> np.ndarray:
     picture.fp.seek(0)  # type: ignore[union-attr] # open until it is loaded
     lower = Image.open(io.BytesIO(picture.fp.read()))  # type: ignore[union-attr]
     assert isinstance(lower, ImageFile.ImageFile)
-    order = modes[0][-1]
+    order = mode[-1]
     big = order == "B" or (order == "N" and sys.byteorder == "big")
-    _store_as(lower, modes[0][:-1] + ("L" if big else "B"))
+    _store_as(lower, mode[:-1] + ("L" if big else "B"))
     return np.asarray(picture).astype(np.uint16) << 8 | np.asarray(lower)
 
 
-def _store_as(picture: ImageFile.ImageFile, raw_mode: str) -> None:
+def _store_as(picture: ImageFile.ImageFile, mode: str) -> None:
     """Say how the pixels of a picture that is not loaded yet are to be unpacked."""
     tiles = []
     for tile in picture.tile:
-        arguments = (raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode
+        arguments = (mode, *tile.args[1:]) if isinstance(tile.args, tuple) else mode
         tiles.append(tile._replace(args=arguments))
     picture.tile = tiles

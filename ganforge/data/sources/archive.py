@@ -85,8 +85,10 @@ class ZipSource(Source):
 
 def _is_wanted(name: str) -> bool:
     """A picture by its name that neither macOS nor anybody else meant to hide."""
-    parts = path_parts(name)
-    return is_picture_name(name) and not any(part[0] == "." or part == "__MACOSX" for part in parts)
+    if not is_picture_name(name):
+        return False
+    is_plain = name[0] != "." and "/." not in name and "__MACOSX" not in name
+    return is_plain or not any(part[0] == "." or part == "__MACOSX" for part in path_parts(name))
 
 
 class TarSource(Source):

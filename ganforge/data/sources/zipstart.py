@@ -4,6 +4,7 @@
 is grey, its local header (PKWARE's APPNOTE, 4.3.7) and one step of inflating are enough.
 """
 
+import os
 import zipfile
 import zlib
 
@@ -20,8 +21,7 @@ def first_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo, count: int) -> 
         or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
     ):
         return b""
-    file.seek(info.header_offset)
-    raw = file.read(_LOCAL_HEADER + count)
+    raw = os.pread(file.fileno(), _LOCAL_HEADER + len(info.filename) + count, info.header_offset)
     begin = _LOCAL_HEADER + int.from_bytes(raw[26:28], "little") + int.from_bytes(raw[28:30], "little")
     if raw[:4] != b"PK\x03\x04":
         return b""
