@@ -124,6 +124,8 @@ def inspect(
         counts = np.bincount(dataset.labels, minlength=manifest.spec.num_classes)
         shown = [f"{name} ({count:,})" for name, count in zip(manifest.classes, counts, strict=True)]
         facts.append(("classes", ", ".join(shown[:20]) + (", ..." if len(shown) > 20 else "")))
+    if manifest.values is not None:
+        facts.append(("range", "{:g}..{:g} of more than 8 bits become 0..255".format(*manifest.values)))
     facts += [("rule", rule) for rule in dataset.rules]
     for name, value in facts:
         typer.echo(f"{name:8} {value}")

@@ -93,10 +93,7 @@ def open_foreign(
     kept = json.loads((folder / "locations.json").read_text())
     dataset = ShardDataset(manifest, UrlStore(where, manifest, kept, cache, str(folder / LABELS_NAME), folder))
     told = json.loads((folder / "rules.json").read_text())
-    dataset.rules = tuple(told["rules"])
-    if os.environ.get("RANK", "0") == "0":  # each time, not only when the index is made; once for all ranks
-        for loss in told["losses"]:
-            _log.warning("%s: %s", where, loss)
+    dataset.rules, dataset.losses = tuple(told["rules"]), tuple(told["losses"])
     return dataset
 
 
@@ -163,8 +160,6 @@ def _index(where: str, locations: Sequence[str], cache: ShardCache, wishes: Wish
     if not found.classes and any(label is not None for label in contents.labels):
         losses.append(found.rule)
     rules = [*losses] if found.rule in losses else [*losses, found.rule]
-    if values is not None:
-        rules.append(f"more than 8 bits a channel: values {values} become 0..255")
     (folder / "rules.json").write_text(json.dumps({"rules": rules, "losses": losses}))
     (folder / FILE_NAME).write_text(manifest.dump())
 

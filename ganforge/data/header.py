@@ -5,7 +5,9 @@ a folder of grey pictures has to be looked through to its end.
 """
 
 import io
+from functools import lru_cache
 
+import numpy as np
 from PIL import Image
 
 HEADER_BYTES = 4096
@@ -78,6 +80,24 @@ def raw_mode(picture: Image.Image) -> str:
     arguments = tiles[0][3]
     found = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return found if isinstance(found, str) else ""
+
+
+def array_sight(start: bytes) -> tuple[bool, bool] | None:
+    """Colour and depth of an array in the form of `.npy`, from its first bytes; None if they are no such header."""
+    end = 10 + int.from_bytes(start[8:10], "little")  # version 1.0, which holds all shapes of pictures
+    return _array_sight(start[:end])
+
+
+@lru_cache(maxsize=64)  # nearly all headers of a source are the same
+def _array_sight(header: bytes) -> tuple[bool, bool] | None:
+    file = io.BytesIO(header)
+    try:
+        if np.lib.format.read_magic(file) != (1, 0):
+            return None
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    except (ValueError, EOFError):
+        return None
+    return len(shape) == 3 and shape[2] > 1, dtype not in (np.uint8, np.bool_)
 
 
 def look(data: bytes) -> tuple[bool, bool] | None:

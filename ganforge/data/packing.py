@@ -97,7 +97,7 @@ def _pack_chunk(job: Job, start: int, stop: int) -> Chunk:
     pieces: list[bytes] = []
     position = 0
     for index in range(start, stop):
-        name = f"picture {index}"
+        name = job.source.known_as(index)
         try:
             item = job.source.item(index)
             name = item.name
@@ -169,11 +169,13 @@ def picture_bytes(job: Job, item: Item) -> tuple[str, bytes, tuple[str, ...]]:
     deep = has_deep_values(picture)
     if deep and fit.values is None:
         raise OutsideRange(_UNKNOWN_RANGE.format("more than 8 bits a channel"))
+    in_range = fit.values is None or not applies(fit.values, picture)
     kept = _KEPT_FORMATS.get(picture.format or "")
     orientation = picture.getexif().get(0x0112, 1)
+    if deep:
+        picture = open_picture(data)  # anew: EXIF data of a PNG are found by loading it, in 8 bits
     mode = {1: "L", 3: "RGB"}[fit.channels]
     size = (fit.width, fit.height)
-    in_range = fit.values is None or not applies(fit.values, picture)
     untouched = job.keep and kept is not None and picture.mode == mode and picture.size == size
     untouched = untouched and orientation == 1 and in_range
     kinds = conversions(picture, fit, orientation, deep)

@@ -134,8 +134,8 @@ def _in_range(picture: Image.Image, values: ValueRange) -> Image.Image:
     """The picture in 8 bits, its alpha untouched by the range; as it is where the range is not meant for it."""
     if not applies(values, picture):
         return picture
-    orientation = picture.getexif().get(_ORIENTATION, 1)
     stored = deep_values(picture)
+    orientation = picture.getexif().get(_ORIENTATION, 1)  # after the values: a PNG is loaded by it
     if stored.ndim == 3 and stored.shape[2] in (2, 4):
         alpha = stored[:, :, -1:] if stored.dtype == np.uint8 else (stored[:, :, -1:] >> 8).astype(np.uint8)
         converted = np.concatenate([to_bytes(stored[:, :, :-1], values), alpha], axis=2)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ganforge.data.header import is_colour, is_deep, look
+from ganforge.data.header import array_sight, is_colour, is_deep, look
 from ganforge.data.pictures import (
     MAX_PIXELS,
     BadPicture,
@@ -78,7 +78,7 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """What must agree for a killed pack to go on."""
-        return {key: value for key, value in asdict(self).items() if key not in ("workers", "max_bad", "max_pixels")}
+        return {key: value for key, value in asdict(self).items() if key not in ("workers", "max_bad")}
 
     def for_people(self) -> dict[str, Any]:
         """What the manifest remembers of the options."""
@@ -129,6 +129,8 @@ def _sight(source: Source, index: int) -> tuple[bool, bool] | None:
         start = source.start(index)
         if isinstance(start, np.ndarray):
             return start.ndim == 3 and start.shape[2] > 1, start.dtype not in (np.uint8, bool)
+        if start.startswith(b"\x93NUMPY"):
+            return array_sight(start)
         colour, deep = is_colour(start), is_deep(start)
         if colour is not None and deep is not None:
             return colour, deep
@@ -184,13 +186,13 @@ def _values(source: Source, count: int, rules: list[str]) -> ValueRange | None:
     if found is None:
         array, name = next(pair for pair in zip(arrays, names, strict=True) if range_of([pair[0]]) is None)
         raise DataError(
-            f"{name}: holds {array.dtype} from {array.min()} to {array.max()}; 8-bit pixels must be uint8 or uint16, "
-            "or say which values become black and white with --range LOW,HIGH"
+            f"{name}: holds {array.dtype} from {array.min():g} to {array.max():g}; pixels must be uint8 or uint16, or "
+            "say which values become black and white with --range LOW,HIGH"
         )
     highest = max(int(array.max()) for array in arrays if array.size)
     rules.append(
-        f"more than 8 bits a channel: values up to {highest:,} in {counted(len(arrays), 'picture')} looked at, so "
-        f"{found} become 0..255; --range LOW,HIGH says otherwise"
+        f"{arrays[0].dtype} values up to {highest:,} in {counted(len(arrays), 'picture')} looked at, so {found} "
+        "become 0..255; --range LOW,HIGH says otherwise"
     )
     return found
 

@@ -118,6 +118,8 @@ class ShardDataset(Dataset):
         self._fit = Fit(spec.height, spec.width, manifest.fit, spec.channels, values) if manifest.fit else None
         self.rules: tuple[str, ...] = ()
         """What was decided about the samples of foreign tars, in sentences."""
+        self.losses: tuple[str, ...] = ()
+        """Those of them by which something is left out."""
         self.is_strided = all(shard.stride for shard in manifest.shards if shard.count)
         self.is_local = store.is_local
         self.image_key = manifest.image_key

@@ -11,7 +11,7 @@ import numpy as np
 
 from ganforge.data.cache import ShardCache
 from ganforge.data.classes import Label, Labelling, printable
-from ganforge.data.header import HEADER_BYTES, is_colour, is_deep, look
+from ganforge.data.header import HEADER_BYTES, array_sight, is_colour, is_deep, look
 from ganforge.data.openshard import picture_member
 from ganforge.data.tarindex import Member, Sample, scan_tar
 from ganforge.data.tarsamples import label_of, pictures_of
@@ -95,7 +95,7 @@ def _sight(file: io.BufferedReader, member: Member) -> tuple[bool, bool] | None:
     file.seek(member.offset)
     start = file.read(min(HEADER_BYTES, member.size))
     if start.startswith(b"\x93NUMPY"):
-        return None
+        return array_sight(start)
     colour, deep = is_colour(start), is_deep(start)
     if colour is not None and deep is not None:
         return colour, deep

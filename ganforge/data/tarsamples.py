@@ -40,8 +40,8 @@ def pictures_of(samples: Sequence[Sample], image_key: str = "") -> tuple[list[Sa
         taken, others = next(pair for pair in alike if pair[1])
         rules.append(
             f"{counted(lost, 'picture is', 'pictures are')} left out, such as {printable(others[0].name)} beside "
-            f"{printable(taken.name)}: names are cut at the first dot into key and extension (WebDataset's rule), "
-            "and one picture a key is taken; data.image_key names another extension, a folder of files has no keys"
+            f"{printable(taken.name)}: all up to the first dot is the key (WebDataset's rule), and a key has one "
+            "picture; data.image_key takes another, and an unpacked folder has no keys"
         )
     return kept, tuple(rules)
 

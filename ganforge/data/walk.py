@@ -89,7 +89,7 @@ def _walk(root: Path, start: str, seen: set[tuple[int, int]], found: Found) -> l
                     name = prefix + entry.name
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(name)
-                    elif entry.is_symlink() and entry.is_dir():
+                    elif entry.is_symlink() and os.path.isdir(entry.path):  # False where a link leads to itself
                         links.append(name)
                     else:
                         _take(entry, name, found)
@@ -101,6 +101,8 @@ def _walk(root: Path, start: str, seen: set[tuple[int, int]], found: Found) -> l
 
 
 def _take(entry: os.DirEntry[str], name: str, found: Found) -> None:
+    if entry.name == "dataset.json":
+        return  # looked for by whom it concerns
     if not is_picture_name(entry.name):
         found.others[os.path.splitext(entry.name)[1].lower() or "without extension"] += 1
         return

@@ -73,7 +73,10 @@ class ZipSource(Source):
             data = self._zip.read(self._members[index])
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error, lzma.LZMAError) as error:
             raise BadPicture(f"cannot be unpacked: {error}") from None
-        return Item(data, self.labels[index], printable(self.names[index]))
+        return Item(data, self.labels[index], self.known_as(index))
+
+    def known_as(self, index: int) -> str:
+        return printable(self.names[index])
 
     def start(self, index: int) -> bytes:
         self._zip = self._zip or zipfile.ZipFile(self.path)
@@ -121,7 +124,10 @@ class TarSource(Source):
         return len(self.names)
 
     def item(self, index: int) -> Item:
-        return Item(self._read(index), self.labels[index], printable(self.names[index].removeprefix("./")))
+        return Item(self._read(index), self.labels[index], self.known_as(index))
+
+    def known_as(self, index: int) -> str:
+        return printable(self.names[index].removeprefix("./"))
 
     def start(self, index: int) -> bytes:
         return self._read(index, HEADER_BYTES)

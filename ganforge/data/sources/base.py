@@ -7,7 +7,6 @@ import numpy as np
 
 from ganforge.data.classes import Labelling, printable
 from ganforge.data.header import HEADER_BYTES
-from ganforge.wording import counted
 
 
 class Item(NamedTuple):
@@ -51,6 +50,10 @@ class Source(ABC):
     def item(self, index: int) -> Item:
         """Picture number `index`."""
 
+    def known_as(self, index: int) -> str:
+        """What people know a picture by that cannot be read."""
+        return f"picture {index}"
+
     def start(self, index: int) -> bytes | np.ndarray:
         """The array of a picture, or its first bytes: `header.HEADER_BYTES` of them, or all that there are."""
         data = self.item(index).data
@@ -65,8 +68,7 @@ class Source(ABC):
         gone = set(found.left_out)
         self.classes = found.classes
         self.rules = (*self.rules, found.rule)
-        self.left_out = tuple((printable(names[place]), "has no label, as the others have") for place in sorted(gone))
-        if gone:
-            first = self.left_out[0][0]
-            self.rules = (*self.rules, f"{counted(len(gone), 'picture')} without a label left out, such as {first}")
+        self.left_out = tuple(
+            (printable(names[place]), "has no label, and the others have one") for place in sorted(gone)
+        )
         return [place for place in range(len(names)) if place not in gone]

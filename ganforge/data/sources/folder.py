@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ganforge.data.classes import printable, unlabelled
 from ganforge.data.header import HEADER_BYTES
+from ganforge.data.pictures import BadPicture
 from ganforge.data.sources.base import Item, Source
 from ganforge.data.sources.stylegan import find_table, read_labels
 from ganforge.data.walk import find_pictures
@@ -46,9 +47,14 @@ class FolderSource(Source):
         return len(self.names)
 
     def item(self, index: int) -> Item:
-        name = self.names[index]
-        with open(os.path.join(self.root, name), "rb", buffering=0) as file:
-            return Item(file.readall(), self.labels[index], printable(name))
+        try:
+            with open(os.path.join(self.root, self.names[index]), "rb", buffering=0) as file:
+                return Item(file.readall(), self.labels[index], self.known_as(index))
+        except FileNotFoundError:
+            raise BadPicture("is a link that leads nowhere, or was removed meanwhile") from None
+
+    def known_as(self, index: int) -> str:
+        return printable(self.names[index])
 
     def start(self, index: int) -> bytes:
         file = os.open(os.path.join(self.root, self.names[index]), os.O_RDONLY)

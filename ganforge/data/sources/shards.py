@@ -48,9 +48,8 @@ class ShardsSource(Source):
             data = values_in(data)
         return Item(data, -1 if dataset.labels is None else int(dataset.labels[index]), name)
 
-    def start(self, index: int) -> bytes | np.ndarray:
-        start = bytes(self._dataset().encoded(index)[:HEADER_BYTES])
-        return self.item(index).data if start[:6] == b"\x93NUMPY" else start
+    def start(self, index: int) -> bytes:
+        return bytes(self._dataset().encoded(index)[:HEADER_BYTES])
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_opened": None}
