@@ -22,8 +22,9 @@ import ganforge
 
 PACKAGE = Path(ganforge.__file__).parent
 
-BASE = {"errors", "files", "spec", "wording"}
-"""Import nothing else of ganforge: exceptions, atomic files, what a sample looks like, numbers in sentences."""
+BASE = {"errors", "files", "jsonlines", "lookup", "run_files", "spec", "toml_files", "wording"}
+"""Import nothing of ganforge but each other: exceptions, files whole or not at all, files in any state, what a sample
+looks like, numbers in sentences."""
 
 SCHEMA = {"options", "data.options", "registry"}
 """Signatures, the reader's options (a schema; the recipe's `[data]` table has the same keys), names."""
@@ -36,6 +37,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "errors": set(),
     "files": set(),
+    "jsonlines": {"errors", "files"},  # lines of JSON, streamed
+    "lookup": set(),  # values out of tables that nobody has checked
+    "toml_files": set(),
+    "run_files": {"errors", "toml_files"},  # what a run folder says of its run
     "spec": {"wording"},
     "wording": set(),
     "ranks": set(),  # statistics of the global batch, for terms that compare samples
@@ -43,11 +48,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "options": {"errors"},
     "data.options": {"options"},
     "registry": {"errors", "options", "data.options"},
-    "doctor": {"errors", "files"},  # rules on figures: of use to training, the command line and reports
+    "doctor": BASE,  # rules on figures: of use to training, the command line and reports
     "tables": {"options", "data.options", "doctor"},
     "nested": {"errors", "options"},  # tables in tables
     "contradictions": {"errors", "nested", "options", "tables"},
-    "recipe": {"contradictions", "errors", "nested", "options", "registry", "tables", "variables"},
+    "recipe": {"contradictions", "errors", "nested", "options", "registry", "tables", "toml_files", "variables"},
     "manual": {"options", "recipe", "registry", "tables"},  # a recipe's tables in words
     "models": PART,
     "objectives": {*PART, "ranks"},
@@ -112,7 +117,7 @@ ONLY_THERE = {
     "huggingface_hub": {"hub"},
     "onnxruntime": {"export"},
     "av": {"sampling"},
-    "pydantic_core": {"options"},
+    "pydantic_core": {"options", "jsonlines", "run_files"},
 }
 """Libraries that only these know."""
 

@@ -40,5 +40,5 @@ def missing_classes(history: History, treatment: Treatment) -> Evidence | None:
 
 def classes_shown(line: Line, classes: list[str]) -> float:
     """How many classes the fakes of a line are as varied as: the exponential of the entropy of their shares."""
-    shares = [line[name] for name in classes if line.get(name, 0.0) > 0]
+    shares = [line[name] for name in classes if 0 < line.get(name, 0.0) <= 1]
     return math.exp(-sum(share * math.log(share) for share in shares))
