@@ -14,8 +14,10 @@ from ganforge.data.options import LoaderOptions
 from ganforge.doctor.illnesses import IllnessName
 from ganforge.options import OptionsModel, is_list, is_table
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0, le=10**15)]
+Positive = Annotated[int, Field(ge=1, le=10**15)]
+BatchSize = Annotated[int, Field(ge=1, le=2**20)]
+Turns = Annotated[int, Field(ge=1, le=1000)]
 
 
 class ComponentTable(OptionsModel):
@@ -36,7 +38,7 @@ class DiscriminatorTable(ComponentTable):
             generator that loses modes is seen sooner in several samples than in one.
     """
 
-    packing: Positive = 1
+    packing: Annotated[int, Field(ge=1, le=1024)] = 1
 
 
 class PenaltyTable(ComponentTable):
@@ -134,11 +136,11 @@ class TrainingTable(OptionsModel):
     """
 
     steps: Positive
-    batch_size: Positive = 64
-    discriminator_turns: Positive = 1
-    generator_turns: Positive = 1
-    discriminator_micro_batches: Positive = 1
-    generator_micro_batches: Positive = 1
+    batch_size: BatchSize = 64
+    discriminator_turns: Turns = 1
+    generator_turns: Turns = 1
+    discriminator_micro_batches: BatchSize = 1
+    generator_micro_batches: BatchSize = 1
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     ema: Annotated[float, Field(ge=0)] = 10_000.0
     ema_rampup: Annotated[float, Field(ge=0)] = 0.05
@@ -191,7 +193,7 @@ class SamplesTable(OptionsModel):
     """
 
     every: Count = 500
-    num: Positive = 64
+    num: Annotated[int, Field(ge=1, le=10_000)] = 64
 
 
 class CheckpointTable(OptionsModel):
@@ -230,7 +232,7 @@ class EvaluationTable(OptionsModel):
     extractor: ComponentTable | None = None
     every: Count = 0
     at_end: bool = True
-    num_fakes: Positive = 2048
+    num_fakes: Annotated[int, Field(ge=1, le=10**8)] = 2048
     num_reals: Count = 0
     best: str | None = None
     patience: Count = 0
@@ -286,6 +288,8 @@ class TrackingTable(OptionsModel):
 def _folder_name(name: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is None:
         raise ValueError("must be letters, digits, '.', '_' and '-', as it names the run folder")
+    if len(name) > 200:
+        raise ValueError(f"must be at most 200 characters, not {len(name)}, as it names the run folder")
     return name
 
 
@@ -307,7 +311,7 @@ class Recipe(OptionsModel):
     """
 
     name: Annotated[str, AfterValidator(_folder_name)]
-    seed: Count = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     plugins: tuple[str, ...] = ()
     output: str = "runs"
     data: DataTable

@@ -11,6 +11,8 @@ LARGEST = 4 << 20
 DEEPEST = 32
 """Tables and lists in each other; a recipe has four."""
 
+TOO_DEEP = f"has more than {DEEPEST} tables or lists in each other"
+
 MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),  # before UTF-16, whose mark it begins with
     (codecs.BOM_UTF32_BE, "UTF-32"),
@@ -29,7 +31,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     with open(path, "rb") as file:
         content = file.read(LARGEST + 1)  # what is named may have no end
     if len(content) > LARGEST:
-        raise ValueError(f"is larger than {LARGEST >> 20} MB, and no recipe")
+        raise ValueError(f"is larger than {LARGEST >> 20} MB")
     return tables_of(decoded(content))
 
 
@@ -65,11 +67,11 @@ def tables_of(text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"is not TOML: {_short(str(error))}") from error
     except RecursionError:
-        raise ValueError(f"is not a recipe: more than {DEEPEST} tables or lists stand in each other") from None
+        raise ValueError(TOO_DEEP) from None
     except ValueError as error:  # Python's own, which speaks of its limit and how to raise it
         raise ValueError("is not TOML: a number has more digits than 64 bits hold, or a date is none") from error
     if _is_deeper(tables, DEEPEST):
-        raise ValueError(f"is not a recipe: more than {DEEPEST} tables or lists stand in each other")
+        raise ValueError(TOO_DEEP)
     return tables
 
 

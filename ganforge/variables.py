@@ -67,13 +67,18 @@ def as_written(table: Mapping[str, Any], *, still_set: bool = False) -> dict[str
             which nobody needs once its job is over.
     """
     full = copy.deepcopy(dict(table))
-    for key, text in (full.pop("variables", None) or {}).items():
-        *parents, last = key.split(".")
+    written = full.pop("variables", None)
+    for path in PATHS:
+        key = dotted(path)
+        text = written.get(key) if is_table(written) else None
+        *parents, last = path
         parent: Any = full
         for name in parents:
-            parent = parent[name]
+            parent = parent.get(name) if is_table(parent) else None
+        if not isinstance(text, str) or not is_table(parent):
+            continue  # nobody writes the table by hand, but somebody may have
         if not still_set or all(os.environ.get("".join(groups)) for groups in VARIABLE.findall(text)):
             parent[last] = text
         elif key == "data.cache_dir":
-            del parent[last]
+            parent.pop(last, None)
     return full

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -151,11 +153,9 @@ class Stretches:
 
 def _numbers(rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float64]:
     """Values of rows without their steps, NaN for what is no finite number."""
-    kinds = {kind for row in rows for kind in map(type, row)}
-    if kinds <= {int, float}:
-        try:
-            return np.array([row[1:] for row in rows], dtype=np.float64)
-        except OverflowError:
-            pass
+    if set(map(type, chain.from_iterable(rows))) <= {int, float}:
+        with suppress(OverflowError):
+            count = len(rows) * len(rows[0])
+            return np.fromiter(chain.from_iterable(rows), np.float64, count).reshape(len(rows), -1)[:, 1:]
     clean = [[float(value) if is_number(value) else math.nan for value in row[1:]] for row in rows]
     return np.array(clean, dtype=np.float64)
