@@ -17,7 +17,7 @@ class TooLargeError(ValueError):
 
 
 @contextmanager
-def at_most(num_bytes: int, what: str) -> Iterator[None]:
+def at_most(num_bytes: int, limit: str) -> Iterator[None]:
     """Within it, new tensors may take so many bytes together; the one that would not fit is not made.
 
     Tensors are watched where torch makes them, so a plugin's network counts as ours do, is built once, and starts from
@@ -25,20 +25,25 @@ def at_most(num_bytes: int, what: str) -> Iterator[None]:
 
     Args:
         num_bytes: of all that is made.
-        what: the limit in words, for the message.
+        limit: what these are, in words.
 
     Raises:
         TooLargeError: with what is wanted and what there is.
     """
-    with _Budget(num_bytes, what):
-        yield
+    try:
+        with _Budget(num_bytes, limit):
+            yield
+    except RuntimeError as error:  # of an operator that is not told its size
+        if "can't allocate memory" not in str(error):
+            raise
+        raise TooLargeError("is too large: the system has no memory for it") from error
 
 
 class _Budget(TorchDispatchMode):
-    def __init__(self, num_bytes: int, what: str) -> None:
+    def __init__(self, num_bytes: int, limit: str) -> None:
         super().__init__()
         self._most = num_bytes
-        self._what = what
+        self._limit = limit
         self._taken = 0
 
     @classmethod
@@ -52,7 +57,7 @@ class _Budget(TorchDispatchMode):
             self._taken += _size(func, args, kwargs)
             if self._taken > self._most:
                 raise TooLargeError(
-                    f"is too large: it takes {in_words(self._taken)} or more, and {self._what} {in_words(self._most)}"
+                    f"is too large: it takes {in_words(self._taken)} or more; {in_words(self._most)} is {self._limit}"
                 )
         return func(*args, **kwargs)
 

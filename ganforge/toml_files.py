@@ -51,8 +51,7 @@ def decoded(content: bytes) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(
-            f"is not UTF-8: byte 0x{content[error.start]:02x} in line {line}, as in Windows-1252 or Latin-1; "
-            "save it as UTF-8"
+            f"is not TOML: {error} (line {line}; it may be Windows-1252 or Latin-1); save it as UTF-8"
         ) from error
 
 

@@ -62,12 +62,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "schedules": PART,
     "data": PART,
     "hub": {"errors"},  # names and transfers of the Hugging Face Hub
-    "generator_file": {*PART, "hub"},  # a trained generator is its component and options; no training needed
+    "allocation": set(),  # how much a network may take
+    "generator_file": {
+        *PART,
+        "allocation",
+        "hub",
+    },  # a trained generator is its component and options; no training needed
     "metrics": {*PART, "data", "grid", "recipe"},
     "cluster": {*BASE, "doctor", "options", "recipe"},
     "variables": {"errors", "options"},
     "training": {
         *PART,
+        "allocation",
         "data",
         "augment",
         "doctor",
