@@ -136,7 +136,7 @@ def _unrepresentable(value: Any, path: tuple[str, ...]) -> Iterable[Problem]:
     elif isinstance(value, float) and not math.isfinite(value):
         yield Problem(dotted(path), f"{value} is not a finite number")
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        yield Problem(dotted(path), "must be a whole number of at most 64 bits, as TOML has them")
+        yield Problem(dotted(path), "is a number that 64 bits do not hold, and TOML has no larger ones")
     elif isinstance(value, str) and "\0" in value:
         yield Problem(dotted(path), "holds a character of code 0, which no name and no path can have")
     elif not isinstance(value, bool | int | float | str):

@@ -15,7 +15,7 @@ WELL_FOR = 6
 """Log lines without evidence after which an illness has ended, so that a figure on a border does not chatter."""
 
 
-TAIL = 4_000
+TAIL = 1_000
 """Lines at the end of a long log that are replayed when a run goes on."""
 
 
