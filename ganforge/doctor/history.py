@@ -4,6 +4,7 @@ import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 APART = 10
 """Steps of which one log line at most is looked at, so that a run that logs every step does not pay every step."""
@@ -78,6 +79,7 @@ class Window:
         return [f"{CLASSES}{number}" for number in sorted(number for number in numbers if number is not None)]
 
 
+@lru_cache(maxsize=4096)
 def class_number(name: str) -> int | None:
     """The class that a figure counts, None for another figure."""
     digits = re.fullmatch(r"health/class_(0|[1-9][0-9]{0,8})", name)

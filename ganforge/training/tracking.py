@@ -150,10 +150,11 @@ def run_id(folder: Path) -> str:
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     except (ValueError, RecursionError):
         known = None
-    if not isinstance(known, dict) or not re.fullmatch(r"[\w-]{1,64}", str(known.get("id"))):
-        known = {"id": secrets.token_hex(4)}  # the first time, or the file was damaged: to a tracker another run
+    found = known.get("id") if isinstance(known, dict) else None
+    if not isinstance(found, str) or not re.fullmatch(r"[\w-]{1,64}", found):
+        found = secrets.token_hex(4)  # the first time, or the file was damaged: to a tracker it is another run then
         try:
-            write_text(path, json.dumps(known) + "\n")
+            write_text(path, json.dumps({"id": found}) + "\n")
         except OSError as error:
             raise GanforgeError(f"{path}: cannot be written: {error.strerror}") from error
-    return str(known["id"])
+    return found
