@@ -39,18 +39,16 @@ class Finding:
     @classmethod
     def from_table(cls, line: Mapping[str, Any]) -> "Finding | None":
         """A finding from an object with a step; None if it is something else."""
-        event, evidence, remedies = line.get("event"), line.get("evidence"), line.get("remedies", [])
-        is_sound = (
-            event in ("begins", "ends")
-            and all(isinstance(line.get(name), str) for name in ("name", "message"))
-            and isinstance(evidence, dict)
-            and isinstance(remedies, list)
-            and all(isinstance(remedy, str) for remedy in remedies)
-        )
-        if not is_sound:
+        event, name, message = line.get("event"), line.get("name"), line.get("message")
+        evidence, remedies = line.get("evidence"), line.get("remedies", [])
+        if event not in ("begins", "ends") or not isinstance(name, str) or not isinstance(message, str):
             return None
-        figures = {name: value for name, value in evidence.items() if is_number(value)}
-        return cls(line["step"], line["name"], event, line["message"], figures, tuple(remedies))
+        if not isinstance(evidence, dict) or not isinstance(remedies, list):
+            return None
+        if not all(isinstance(remedy, str) for remedy in remedies):
+            return None
+        figures = {figure: value for figure, value in evidence.items() if is_number(value)}
+        return cls(line["step"], name, event, message, figures, tuple(remedies))
 
 
 def still_open(findings: Iterable[Finding], before: int) -> list[Finding]:
