@@ -57,7 +57,9 @@ def _ramp_problems(path: str, ramp: RampTable, options: Mapping[str, Any]) -> It
     value = options.get(ramp.option)
     if value is None and last.isdigit() and is_list(options.get(option)) and int(last) < len(options[option]):
         value = options[option][int(last)]
-    if value is None:
+    if ramp.option.startswith("ramps."):
+        yield Problem(f"{path}.option", f"'{ramp.option}' is of a ramp itself; name the option of a part")
+    elif value is None:
         yield Problem(f"{path}.option", f"the recipe has no option '{ramp.option}'{did_you_mean(ramp.option, options)}")
     elif isinstance(value, bool) or not isinstance(value, int | float):
         yield Problem(f"{path}.option", f"'{ramp.option}' is {value!r}, and only numbers can move")

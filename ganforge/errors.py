@@ -57,7 +57,14 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        message = _shortened(self.message, 1000)
+        return f"{_shortened(self.path, 200)}: {message}" if self.path else message
+
+
+def _shortened(text: str, most: int) -> str:
+    """A line of a message, whatever a damaged file had for a name."""
+    line = " ".join(text.splitlines())
+    return line if len(line) <= most else f"{line[: most // 2]} ... {line[-most // 2 :]}"
 
 
 class RecipeError(GanforgeError):

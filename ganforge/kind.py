@@ -117,8 +117,9 @@ class Kind:
             raise RegistryError(f"{self.name} '{name}' cannot serve here: it {self._refused[name]}")
         if name not in self._components:
             names = self.names()
+            shown = name if len(name) <= 100 else f"{name[:97]}..."
             raise RegistryError(
-                f"no {self.name} is called '{name}'{did_you_mean(name, names)}; known: {', '.join(names) or 'none'}"
+                f"no {self.name} is called '{shown}'{did_you_mean(name, names)}; known: {', '.join(names) or 'none'}"
             )
         return self._components[name]
 

@@ -124,5 +124,9 @@ def _unrepresentable(value: Any, path: tuple[str, ...]) -> Iterable[Problem]:
             yield from _unrepresentable(item, (*path, str(index)))
     elif isinstance(value, float) and not math.isfinite(value):
         yield Problem(dotted(path), f"{value} is not a finite number")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        yield Problem(dotted(path), "is a number that 64 bits do not hold, and TOML has no larger ones")
+    elif isinstance(value, str) and "\0" in value:
+        yield Problem(dotted(path), "holds a character of code 0, which no name and no path can have")
     elif not isinstance(value, bool | int | float | str):
         yield Problem(dotted(path), f"a {type(value).__name__} has no place in a recipe; write it as a string")

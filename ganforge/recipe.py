@@ -8,7 +8,6 @@ in all defaults; `load(dump(recipe)) == recipe`.
 import copy
 import math
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ from ganforge.nested import dotted, flat, is_list, is_table, put
 from ganforge.options import validate
 from ganforge.registry import Kind, load_plugins, register
 from ganforge.tables import EvaluationTable, HealthTable, OptimizerTables, Recipe
+from ganforge.toml_files import DEEPEST, read_toml, tables_of
 from ganforge.trust import check_commands, check_plugins
 from ganforge.variables import as_written, expand, unset_in
 
@@ -125,17 +125,16 @@ def parse(path: str | Path) -> dict[str, Any]:
     """The tables of a TOML file.
 
     Raises:
-        RecipeError: there is no such file, or it is not TOML.
+        RecipeError: there is no such file, or it is not TOML in UTF-8.
     """
     try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
+        return read_toml(path)
     except FileNotFoundError as error:
         raise RecipeError(str(path), [Problem("", "there is no such file")]) from error
     except OSError as error:
         raise RecipeError(str(path), [Problem("", f"cannot be read: {error.strerror}")]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(str(path), [Problem("", f"is not TOML: {error}")]) from error
+    except ValueError as error:
+        raise RecipeError(str(path), [Problem("", str(error))]) from error
 
 
 def override(table: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
@@ -148,7 +147,7 @@ def override(table: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, 
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
         keys = [key.strip() for key in path.split(".")]
-        if not separator or not all(keys):
+        if not separator or not all(keys) or len(keys) > DEEPEST:
             raise RecipeError("--set", [Problem("", f"'{assignment}' is not of the form path.to.key=value")])
         put(merged, keys, _toml_value(text.strip()), assignment)
     return merged
@@ -156,8 +155,8 @@ def override(table: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, 
 
 def _toml_value(text: str) -> Any:
     try:
-        read = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+        read = tables_of(f"value = {text}")
+    except ValueError:
         return text
     value = read.get("value")
     is_finite = not isinstance(value, float) or math.isfinite(value)

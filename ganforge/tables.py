@@ -24,6 +24,9 @@ from ganforge.loader_options import LoaderOptions
 from ganforge.nested import is_list, is_table
 from ganforge.options import OptionsModel
 
+BatchSize = Annotated[int, Field(ge=1, le=2**20)]
+Turns = Annotated[int, Field(ge=1, le=1000)]
+
 
 class OptimizerTables(OptionsModel):
     """One optimizer a player."""
@@ -81,11 +84,11 @@ class TrainingTable(OptionsModel):
     """
 
     steps: Positive
-    batch_size: Positive = 64
-    discriminator_turns: Positive = 1
-    generator_turns: Positive = 1
-    discriminator_micro_batches: Positive = 1
-    generator_micro_batches: Positive = 1
+    batch_size: BatchSize = 64
+    discriminator_turns: Turns = 1
+    generator_turns: Turns = 1
+    discriminator_micro_batches: BatchSize = 1
+    generator_micro_batches: BatchSize = 1
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     fake_labels: Literal["data", "uniform"] = "data"
     ema: Annotated[float, Field(ge=0)] = 10_000.0
@@ -139,7 +142,7 @@ class SamplesTable(OptionsModel):
     """
 
     every: Count = 500
-    num: Positive = 64
+    num: Annotated[int, Field(ge=1, le=10_000)] = 64
 
 
 class CheckpointTable(OptionsModel):
@@ -178,7 +181,7 @@ class EvaluationTable(OptionsModel):
     extractor: ComponentTable | None = None
     every: Count = 0
     at_end: bool = True
-    num_fakes: Positive = 2048
+    num_fakes: Annotated[int, Field(ge=1, le=10**8)] = 2048
     num_reals: Count = 0
     best: str | None = None
     patience: Count = 0
@@ -234,6 +237,8 @@ class TrackingTable(OptionsModel):
 def _folder_name(name: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is None:
         raise ValueError("must be letters, digits, '.', '_' and '-', as it names the run folder")
+    if len(name) > 200:
+        raise ValueError(f"must be at most 200 characters, not {len(name)}, as it names the run folder")
     return name
 
 

@@ -66,10 +66,14 @@ def unset_in(text: str | None) -> list[str]:
 def as_written(table: Mapping[str, Any]) -> dict[str, Any]:
     """A resolved recipe's tables with the variables in the places of their values."""
     full = copy.deepcopy(dict(table))
-    for key, text in (full.pop("variables", None) or {}).items():
-        *parents, last = key.split(".")
+    written = full.pop("variables", None)
+    for path in PATHS:
+        key = dotted(path)
+        text = written.get(key) if is_table(written) else None
+        *parents, last = path
         parent: Any = full
         for name in parents:
-            parent = parent[name]
-        parent[last] = text
+            parent = parent.get(name) if is_table(parent) else None
+        if isinstance(text, str) and is_table(parent):  # nobody writes the table by hand, but somebody may have
+            parent[last] = text
     return full

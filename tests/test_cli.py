@@ -334,6 +334,22 @@ def test_dry_run_tells_everything_and_writes_nothing(
     assert sorted(cache_home.rglob("*")) == before
 
 
+def test_dry_run_shows_packs_of_more_samples_than_two(ganforge: Callable[..., Any], small: Path) -> None:
+    done = ganforge("train", small, "--dry-run", "--set", "discriminator.packing=8")
+    assert done.code == 0, done.err
+    assert "discriminator mlp" in done.out
+
+
+def test_a_width_that_no_machine_holds_is_refused_before_it_is_allocated(
+    ganforge: Callable[..., Any], small: Path
+) -> None:
+    deep = ("--set", "generator.width=65536", "--set", "generator.depth=1000")
+    done = ganforge("train", small, "--dry-run", *deep)
+    assert done.code == 2
+    assert "generator 'mlp': is too large: it takes" in done.err
+    assert len(done.err.splitlines()) == 1
+
+
 def test_what_a_component_refuses_when_it_is_built_is_a_mistake_of_the_recipe(
     ganforge: Callable[..., Any], small: Path
 ) -> None:

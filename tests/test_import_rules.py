@@ -21,8 +21,10 @@ import ganforge
 PACKAGE = Path(ganforge.__file__).parent
 
 ROOMS = (
-    "division", "files", "grid", "ranks", "redaction", "version", "wording",  # import nothing of ganforge
-    "errors", "trust", "spec", "nested", "option_docs", "option_problems", "options", "doctor", "loader_options",
+    "division", "files", "grid", "ranks", "redaction", "version", "wording",
+    "lookup", "toml_files", "allocation",  # so far nothing of ganforge is imported
+    "errors", "trust", "jsonlines", "run_files",
+    "spec", "nested", "option_docs", "option_problems", "options", "doctor", "loader_options",
     "variables", "component", "component_tables", "kind", "registry",
     "augment", "data", "models", "optimizers",  # parts that know no game and no recipe
     "game",  # what a turn, a player and a loss are
@@ -49,15 +51,16 @@ ONLY_THERE = {
     "huggingface_hub": {"saved"},
     "onnxruntime": {"export"},
     "av": {"sampling"},
-    "pydantic_core": {"option_problems"},
+    "pydantic_core": {"option_problems", "jsonlines", "run_files"},
 }
 """Libraries that only these rooms know."""
 
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdataset", "safetensors", "torch_fidelity"}
 LIGHT = {
     "", "__main__", "cli", "component", "component_tables", "contradictions", "division", "doctor", "errors", "files",
-    "kind", "loader_options", "manual", "nested", "option_docs", "option_problems", "options", "recipe", "redaction",
-    "registry", "tables", "trust", "variables", "version", "wording",
+    "jsonlines", "kind", "loader_options", "lookup", "manual", "nested",
+    "option_docs", "option_problems", "options", "recipe", "redaction",
+    "registry", "run_files", "tables", "toml_files", "trust", "variables", "version", "wording",
 }  # fmt: skip
 """Rooms that `ganforge --help` or a check of recipes imports: nothing heavy at their files' top level."""
 

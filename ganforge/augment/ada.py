@@ -48,8 +48,8 @@ class ADA(Augmentation):
         *,
         policy: tuple[Change, ...] = (*GEOMETRY, *COLOUR),
         target: Annotated[float, Field(gt=-1, lt=1)] = 0.6,
-        interval: Annotated[int, Field(ge=1)] = 4,
-        speed: Annotated[int, Field(ge=1)] = 500_000,
+        interval: Annotated[int, Field(ge=1, le=1_000_000)] = 4,
+        speed: Annotated[int, Field(ge=1, le=10**12)] = 500_000,
         initial: Probability = 0.0,
         limit: Probability = 1.0,
     ) -> None:

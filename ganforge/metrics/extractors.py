@@ -2,11 +2,12 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
 from filelock import FileLock
+from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -65,7 +66,7 @@ class DigitsCNN(Extractor):
 
     has_logits: ClassVar = True
 
-    def __init__(self, dataset: Dataset, cache_dir: Path, *, epochs: int = 6) -> None:
+    def __init__(self, dataset: Dataset, cache_dir: Path, *, epochs: Annotated[int, Field(ge=1, le=1000)] = 6) -> None:
         spec = dataset.spec
         if dataset.labels is None or spec.num_classes < 2 or not spec.is_image:
             raise DataError("extractor 'digits-cnn' trains on labelled pictures; this dataset has none")

@@ -23,8 +23,8 @@ from ganforge.spec import DataSpec
 
 SIZES = (16, 28, 32, 64, 128, 256)
 
-Width = Annotated[int, Field(ge=1)]
-MaxMultiple = Annotated[int, Field(ge=1)]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+MaxMultiple = Annotated[int, Field(ge=1, le=1024)]
 KernelSize = Annotated[int, Field(ge=2, le=9)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 LeakySlope = Annotated[float, Field(ge=0, le=1)]
@@ -76,7 +76,7 @@ class DCGANGenerator(nn.Module):
         self,
         spec: DataSpec,
         *,
-        latent_dim: Annotated[int, Field(ge=1)] = 100,
+        latent_dim: Annotated[int, Field(ge=1, le=65_536)] = 100,
         latent_distribution: LatentDistribution = "normal",
         width: Width = 64,
         max_multiple: MaxMultiple = 8,

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-GroupSize = Annotated[int, Field(ge=0)]
+GroupSize = Annotated[int, Field(ge=0, le=1024)]
 """The option `minibatch_std` of discriminators: samples in a group, or 0 for none. It is checked with the batch."""
 
 

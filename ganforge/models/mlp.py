@@ -20,8 +20,8 @@ from ganforge.models.minibatch import GroupSize, MinibatchDeviation
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 
-Width = Annotated[int, Field(ge=1)]
-Depth = Annotated[int, Field(ge=1)]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+Depth = Annotated[int, Field(ge=1, le=1000)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 LeakySlope = Annotated[float, Field(ge=0, le=1)]
 
@@ -59,7 +59,7 @@ class MLPGenerator(nn.Module):
         self,
         spec: DataSpec,
         *,
-        latent_dim: Annotated[int, Field(ge=1)] = 100,
+        latent_dim: Annotated[int, Field(ge=1, le=65_536)] = 100,
         latent_distribution: LatentDistribution = "normal",
         width: Width = 256,
         depth: Depth = 2,

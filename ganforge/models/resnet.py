@@ -25,8 +25,8 @@ from ganforge.registry import register
 from ganforge.spec import DataSpec
 
 Resample = Literal["plain", "blur"]
-Width = Annotated[int, Field(ge=1)]
-AttentionSize = Annotated[int, Field(ge=0)]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+AttentionSize = Annotated[int, Field(ge=0, le=65_536)]
 
 GENERATOR_MULTIPLES = {32: (1, 1, 1, 1), 64: (16, 8, 4, 2, 1), 128: (16, 16, 8, 4, 2, 1)}
 """Channels over `width` of the first map of 4x4 and after each block, by the picture's side."""
@@ -68,7 +68,7 @@ class ResNetGenerator(nn.Module):
         self,
         spec: DataSpec,
         *,
-        latent_dim: Annotated[int, Field(ge=1)] = 128,
+        latent_dim: Annotated[int, Field(ge=1, le=65_536)] = 128,
         latent_distribution: LatentDistribution = "normal",
         width: Width | None = None,
         norm: Literal["batch", "sync", "none"] = "batch",
