@@ -1,6 +1,6 @@
 """The two files of a run folder that the doctor lives on: `metrics.jsonl`, and `health.jsonl`, which is its own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ HEALTH = "health.jsonl"
 METRICS = "metrics.jsonl"
 
 
-def read_lines(folder: Path, until: float = float("inf")) -> Iterator[Line]:
-    """The lines of `metrics.jsonl` up to a step, one at a time; what is odd in it is passed over."""
-    return (figures_of(line) for line in StepLines(folder / METRICS) if line["step"] <= until)
+def read_lines(folder: Path, until: float = float("inf")) -> list[Line]:
+    """The lines of `metrics.jsonl` up to a step, for a log that is not long; what is odd in it is passed over."""
+    return [figures_of(line) for line in StepLines(folder / METRICS) if line["step"] <= until]
 
 
 def figures_of(line: Mapping[str, Any]) -> Line:

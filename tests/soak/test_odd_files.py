@@ -14,7 +14,7 @@ def test_a_mutated_recipe_is_refused_in_words_or_can_be_trained(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     seen = fuzz(1, 150, tmp_path)
     assert seen["failed"] == 0
-    assert min(seen["refused"], seen["trainable"]) >= 30, "most of them test nothing"
+    assert min(seen["refused"], seen["trainable"]) >= 20, "most of them test nothing"
 
 
 @pytest.fixture(scope="module")
