@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import create_model
 
@@ -60,7 +60,7 @@ class Component:
         Raises:
             RegistryError: the options were not checked, or something that the signature names is not offered.
         """
-        if not isinstance(options, OptionsModel):
+        if not isinstance(options, OptionsModel):  # pyright: ignore[reportUnnecessaryIsInstance]  # users have no checker
             raise RegistryError(
                 f"{self}: build takes options from `check`, not a {type(options).__name__}; "
                 f"register.{self.kind}.make('{self.name}', ...) does both"
@@ -73,7 +73,7 @@ class Component:
 
     def table(self, keys: type[Table]) -> type[Table]:
         """The schema of a recipe's table that names this component: the framework's keys beside its options."""
-        return create_model(str(self), __base__=(keys, self.options))
+        return cast("type[Table]", create_model(str(self), __base__=(keys, self.options)))
 
     def _is_unset(self, name: str, value: Any) -> bool:
         """Whether an option is None where leaving it out, as TOML has to, means the same."""

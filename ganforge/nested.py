@@ -13,7 +13,7 @@ def as_written(value: Any) -> Any:
         return {key: as_written(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [as_written(item) for item in cast("Iterable[Any]", value)]
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
+    return os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, os.PathLike) else value
 
 
 def is_table(value: Any) -> TypeGuard[dict[str, Any]]:

@@ -34,6 +34,7 @@ ROOMS = (
     "parallel",
     "building",
     "evaluation", "sampling", "training",
+    "library",
     "bench", "export", "search", "sweep", "testing",
     "",  # the public names
     "cli",
