@@ -21,7 +21,7 @@ from ganforge.evaluation.saved import Evaluated
 from ganforge.game.latents import labels, latents
 from ganforge.game.networks import Generator, latent_dim_of, latent_distribution_of
 from ganforge.metrics.best import Best
-from ganforge.nested import as_written
+from ganforge.nested import as_toml
 from ganforge.parallel.start import borrowed_processes, make_accelerator
 from ganforge.recipe import Recipe, load, override, resolve
 from ganforge.saved.checkpoint import newest_checkpoint
@@ -92,7 +92,7 @@ def _resolved(recipe: Path_ | Mapping[str, Any] | Recipe, overrides: Sequence[st
     if isinstance(recipe, Recipe):
         return resolve(override(recipe.to_dict(), overrides), recipe.name) if overrides else recipe
     if isinstance(recipe, Mapping):
-        return resolve(override(as_written(dict(recipe)), overrides))
+        return resolve(override(as_toml(dict(recipe)), overrides))
     return load(os.fspath(recipe), overrides)
 
 
@@ -137,13 +137,13 @@ def evaluate(
     if cache_dir is not None:
         tables["data"]["cache_dir"] = os.fspath(cache_dir)
     tables["evaluation"] = {
-        "metrics": [metrics] if isinstance(metrics, str) else as_written(list(metrics)),
+        "metrics": [metrics] if isinstance(metrics, str) else as_toml(list(metrics)),
         "num_fakes": num,
         "num_reals": num_reals,
     }
     if extractor is not None or weights is not None:
         chosen = {"name": extractor or DEFAULT_EXTRACTOR} if not isinstance(extractor, Mapping) else dict(extractor)
-        tables["evaluation"]["extractor"] = as_written({**chosen, **({"weights": weights} if weights else {})})
+        tables["evaluation"]["extractor"] = as_toml({**chosen, **({"weights": weights} if weights else {})})
     recipe = resolve(tables, "ganforge.evaluate")
     data = reals if isinstance(reals, Dataset) else build_dataset(recipe)
     with borrowed_processes():

@@ -13,7 +13,7 @@ from accelerate.state import AcceleratorState
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ganforge.bench.counting import counted
+from ganforge.bench.counting import operations_counted
 from ganforge.bench.scaling import Links, all_reduce_seconds, predict
 from ganforge.bench.train import bench_train
 from ganforge.bench.train import step as take_step
@@ -74,20 +74,20 @@ def losses(recipe: Recipe, steps: int = 4) -> dict[str, float]:
 def test_operations_of_a_convolution_are_counted_forward_and_backward():
     layer = nn.Conv2d(3, 5, 4, stride=2, padding=1)
     samples = torch.randn(2, 3, 8, 8, requires_grad=True)
-    with counted() as counter:
+    with operations_counted() as counter:
         layer(samples).sum().backward()
     assert counter.flops == 3 * 2 * (2 * 5 * 4 * 4) * (3 * 4 * 4)
 
 
 def test_traffic_counts_what_is_read_and_written_and_not_what_is_looked_at():
     values = torch.zeros(100)
-    with counted() as counter:
+    with operations_counted() as counter:
         values.view(10, 10).t()
     assert counter.traffic == 0
-    with counted() as counter:
+    with operations_counted() as counter:
         values + 1
     assert counter.traffic == 800
-    with counted() as counter:
+    with operations_counted() as counter:
         values.add_(1)
     assert counter.traffic == 800
 

@@ -75,9 +75,7 @@ def test_the_same_call_goes_on_and_takes_a_file_a_resolved_recipe_and_overrides(
 
 
 def test_a_mistake_in_a_dict_is_told_like_one_in_a_file(tmp_path: Path) -> None:
-    with pytest.raises(
-        RecipeError, match=r"^recipe: generator.latent_dims: unknown key \(did you mean 'latent_dim'"
-    ):
+    with pytest.raises(RecipeError, match=r"^recipe: generator.latent_dims: unknown key \(did you mean 'latent_dim'"):
         ganforge.train(tables(tmp_path, generator={"name": "dcgan", "latent_dims": 8}))
 
 
@@ -198,7 +196,7 @@ def test_a_wrong_metric_is_told_as_in_a_recipe(dataset: ShardDataset) -> None:
 def test_somebody_s_own_accelerator_is_left_as_it_was(dataset: ShardDataset) -> None:
     own = Accelerator(cpu=True, mixed_precision="bf16")
     try:
-            ganforge.evaluate(noise, dataset, num=80, num_reals=80, extractor=PIXELS)
+        ganforge.evaluate(noise, dataset, num=80, num_reals=80, extractor=PIXELS)
         assert own.mixed_precision == "bf16"
         assert own.num_processes == 1
     finally:

@@ -42,7 +42,7 @@ class PackOptions:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PackPlan:
     """Everything that decides the bytes of a pack, and the number of workers, which does not."""
 
     fingerprint: str
@@ -64,7 +64,7 @@ class Plan:
         return {"crop": self.fit.crop, "codec": "keep" if self.keep else self.codec, "shard_bytes": self.shard_bytes}
 
 
-def make_plan(source: Source, options: PackOptions) -> Plan:
+def make_plan(source: Source, options: PackOptions) -> PackPlan:
     """Look at the first pictures of a source and fill in what the options leave open.
 
     Raises:
@@ -86,7 +86,7 @@ def make_plan(source: Source, options: PackOptions) -> Plan:
         codec, keep = "png", True
     else:
         codec, keep = options.codec, False
-    return Plan(
+    return PackPlan(
         fingerprint=source.fingerprint,
         count=count,
         classes=source.classes,

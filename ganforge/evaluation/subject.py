@@ -13,7 +13,7 @@ from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
 from ganforge.game.latents import labels, latents
 from ganforge.game.networks import latent_dim_of, latent_distribution_of
-from ganforge.metrics.evaluator import Sampler
+from ganforge.metrics.evaluator import SamplesByIndex
 from ganforge.saved.generator_file import CHECKPOINT_STATE, GeneratorConfig, find_generator, load_generator
 
 RECIPE = "recipe.resolved.toml"
@@ -39,7 +39,7 @@ class Subject:
     config: GeneratorConfig | None = None
     run: Path | None = None
 
-    def sampler(self, device: torch.device) -> Sampler:
+    def sampler(self, device: torch.device) -> SamplesByIndex:
         """Samples by index; of a generator, those that its run looked at in training."""
         if self.pictures is not None:
             folder = self.pictures
