@@ -27,6 +27,7 @@ lint: $(BIN)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	$(BIN)/pyright --project pyrightconfig.tests.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

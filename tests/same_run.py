@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -30,7 +31,7 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert a.state[key] == b.state[key]
 
 
-def assert_equal(one: object, other: object) -> None:
+def assert_equal(one: Any, other: Any) -> None:
     if isinstance(one, torch.Tensor):
         assert torch.equal(one, other)
     elif isinstance(one, dict):

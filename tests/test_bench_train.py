@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -85,7 +86,7 @@ def test_traffic_counts_what_is_read_and_written_and_not_what_is_looked_at():
         values.view(10, 10).t()
     assert counter.traffic == 0
     with operations_counted() as counter:
-        values + 1
+        _ = values + 1
     assert counter.traffic == 800
     with operations_counted() as counter:
         values.add_(1)
@@ -95,6 +96,7 @@ def test_traffic_counts_what_is_read_and_written_and_not_what_is_looked_at():
 def test_a_report_counts_the_gradients_of_both_players_and_leaves_no_folder(make_recipe):
     recipe = make_recipe(training={"discriminator_turns": 2})
     report = bench_train(recipe, steps=1, warmup=1)
+    assert report is not None
     run = Run.build(recipe)
     sizes = {
         player.role: 4 * sum(parameter.numel() for parameter in player.network.parameters())
@@ -109,8 +111,13 @@ def test_a_report_counts_the_gradients_of_both_players_and_leaves_no_folder(make
 
 
 def test_a_lazy_penalty_is_counted_as_often_as_it_comes(make_recipe):
+    def flops_of(penalties: list[dict[str, Any]]) -> int:
+        report = bench_train(make_recipe(penalties=penalties), steps=1, warmup=1)
+        assert report is not None
+        return report.players["discriminator"].flops
+
     flops = {
-        interval: bench_train(make_recipe(penalties=penalties), steps=1, warmup=1).players["discriminator"].flops
+        interval: flops_of(penalties)
         for interval, penalties in {
             0: [],
             1: [{"name": "r1"}],
@@ -233,7 +240,7 @@ def test_reused_fakes_give_the_generator_the_gradients_of_a_forward_of_its_own(m
     run.turns = turns  # type: ignore[method-assign]
     gradients = []
     run.generator.engine.step = lambda *_: gradients.extend(  # type: ignore[method-assign]
-        parameter.grad.clone() for parameter in run.networks.generator.parameters()
+        parameter.grad.clone() for parameter in run.networks.generator.parameters() if parameter.grad is not None
     )
     take_step(run)
     assert calls == ["G"]

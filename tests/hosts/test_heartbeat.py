@@ -4,18 +4,18 @@ import time
 from datetime import timedelta
 
 import pytest
-import torch.distributed
+from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]  # not in its list
 
 from ganforge.errors import LaunchError
 from ganforge.parallel.heartbeat import BEATS, HostWatch, Pulse, timeout_seconds
 
 
 @pytest.fixture
-def store() -> torch.distributed.TCPStore:
-    return torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, timeout=timedelta(seconds=5))
+def store() -> TCPStore:
+    return TCPStore("127.0.0.1", 0, is_master=True, timeout=timedelta(seconds=5))
 
 
-def pulses(store: torch.distributed.TCPStore, count: int) -> list[Pulse]:
+def pulses(store: TCPStore, count: int) -> list[Pulse]:
     return [Pulse(store.clone(), rank, count, f"worker-{rank}") for rank in range(count)]
 
 

@@ -1,5 +1,7 @@
 """Penalties on weights against sums written out, and what they leave alone."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -42,7 +44,7 @@ def test_decays_leave_biases_and_norms_alone_unless_told() -> None:
 
 
 def test_the_gradient_of_l2_is_rate_times_the_weight() -> None:
-    module = network()
+    module: Any = network()
     value_of(WeightDecayL2(rate=0.3), module).backward()
     assert module[3].weight.grad is not None
     torch.testing.assert_close(module[3].weight.grad, 0.3 * module[3].weight.detach(), rtol=1e-12, atol=0)

@@ -224,7 +224,7 @@ def test_a_signal_to_any_rank_stops_all_in_the_same_step_and_a_restart_equals_an
     deadline = time.monotonic() + 90
     while not (log.exists() and log.read_text().count("\n") > 3):
         assert time.monotonic() < deadline
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)
     ranks = psutil.Process(process.pid).children()
     assert len(ranks) == 2
