@@ -31,7 +31,7 @@ from ganforge.training.saving.resume import Resume
 from ganforge.training.session import run_session
 
 Samples = Tensor | np.ndarray
-Path_ = str | os.PathLike[str]
+AnyPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ class Trained:
 
 
 def train(
-    recipe: Path_ | Mapping[str, Any] | Recipe,
+    recipe: AnyPath | Mapping[str, Any] | Recipe,
     overrides: Sequence[str] = (),
     *,
     resume: Resume = "auto",
     allow_changed: bool = False,
-    init_from: Path_ | None = None,
+    init_from: AnyPath | None = None,
 ) -> Trained:
     """Train a recipe in its run folder, or go on where it stopped: what `ganforge train` does.
 
@@ -88,7 +88,7 @@ def train(
     return Trained(resolved.folder, exit_code, state["step"], best)
 
 
-def _resolved(recipe: Path_ | Mapping[str, Any] | Recipe, overrides: Sequence[str]) -> Recipe:
+def _resolved(recipe: AnyPath | Mapping[str, Any] | Recipe, overrides: Sequence[str]) -> Recipe:
     if isinstance(recipe, Recipe):
         return resolve(override(recipe.to_dict(), overrides), recipe.name) if overrides else recipe
     if isinstance(recipe, Mapping):
@@ -98,16 +98,16 @@ def _resolved(recipe: Path_ | Mapping[str, Any] | Recipe, overrides: Sequence[st
 
 def evaluate(
     sampler: Callable[[int], Samples] | Callable[[range], Samples] | nn.Module,
-    dataset: Path_ | Dataset,
+    dataset: AnyPath | Dataset,
     metrics: str | Sequence[str | Mapping[str, Any]] = ("fid",),
     *,
     num: int = 10_000,
     num_reals: int = 0,
     by_index: bool = False,
     extractor: str | Mapping[str, Any] | None = None,
-    weights: Path_ | None = None,
+    weights: AnyPath | None = None,
     seed: int = 0,
-    cache_dir: Path_ | None = None,
+    cache_dir: AnyPath | None = None,
 ) -> Evaluated:
     """Compute metrics of whatever makes samples against real ones: what `ganforge evaluate` does for a run.
 
