@@ -27,6 +27,7 @@ lint: $(BIN)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	$(BIN)/pyright --project pyrightconfig.tests.json
 
 # Whether training is the same as at another commit, bit for bit: make same BASE=main
 same: $(BIN)/.dev

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from pydantic import create_model
 
 from ganforge.errors import RecipeError, RegistryError
-from ganforge.nested import as_written
+from ganforge.nested import as_toml
 from ganforge.option_docs import option_docs
 from ganforge.options import OptionsModel, validate
 
@@ -48,7 +48,7 @@ class Component:
         Raises:
             RecipeError: with every problem, in the words of a recipe.
         """
-        table = {name: as_written(value) for name, value in given.items() if not self._is_unset(name, value)}
+        table = {name: as_toml(value) for name, value in given.items() if not self._is_unset(name, value)}
         options, problems = validate(self.options, table)
         if options is None:
             raise RecipeError(str(self), problems)
@@ -60,7 +60,7 @@ class Component:
         Raises:
             RegistryError: the options were not checked, or something that the signature names is not offered.
         """
-        if not isinstance(options, OptionsModel):
+        if not isinstance(options, OptionsModel):  # pyright: ignore[reportUnnecessaryIsInstance]  # users have no checker
             raise RegistryError(
                 f"{self}: build takes options from `check`, not a {type(options).__name__}; "
                 f"register.{self.kind}.make('{self.name}', ...) does both"

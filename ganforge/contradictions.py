@@ -95,7 +95,7 @@ def _table_at(recipe: OptionsModel, keys: list[str]) -> tuple[OptionsModel, list
 
 
 def batch_problems(recipe: Recipe, ranks: int = 1) -> Iterator[Problem]:
-    """Why a batch cannot be divided into ranks, micro-batches, packs, and D's groups of samples, if it cannot."""
+    """Why a batch cannot be divided into ranks, micro-batches, and packs, if it cannot."""
     training, packing = recipe.training, recipe.discriminator.packing
     for micro_batches in dict.fromkeys((training.discriminator_micro_batches, training.generator_micro_batches)):
         if text := undivided(training.batch_size, ranks, micro_batches):
@@ -107,10 +107,9 @@ def batch_problems(recipe: Recipe, ranks: int = 1) -> Iterator[Problem]:
             of = f"the {samples} samples of a micro-batch on one rank" if is_part else f"the batch of {samples}"
             yield Problem("discriminator.packing", f"packs of {packing} do not divide {of}; use a divisor")
             return
-    yield from _group_problems(recipe, ranks)
 
 
-def _group_problems(recipe: Recipe, ranks: int) -> Iterator[Problem]:
+def group_problems(recipe: Recipe, ranks: int) -> Iterator[Problem]:
     """Groups of `minibatch_std` that do not divide what the discriminator sees at once, with what would do."""
     wanted = getattr(recipe.discriminator, "minibatch_std", 0)
     if not isinstance(wanted, int) or wanted < 2:

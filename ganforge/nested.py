@@ -7,13 +7,13 @@ from typing import Any, TypeGuard, cast
 from ganforge.errors import Problem, RecipeError
 
 
-def as_written(value: Any) -> Any:
+def as_toml(value: Any) -> Any:
     """A value given in Python as TOML would have it: tuples as lists, paths as strings."""
     if is_table(value):
-        return {key: as_written(item) for key, item in value.items()}
+        return {key: as_toml(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [as_written(item) for item in cast("Iterable[Any]", value)]
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
+        return [as_toml(item) for item in cast("Iterable[Any]", value)]
+    return os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, os.PathLike) else value
 
 
 def is_table(value: Any) -> TypeGuard[dict[str, Any]]:

@@ -21,10 +21,11 @@ from ganforge.errors import ContradictionError, PluginError, Problem, RecipeErro
 from ganforge.nested import dotted, flat, is_list, is_table, put
 from ganforge.options import validate
 from ganforge.registry import Kind, load_plugins, register
-from ganforge.tables import EvaluationTable, HealthTable, OptimizerTables, Recipe
+from ganforge.tables import EvaluationTable, OptimizerTables, Recipe
 from ganforge.toml_files import DEEPEST, read_toml, tables_of
 from ganforge.trust import check_commands, check_plugins
 from ganforge.variables import as_written, expand, unset_in
+from ganforge.watching_tables import HealthTable
 
 __all__ = ["Recipe", "difference", "dump", "dump_for_people", "load", "load_saved", "override", "parse", "resolve"]
 

@@ -4,17 +4,18 @@ import time
 
 import pytest
 import torch
-from ganforge.training.build import build_dataset, build_networks
 from torch import nn
 
 from ganforge.allocation import TooLargeError, at_most, machine_memory
+from ganforge.building import networks
+from ganforge.building.networks import build_networks
+from ganforge.building.parts import build_dataset
 from ganforge.errors import RecipeError
 from ganforge.options import OptionsModel
 from ganforge.recipe import resolve
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 from ganforge.tables import Recipe
-from ganforge.training import build
 
 TERABYTES = 2**43
 
@@ -72,7 +73,7 @@ def recipe(**generator: object) -> Recipe:
 
 
 def test_a_generator_that_does_not_fit_the_machine_is_a_mistake_of_the_recipe(monkeypatch) -> None:
-    monkeypatch.setattr(build, "machine_memory", lambda: 10**9)
+    monkeypatch.setattr(networks, "machine_memory", lambda: 10**9)
     table = recipe(name="mlp", width=65_536)
     with pytest.raises(RecipeError, match=r"big: generator: generator 'mlp': is too large: it takes .* GB or more; "):
         build_networks(table, build_dataset(table))

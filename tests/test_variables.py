@@ -1,5 +1,7 @@
 """Environment variables in the paths of recipes."""
 
+from typing import Any
+
 import pytest
 
 from ganforge.building.parts import build_dataset
@@ -78,7 +80,7 @@ def test_a_saved_recipe_is_read_where_its_job_is_over(monkeypatch, tmp_path) -> 
     assert str(load_saved(path).cache_dir) == "/scratch/18/cache"
     monkeypatch.delenv("SLURM_TMPDIR")
     monkeypatch.delenv("DATA")
-    saved = load_saved(path)
+    saved: Any = load_saved(path)
     assert saved.data.cache_dir is None
     with pytest.raises(RecipeError, match=r"data\.path: the environment variable DATA is not set"):
         build_dataset(saved)
@@ -86,5 +88,5 @@ def test_a_saved_recipe_is_read_where_its_job_is_over(monkeypatch, tmp_path) -> 
 
 def test_paths_of_held_out_data_are_filled_in_too(monkeypatch) -> None:
     monkeypatch.setenv("DATA", "/data")
-    recipe = resolve({**table(), "health": {"held_out": {"name": "shards", "path": "$DATA/unseen"}}})
+    recipe: Any = resolve({**table(), "health": {"held_out": {"name": "shards", "path": "$DATA/unseen"}}})
     assert recipe.health.held_out.path == "/data/unseen"

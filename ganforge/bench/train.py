@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ganforge.bench.ceilings import Ceilings, measure_ceilings, now
-from ganforge.bench.counting import counted, gradient_bytes
+from ganforge.bench.counting import gradient_bytes, operations_counted
 from ganforge.errors import LaunchError
 from ganforge.game.engine import WHOLE
 from ganforge.game.player import Player
@@ -194,7 +194,7 @@ def _count(run: Run, moving: Player, milliseconds: float) -> PlayerCost:
     flops = traffic = 0.0
     communicated = 0
     for due in dict.fromkeys(steps):
-        with resting.frozen(), counted() as counter:
+        with resting.frozen(), operations_counted() as counter:
             last = moving.turns_per_step - 1 if moving is run.discriminator else 0
             for piece, turn in enumerate(run.game.turns(moving, steps.index(due), last)):
                 moving.learn(turn, piece)

@@ -1,7 +1,7 @@
 """What a recipe cannot have together, found once its parts are built."""
 
 from ganforge.building.terms import Terms
-from ganforge.contradictions import batch_problems
+from ganforge.contradictions import batch_problems, group_problems
 from ganforge.errors import LaunchError, Problem, RecipeError
 from ganforge.game.augmentations import Augmentations
 from ganforge.game.engine import WHOLE
@@ -13,12 +13,12 @@ from ganforge.spec import DataSpec
 
 
 def check_batch(recipe: Recipe, world_size: int) -> None:
-    """Refuse a batch that does not divide into ranks, micro-batches and packs.
+    """Refuse a batch that does not divide into ranks, micro-batches, packs, and the discriminator's groups of samples.
 
     Raises:
         RecipeError: with the nearest sizes that would do.
     """
-    if problems := list(batch_problems(recipe, world_size)):
+    if problems := list(batch_problems(recipe, world_size)) or list(group_problems(recipe, world_size)):
         raise RecipeError(recipe.name, problems)
 
 

@@ -24,7 +24,7 @@ from filelock import FileLock
 from ganforge.data.conversions import Conversions, added_to
 from ganforge.data.packing import CHUNK, Chunk, Job, pack_chunk, start_worker, work
 from ganforge.data.packreport import REPORT_NAME, format_report
-from ganforge.data.plan import PackOptions, Plan, make_plan
+from ganforge.data.plan import PackOptions, PackPlan, make_plan
 from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard
 from ganforge.data.shards.writer import ShardWriter
 from ganforge.data.sources.base import Source
@@ -82,7 +82,7 @@ def pack(source: Source, out: Path, options: PackOptions, progress: Progress | N
     return manifest
 
 
-def _resume(partial: Path, plan: Plan) -> _Packed:
+def _resume(partial: Path, plan: PackPlan) -> _Packed:
     """What an earlier, killed pack of the same plan left; anything else is cleared away."""
     done = _Packed()
     plan_file, state_file = partial / "plan.json", partial / "state.jsonl"
@@ -110,7 +110,7 @@ def _resume(partial: Path, plan: Plan) -> _Packed:
     return done
 
 
-def _write_shards(source: Source, plan: Plan, partial: Path, done: _Packed, progress: Progress | None) -> None:
+def _write_shards(source: Source, plan: PackPlan, partial: Path, done: _Packed, progress: Progress | None) -> None:
     writer: ShardWriter | None = None
     pending = _Packed()
     position, bad = done.next_item, len(done.bad)
@@ -184,7 +184,7 @@ def _chunks(job: Job, start: int, count: int, workers: int) -> Iterator[Chunk]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _finish(partial: Path, source: Source, plan: Plan, done: _Packed) -> Manifest:
+def _finish(partial: Path, source: Source, plan: PackPlan, done: _Packed) -> Manifest:
     shards = tuple(shard for shard in done.shards if shard.count)
     if not shards:
         raise DataError("no picture could be used; see the reasons with --max-bad 100%")

@@ -61,7 +61,7 @@ class PackOptions:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PackPlan:
     """Everything that decides the bytes of a pack, and the number of workers, which does not."""
 
     fingerprint: str
@@ -86,7 +86,7 @@ class Plan:
         return table if self.fit.values is None else {**table, "range": list(self.fit.values[:2])}
 
 
-def make_plan(source: Source, options: PackOptions) -> Plan:
+def make_plan(source: Source, options: PackOptions) -> PackPlan:
     """Look at headers, and at the first picture that can be used, and fill in what the options leave open.
 
     Raises:
@@ -108,7 +108,7 @@ def make_plan(source: Source, options: PackOptions) -> Plan:
         codec, keep = "png", True
     else:
         codec, keep = options.codec, False
-    return Plan(
+    return PackPlan(
         fingerprint=source.fingerprint,
         count=count,
         classes=source.classes,

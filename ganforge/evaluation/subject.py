@@ -11,7 +11,7 @@ from torch import nn
 from ganforge.data.picture_folder import PictureFolder
 from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
-from ganforge.metrics.evaluator import Sampler
+from ganforge.metrics.evaluator import SamplesByIndex
 from ganforge.saved.generator_file import CHECKPOINT_STATE, GeneratorConfig, find_generator, load_generator
 from ganforge.saved.indexed import latents_of
 from ganforge.spec import DataSpec
@@ -46,7 +46,7 @@ class Subject:
         assert source is not None
         return source.spec
 
-    def sampler(self, device: torch.device) -> Sampler:
+    def sampler(self, device: torch.device) -> SamplesByIndex:
         """Samples by index; of a generator, those that its run looked at in training."""
         if self.pictures is not None:
             folder = self.pictures

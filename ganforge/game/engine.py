@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator  # pyright: ignore[reportMissingTypeStubs]
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
@@ -45,8 +45,8 @@ def clip_gradients(limits: Limits, parameters: Sequence[nn.Parameter]) -> Tensor
 def clamp_weights(limits: Limits, parameters: Sequence[nn.Parameter]) -> None:
     if limits.clip_weights > 0:
         weights: list[Tensor] = list(parameters)
-        torch._foreach_clamp_min_(weights, -limits.clip_weights)  # pyright: ignore[reportPrivateImportUsage]
-        torch._foreach_clamp_max_(weights, limits.clip_weights)  # pyright: ignore[reportPrivateImportUsage]
+        torch._foreach_clamp_min_(weights, -limits.clip_weights)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+        torch._foreach_clamp_max_(weights, limits.clip_weights)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
 
 class Engine:
@@ -92,7 +92,7 @@ class Engine:
 
     def backward(self, loss: Tensor) -> None:
         """The one backward of a micro-batch; a second one would exchange gradients twice."""
-        loss.backward()
+        loss.backward()  # pyright: ignore[reportUnknownMemberType]
 
     def unscale_gradients(self) -> None:
         """Make the gradients what they are without a scaler, before anything looks at their size."""

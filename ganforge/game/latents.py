@@ -129,7 +129,8 @@ def labels(
     uniform = _bits(seed, f"{stream}/labels", turn, indices, 1)[:, 0].astype(np.float64) * 2.0**-53
     last = np.cumsum(counts) if len(counts) else np.arange(1, num_classes + 1)  # of each class: the place behind it
     place = np.minimum((uniform * last[-1]).astype(np.int64), last[-1] - 1)  # the product may be rounded up to the end
-    return to_device(np.searchsorted(last, place, side="right").astype(np.int64), device)
+    classes: np.ndarray = np.asarray(np.searchsorted(last, place, side="right"), dtype=np.int64)
+    return to_device(classes, device)
 
 
 def _bits(seed: int, stream: str, turn: int, indices: range, dim: int) -> np.ndarray:

@@ -38,9 +38,10 @@ def latent_dim_of(network: nn.Module) -> int:
     Raises:
         ValueError: the module does not say so.
     """
-    if not isinstance(network, Generator) or not isinstance(network.latent_dim, int):
+    dim: object = network.latent_dim if isinstance(network, Generator) else None
+    if not isinstance(dim, int):
         raise ValueError("has no attribute latent_dim; set it to the size of its latent")
-    return network.latent_dim
+    return dim
 
 
 def latent_distribution_of(network: nn.Module) -> str:

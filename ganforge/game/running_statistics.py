@@ -1,6 +1,6 @@
 """Running statistics of batch norm on several ranks: each follows its own batches, and their mean is looked at."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -38,7 +38,7 @@ class RunningStatistics:
         self._reestimate_from = reestimate_from
 
     @contextmanager
-    def for_evaluation(self) -> Iterator[None]:
+    def for_evaluation(self) -> Generator[None]:
         """While inside, all networks have the statistics that are to be looked at. All ranks together.
 
         Afterwards each rank has its own again: neither looking nor saving changes the training, not even by a rounding.
@@ -77,5 +77,6 @@ class RunningStatistics:
         buffers = list(self._buffers().values())
         if self._average is not None and buffers:
             mean = self._average(torch.cat([buffer.flatten() for buffer in buffers]))
-            for buffer, part in zip(buffers, mean.split([buffer.numel() for buffer in buffers]), strict=True):
+            parts = torch.split(mean, [buffer.numel() for buffer in buffers])
+            for buffer, part in zip(buffers, parts, strict=True):
                 buffer.copy_(part.view_as(buffer))

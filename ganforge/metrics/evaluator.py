@@ -20,7 +20,7 @@ from ganforge.metrics.moments import Moments
 from ganforge.metrics.protocol import Protocol
 from ganforge.metrics.reference import ReferenceCache
 
-Sampler = Callable[[range], Tensor]
+SamplesByIndex = Callable[[range], Tensor]
 """Samples by index, on the device: the same index gives the same sample on any rank."""
 
 Need = tuple[View, Literal["rows", "moments"]]
@@ -62,7 +62,7 @@ class Evaluator:
         self._warnings: list[str] = []
         self._told: set[str] = set()
 
-    def __call__(self, sampler: Sampler) -> dict[str, float]:
+    def __call__(self, sampler: SamplesByIndex) -> dict[str, float]:
         """Figures by name, the same on every rank, and the `seconds` that they took."""
         start = time.perf_counter()
         with full_precision(self._accelerator.device):
@@ -145,7 +145,7 @@ class Evaluator:
     def _key(self, need: Need) -> dict[str, object]:
         return {**self.protocol.reference(need[0]), "form": need[1]}
 
-    def _look(self, total: int, needs: set[Need], sampler: Sampler) -> dict[Need, Tensor | Moments]:
+    def _look(self, total: int, needs: set[Need], sampler: SamplesByIndex) -> dict[Need, Tensor | Moments]:
         """Every need of `total` samples; this rank looks at its share of them, and the rest comes from the others."""
         accelerator = self._accelerator
         batches = batches_of(total, accelerator.process_index, accelerator.num_processes)

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-import numpy as np
 import torch
 from filelock import FileLock
 from pydantic import Field
@@ -110,7 +109,7 @@ class DigitsCNN(Extractor):
 def _train(network: _Classifier, dataset: Dataset, epochs: int) -> None:
     """Adam, a falling learning rate and shifts of up to two pixels; leaves the global random states as they were."""
     assert dataset.labels is not None
-    samples = real_samples(dataset, np.arange(len(dataset)))
+    samples = real_samples(dataset)
     labels = torch.from_numpy(dataset.labels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -1,5 +1,7 @@
 """The probe's figures on samples of which one knows what they are."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -101,7 +103,7 @@ def test_the_norm_of_many_tensors_is_that_of_their_concatenation():
 
 
 def test_looking_in_evaluation_leaves_modes_statistics_and_chance_as_they_were():
-    network = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 1))
+    network: Any = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 1))
     network[1].eval()  # as somebody meant it
     before = (network[1].running_mean.clone(), torch.get_rng_state())
     with _as_in_evaluation(network):
@@ -124,6 +126,7 @@ def test_features_are_what_the_last_layer_is_given():
 
     judge = Judge()
     logits, features = _features(judge, REALS, None)
+    assert features is not None
     assert torch.equal(features, judge.body(REALS).relu())
     assert torch.equal(logits, judge(REALS))
     assert not any(layer._forward_pre_hooks for layer in judge.modules())

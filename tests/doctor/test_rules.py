@@ -1,6 +1,7 @@
 """Each rule on figures written by hand: what it sees, what it lets pass, and how long it waits."""
 
 import random
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def doctor(objective="bce") -> Doctor:
     return Doctor(resolve({"name": "test", "objective": objective, **BASE}).to_dict())
 
 
-def lines(count, every=50, begin=0, **figures):
+def lines(count: int, every: int = 50, begin: int = 0, **figures: Any) -> list[dict[str, Any]]:
     """Log lines of a healthy run with some figures changed; a function of the line's number is called."""
     changed = {name.replace("__", "/"): value for name, value in figures.items()}
     return [
@@ -43,9 +44,11 @@ def lines(count, every=50, begin=0, **figures):
     ]
 
 
-ONE_CLASS = {f"health__class_{number}": float(number == 3) for number in range(8)}
-HOPPING = {f"health__class_{number}": (lambda line, own=number: float(line % 8 == own)) for number in range(8)}
-ILL = {
+ONE_CLASS: dict[str, Any] = {f"health__class_{number}": float(number == 3) for number in range(8)}
+HOPPING: dict[str, Any] = {
+    f"health__class_{number}": (lambda line, own=number: float(line % 8 == own)) for number in range(8)
+}
+ILL: dict[str, dict[str, Any]] = {
     "discriminator_wins": {
         "health__separation": 0.99,
         "discriminator__logits_real": 5.0,
@@ -85,7 +88,7 @@ def test_a_healthy_run_with_noise_on_every_figure_names_nothing():
     def shaken(value):
         return lambda line: value * noise.uniform(0.75, 1.25)
 
-    figures = {name.replace("/", "__"): shaken(value) for name, value in WELL.items()}
+    figures: dict[str, Any] = {name.replace("/", "__"): shaken(value) for name, value in WELL.items()}
     assert doctor().replay(lines(200, **figures)) == []
 
 

@@ -1,6 +1,7 @@
 """The small layers, each against its formula in float64 or against a property that only the right one has."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -113,7 +114,7 @@ def test_attention_is_the_softmax_of_products_over_all_positions() -> None:
 
 
 def test_attention_reaches_across_the_whole_map_and_differentiates_twice() -> None:
-    layer = SelfAttention(8, PLAIN).double()
+    layer: Any = SelfAttention(8, PLAIN).double()
     nn.init.ones_(layer.weight)
     features = random(1, 8, 4, 4).requires_grad_()
     (gradient,) = torch.autograd.grad(layer(features)[0, :, 0, 0].sum(), features, create_graph=True)

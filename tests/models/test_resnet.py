@@ -70,8 +70,8 @@ def test_a_bias_is_the_same_at_the_edges_of_a_map_as_in_its_middle(resample: Any
 @pytest.mark.parametrize(("side", "widths"), [(64, [1024, 512, 256, 128, 64]), (128, [1024, 1024, 512, 256, 128, 64])])
 def test_larger_pictures_have_the_authors_widths(side: int, widths: list[int]) -> None:
     with torch.device("meta"):
-        generator = ResNetGenerator(DataSpec((3, side, side)))
-        discriminator = ResNetDiscriminator(DataSpec((3, side, side)), spectral_norm=False)
+        generator: Any = ResNetGenerator(DataSpec((3, side, side)))
+        discriminator: Any = ResNetDiscriminator(DataSpec((3, side, side)), spectral_norm=False)
     assert [block.shortcut.out_channels for block in generator.blocks] == widths[1:]
     last = discriminator.blocks[-2].residual[-1].out_channels
     assert [block.residual[-1].out_channels for block in discriminator.blocks[:5]] == [64, 128, 256, 512, 1024]
@@ -97,7 +97,7 @@ def test_spectral_norm_is_on_every_layer_of_the_discriminator_and_on_none_of_the
 
 
 def test_the_first_block_sees_the_dark_half_of_pictures() -> None:
-    discriminator = ResNetDiscriminator(CIFAR, width=4, spectral_norm=False)
+    discriminator: Any = ResNetDiscriminator(CIFAR, width=4, spectral_norm=False)
     dark = -torch.rand(2, 3, 32, 32)
     assert discriminator.blocks[0](dark).sub(discriminator.blocks[0](2 * dark)).abs().max() > 0
     assert not isinstance(discriminator.blocks[0].residual[0], nn.ReLU)

@@ -33,7 +33,7 @@ def turn_with_networks(player: Any, sees_real: bool) -> tuple[Turn, dict[str, nn
     networks = {}
     for kind, options in ((register.discriminator, {"norm": "none", "init_std": 0.1}), (register.generator, {})):
         component = kind.get("dcgan")
-        network = component.build(component.options(width=4, **options), spec=DataSpec((3, 16, 16)))
+        network = component.build(component.check({"width": 4, **options}), spec=DataSpec((3, 16, 16)))
         networks[kind.name] = Half(network).requires_grad_(kind.name == player)
     real = torch.rand(4, 3, 16, 16) * 2 - 1
     turn = turn_of(player, real if sees_real else None, torch.randn(4, 100), **networks)

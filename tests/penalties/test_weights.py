@@ -1,5 +1,7 @@
 """Penalties on weights against sums written out, and what they leave alone."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -61,7 +63,7 @@ def test_gains_and_biases_of_classes_are_those_of_a_norm_however_many_dimensions
     norms = nn.ModuleDict(
         {
             "classes": ConditionalBatchNorm(nn.BatchNorm2d(3, affine=False), 3, 5),
-            "layer": nn.LayerNorm((3, 4, 4)),
+            "layer": nn.LayerNorm([3, 4, 4]),
             "own": Scale(),
         }
     )
@@ -98,7 +100,7 @@ def test_the_gradient_of_orthogonal_is_twice_that_of_the_authors_code() -> None:
 
 
 def test_the_gradient_of_l2_is_rate_times_the_weight() -> None:
-    module = network()
+    module: Any = network()
     value_of(WeightDecayL2(rate=0.3), module).backward()
     assert module[3].weight.grad is not None
     torch.testing.assert_close(module[3].weight.grad, 0.3 * module[3].weight.detach(), rtol=1e-12, atol=0)

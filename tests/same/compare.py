@@ -78,7 +78,7 @@ def compare(case: Case, base: Path, work: Path) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("base", help="commit to compare with")
     arguments = parser.parse_args()
     sys.path.insert(0, str(TREE / "tests"))

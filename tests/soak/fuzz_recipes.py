@@ -23,10 +23,10 @@ from limits import Hang, seconds
 from mutations import HOSTILE, mutated_bytes, mutated_tables, nested, paths_of, replace_at, value_at
 from rich.console import Console
 
+from ganforge.building import networks
 from ganforge.errors import GanforgeError
 from ganforge.recipe import dump, load
 from ganforge.registry import register
-from ganforge.training import build
 from ganforge.training.dry_run import describe_run
 
 PRETENDED = 1 << 30
@@ -148,7 +148,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=2000)
     options = parser.parse_args()
-    build.machine_memory = lambda: PRETENDED
+    networks.machine_memory = lambda: PRETENDED
     with tempfile.TemporaryDirectory() as name:
         os.environ["XDG_CACHE_HOME"] = f"{name}/cache"
         os.chdir(name)

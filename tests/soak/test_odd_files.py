@@ -6,11 +6,11 @@ import pytest
 from fuzz_recipes import PRETENDED, fuzz
 from odd_run_folders import COMMANDS, attack, recipe_for, train
 
-from ganforge.training import build
+from ganforge.building import networks
 
 
 def test_a_mutated_recipe_is_refused_in_words_or_can_be_trained(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(build, "machine_memory", lambda: PRETENDED)
+    monkeypatch.setattr(networks, "machine_memory", lambda: PRETENDED)
     monkeypatch.chdir(tmp_path)
     seen = fuzz(1, 150, tmp_path)
     assert seen["failed"] == 0

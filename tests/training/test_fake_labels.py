@@ -50,6 +50,10 @@ class Perfect(nn.Module):
         self.register_buffer("first", torch.zeros_like(counts) if blind else counts.cumsum(0) - counts)
         self.weight = nn.Parameter(torch.zeros(()))
 
+    pictures: Tensor
+    counts: Tensor
+    first: Tensor
+
     def forward(self, latent: Tensor, labels: Tensor) -> Tensor:
         place = (torch.special.ndtr(latent[:, 0].double()) * self.counts[labels]).long()
         return self.pictures[self.first[labels] + place] + self.weight * 0
@@ -89,7 +93,7 @@ def make_skewed_recipe(make_recipe, skewed):
 def fid(recipe) -> float:
     run = Run.build(recipe)
     assert run.evaluator is not None
-    return run.evaluator(lambda indices: run.sample("evaluation", indices))["fid"]
+    return run.evaluator(lambda indices: run.game.sample("evaluation", indices))["fid"]
 
 
 def test_where_most_samples_are_of_one_class_a_perfect_generator_has_the_fid_of_the_data_itself(make_skewed_recipe):
@@ -105,7 +109,7 @@ def test_where_most_samples_are_of_one_class_a_perfect_generator_has_the_fid_of_
 def test_turns_of_both_players_see_the_datas_share_of_each_class(make_skewed_recipe):
     run = Run.build(make_skewed_recipe(batch_size=192))
     for player in (run.discriminator, run.generator):
-        (turn,) = run.turns(player, 0)
+        (turn,) = run.game.turns(player, run.step, 0)
         assert turn.fake_labels is not None
         assert (turn.fake_labels == 0).float().mean().item() == pytest.approx(0.70, abs=0.11)
 

@@ -1,6 +1,7 @@
 """What moves a run beside its losses: ramps, schedules, limits, packing, the average's start and statistics."""
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ def test_a_ramp_is_a_function_of_the_images(make_recipe, shape, halfway):
     for step in (0, 1, 2, 3, 9):
         run.progress.step, run.progress.images = step, 32 * step
         begin_step(run)
-        gammas.append(run.discriminator.penalties[0].penalty.gamma)
+        gammas.append(vars(run.discriminator.penalties[0].penalty)["gamma"])
     assert gammas == pytest.approx([1.0, 1.0, halfway, 4.0, 4.0])
 
 
@@ -96,7 +97,7 @@ def test_a_paused_discriminator_stays_as_it_is_and_takes_no_data(make_recipe, bu
 def test_a_paused_run_resumes_paused_and_bit_for_bit(make_recipe, train_silently):
     schedule = {"name": "two_phase", "high": 0.3, "low": 0.2, "window": 2}
 
-    def figures(**changes) -> list[str]:
+    def figures(**changes) -> list[tuple[float, float]]:
         recipe = make_recipe(schedule=schedule, **changes)
         train_silently(recipe)
         lines = [json.loads(line) for line in (recipe.folder / "metrics.jsonl").read_text().splitlines()]
@@ -200,7 +201,7 @@ def test_packing_trains_with_penalties_and_is_part_of_the_recipe(make_recipe, bu
 
 def test_the_average_starts_when_the_recipe_says():
     generator = nn.Linear(1, 1)
-    averaged = AveragedGenerator(generator, half_life=100.0, rampup=0.0, start=64)
+    averaged: Any = AveragedGenerator(generator, half_life=100.0, rampup=0.0, start=64)
     for images, follows in ((32, True), (64, True), (96, False)):
         nn.init.constant_(generator.weight, float(images))
         averaged.update(generator, images=images, batch=32)
@@ -218,7 +219,7 @@ def test_reestimated_statistics_are_those_of_the_averages_own_batches():
         def forward(self, latent, labels=None):
             return self.norm(self.first(latent))
 
-    averaged = AveragedGenerator(Network(), half_life=0.0, rampup=0.0)
+    averaged: Any = AveragedGenerator(Network(), half_life=0.0, rampup=0.0)
     batches = [(torch.randn(50, 3), None) for _ in range(4)]
     averaged.reestimate(iter(batches))
     norm = averaged.network.norm
@@ -280,6 +281,8 @@ def test_pairs_are_of_one_class(make_recipe):
     run = Run.build(make_recipe(data=data, **networks, objective="relativistic"))
     for player in (run.discriminator, run.generator):
         (turn,) = run.game.turns(player, run.step, 0)
+        assert turn.fake_labels is not None
+        assert turn.real_labels is not None
         assert torch.equal(turn.fake_labels, turn.real_labels)
     with pytest.raises(RecipeError, match="reuse_fakes"):
         Run.build(make_recipe(data=data, **networks, objective="relativistic", performance={"reuse_fakes": True}))
