@@ -229,7 +229,7 @@ class Registry:
     """All shelves. A kind is one line here: what it is called, what it is offered, where the built-ins are."""
 
     def __init__(self) -> None:
-        families = tuple(f"ganforge.models.{name}" for name in ("dcgan", "mlp", "resnet", "r3gan"))
+        families = tuple(f"ganforge.models.{name}" for name in ("dcgan", "mlp", "resnet", "r3gan", "stylegan2"))
         self.generator = Kind("generator", offers=("spec",), modules=families)
         self.discriminator = Kind(
             "discriminator",
@@ -256,6 +256,7 @@ class Registry:
                 "ganforge.penalties.features",
                 "ganforge.penalties.consistency",
                 "ganforge.penalties.lecam",
+                "ganforge.penalties.path_length",
             ),
             reserved=("weight", "interval"),
         )

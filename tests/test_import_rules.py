@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "manual": {"options", "recipe", "registry", "tables"},  # a recipe's tables in words
     "models": PART,
     "objectives": {*PART, "ranks"},
-    "penalties": {*PART, "ranks"},
+    "penalties": {*PART, "models", "ranks"},  # terms on the inside of a family of networks
     "augment": PART,
     "optimizers": PART,
     "schedules": PART,

@@ -1,0 +1,43 @@
+"""Generators with a space of styles between latent and picture, which tools can move in and penalties look at."""
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.models.mapping import Mapping
+
+
+class StyledGenerator(nn.Module):
+    """A generator of two parts: latents to styles (W), styles to pictures (Karras et al. 2019).
+
+    A subclass sets `mapping`, `synthesis` and `num_ws` and has the forward `synthesis(styles(latent, labels))`.
+
+    Attributes:
+        mapping: `(latent, labels)` to `(batch, w_dim)`.
+        synthesis: styles `(batch, num_ws, w_dim)` to pictures.
+        num_ws: layers that have a style each.
+        mixing: share of the samples that have the styles of two latents while training.
+        psi: truncation in W outside of training: 1 for none, 0 for the mean style alone.
+    """
+
+    mapping: Mapping
+    synthesis: nn.Module
+    num_ws: int
+    mixing: float = 0.0
+    psi: float = 1.0
+
+    def styles(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Styles of every layer, `(batch, num_ws, w_dim)`: mixed while training, truncated otherwise."""
+        w = self.mapping(latent, labels)[:, None]
+        if not self.training:
+            if self.psi != 1.0:
+                w = self.mapping.w_avg.to(w.dtype).lerp(w, self.psi)
+            return w.expand(-1, self.num_ws, -1)
+        if self.mixing == 0.0:
+            return w.expand(-1, self.num_ws, -1)
+        # All of it on the device, which is never waited for; in float32, so that one seed gives one mix.
+        batch, device = len(latent), latent.device
+        other = torch.randn(latent.shape, device=device).to(latent.dtype)
+        cut = torch.randint(1, self.num_ws, (batch, 1), device=device)
+        is_mixed = torch.rand(batch, 1, device=device) < self.mixing
+        is_other = is_mixed & (torch.arange(self.num_ws, device=device) >= cut)
+        return torch.where(is_other[:, :, None], self.mapping(other, labels, follow=False)[:, None], w)
