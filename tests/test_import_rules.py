@@ -58,6 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": PART,
     "hub": {"errors"},  # names and transfers of the Hugging Face Hub
     "generator_file": {*PART, "hub"},  # a trained generator is its component and options; no training needed
+    "importing": {*PART, "generator_file", "hub", "models"},  # other programs' files to ours; no training needed
     "metrics": {*PART, "data", "grid", "recipe"},
     "cluster": {*BASE, "doctor", "options", "recipe"},
     "variables": {"errors", "options"},
@@ -71,6 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "schedules",
         "generator_file",
         "grid",
+        "importing",
         "metrics",
         "ranks",
         "recipe",
@@ -100,6 +102,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "export",
         "generator_file",
         "grid",
+        "importing",
     },
 }
 """What each module or package may import of ganforge at run time. A package covers what is below it."""
