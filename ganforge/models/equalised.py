@@ -26,6 +26,9 @@ MappingRate = Annotated[float, Field(gt=0)]
 Clamp = Annotated[float, Field(ge=0)]
 HalfBlocks = Annotated[int, Field(ge=0)]
 Half = Literal["bf16", "fp16"]
+FULL_ON = ("cpu",)
+"""Devices on which half blocks compute in full: there 16 bits are slow, and the double backward of wide maps has been
+seen to end the process (a division by zero in oneDNN, torch 2.14)."""
 HALF_TYPES: dict[Half, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -48,7 +51,7 @@ def at_least_float32(values: Tensor) -> Tensor:
 
 def of_block(maps: Tensor, dtype: torch.dtype | None) -> Tensor:
     """Maps in the type of a block: its own, or that of the network, into which a half block may lead."""
-    if dtype is not None:
+    if dtype is not None and maps.device.type not in FULL_ON:
         return maps.to(dtype)
     return maps if torch.is_autocast_enabled(maps.device.type) else at_least_float32(maps)
 

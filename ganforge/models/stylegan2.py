@@ -69,7 +69,7 @@ class StyleGAN2Generator(StyledGenerator):
             style, that enters the mapping beside the latent (`embedding`).
         w_avg_beta: what the mean style keeps of itself in a forward; truncation (`--psi`) pulls styles towards it.
         half_blocks: so many of the highest resolutions compute in 16 bits, where the run itself has full precision; 4
-            in the authors' code, 0 for none.
+            in the authors' code, 0 for none. On a CPU all compute in full.
         half: `bf16`, or `fp16`, whose gradients may need `clip_value` since no scaler looks after them.
 
     Raises:
@@ -141,7 +141,7 @@ class StyleGAN2Discriminator(nn.Module):
         mapping_layers: layers of that mapping.
         mapping_lr: what the learning rate of these layers is multiplied by.
         half_blocks: so many of the highest resolutions compute in 16 bits, where the run itself has full precision; 4
-            in the authors' code, 0 for none.
+            in the authors' code, 0 for none. On a CPU all compute in full.
         half: `bf16`, or `fp16`, whose gradients may need `clip_value` since no scaler looks after them.
 
     Raises:

@@ -89,12 +89,13 @@ def test_the_folder_is_a_generator_that_makes_the_same_pictures(pickled: Path, t
 def test_the_tables_build_networks_that_take_the_states(pickled: Path, tmp_path: Path) -> None:
     import_pickle(pickled, tmp_path / "out")
     networks, tables = imported_networks(tmp_path / "out"), imported_tables(tmp_path / "out")
+    built = {}
     for role, table in tables.items():
         component = register.kind(role).get(table.pop("name"))
-        network = component.build(component.options(**table), spec=CLASSES)
-        network.load_state_dict(networks[role])
+        built[role] = component.build(component.options(**table), spec=CLASSES)
+        built[role].load_state_dict(networks[role])
     samples, labels = torch.rand(4, 3, 16, 16), torch.tensor([0, 1, 2, 0])
-    torch.testing.assert_close(network.eval()(samples, labels), discriminator()(samples, labels))
+    torch.testing.assert_close(built["discriminator"](samples, labels), discriminator()(samples, labels))
 
 
 def test_a_pickle_of_one_averaged_generator_is_enough(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """The StyleGAN2 pair against the published networks, and what only this family promises."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from ganforge.models import equalised
 from ganforge.models.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from ganforge.spec import DataSpec
 
@@ -225,18 +227,21 @@ def test_a_mapping_with_a_slower_rate_starts_the_same_and_moves_less() -> None:
 
 
 @pytest.mark.parametrize("half", ["bf16", "fp16"])
-def test_half_blocks_compute_the_highest_resolutions_in_16_bits(half: Any) -> None:
+def test_half_blocks_compute_the_highest_resolutions_in_16_bits(half: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(equalised, "FULL_ON", ())
     spec = DataSpec((3, 32, 32))
     exact, rough = (small_generator(half_blocks=count, half=half, output="linear").eval() for count in (0, 2))
     first, second = (StyleGAN2Discriminator(spec, **SMALL, half_blocks=count, half=half) for count in (0, 2))
     second.load_state_dict(first.state_dict())
     types: dict[str, torch.dtype] = {}
+
+    def note(name: str, module: nn.Module, inputs: object, output: Tensor) -> None:
+        types[name] = output.dtype
+
     for network in (rough.synthesis, second):
         for name, block in network.named_children():
             if isinstance(inner := getattr(block, "conv1", None), nn.Module):
-                inner.register_forward_hook(
-                    lambda module, inputs, output, name=name: types.__setitem__(name, output.dtype)
-                )
+                inner.register_forward_hook(partial(note, name))
         latent = torch.randn(4, 16)
         rough(latent) if network is rough.synthesis else second(exact(latent))
         low = torch.bfloat16 if half == "bf16" else torch.float16
@@ -252,8 +257,15 @@ def test_half_blocks_compute_the_highest_resolutions_in_16_bits(half: Any) -> No
     assert all(weight.grad is None or weight.grad.isfinite().all() for weight in second.parameters())
 
 
-def test_large_weights_do_not_overflow_float16() -> None:
+def test_half_blocks_are_whole_on_a_cpu() -> None:
+    exact, other = (small_generator(half_blocks=count).eval() for count in (0, 2))
+    latent = torch.randn(2, 16)
+    torch.testing.assert_close(exact(latent), other(latent), rtol=0, atol=0)
+
+
+def test_large_weights_do_not_overflow_float16(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights of the published networks reach hundreds; demodulation makes their size of no account."""
+    monkeypatch.setattr(equalised, "FULL_ON", ())
     generator = small_generator(half_blocks=3, half="fp16", mixing=0.0)
     with torch.no_grad():
         for name, weight in generator.named_parameters():
