@@ -79,8 +79,26 @@ MAY_IMPORT: dict[str, set[str]] = {
         "tables",
     },
     "bench": {*PART, "data", "recipe", "tables", "training", "metrics"},  # measures what training does, from outside
-    "sampling": {*PART, "data", "generator_file", "grid", "metrics", "recipe", "training"},  # latents as in training
-    "search": {*PART, "data", "generator_file", "grid", "recipe", "sampling", "training"},  # pictures back to latents
+    "sampling": {
+        *PART,
+        "data",
+        "generator_file",
+        "grid",
+        "metrics",
+        "models",
+        "recipe",
+        "training",
+    },  # latents as in training
+    "search": {
+        *PART,
+        "data",
+        "generator_file",
+        "grid",
+        "models",
+        "recipe",
+        "sampling",
+        "training",
+    },  # pictures back to latents
     "export": {*BASE, "generator_file", "grid", "hub", "recipe", "registry", "sampling"},
     "report": {*BASE, "doctor", "recipe"},  # reads what a run folder holds; no run is built
     "sweep": {"variables", *BASE, "registry", "recipe", "training"},  # trains one recipe many times

@@ -9,11 +9,12 @@ from ganforge.models.mapping import Mapping
 class StyledGenerator(nn.Module):
     """A generator of two parts: latents to styles (W), styles to pictures (Karras et al. 2019).
 
-    A subclass sets `mapping`, `synthesis` and `num_ws` and has the forward `synthesis(styles(latent, labels))`.
+    A subclass sets `mapping`, `synthesis` and `num_ws`, and `output` if something follows the synthesis.
 
     Attributes:
         mapping: `(latent, labels)` to `(batch, w_dim)`.
         synthesis: styles `(batch, num_ws, w_dim)` to pictures.
+        output: what pictures go through last.
         num_ws: layers that have a style each.
         mixing: share of the samples that have the styles of two latents while training.
         psi: truncation in W outside of training: 1 for none, 0 for the mean style alone.
@@ -21,9 +22,22 @@ class StyledGenerator(nn.Module):
 
     mapping: Mapping
     synthesis: nn.Module
+    output: nn.Module
     num_ws: int
     mixing: float = 0.0
     psi: float = 1.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output = nn.Identity()
+
+    def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents `(batch, latent_dim)` to pictures `(batch, channels, height, width)`."""
+        return self.pictures(self.styles(latent, labels))
+
+    def pictures(self, styles: Tensor) -> Tensor:
+        """Styles `(batch, num_ws, w_dim)` to pictures `(batch, channels, height, width)`."""
+        return self.output(self.synthesis(styles))
 
     def styles(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """Styles of every layer, `(batch, num_ws, w_dim)`: mixed while training, truncated otherwise."""

@@ -113,11 +113,8 @@ class StyleGAN2Generator(StyledGenerator):
         self.num_ws = self.synthesis.num_ws
         num_classes = num_classes_for(spec, conditional)
         self.mapping = Mapping(latent_dim, num_classes, w_dim, layers=mapping_layers, rate=mapping_lr, beta=w_avg_beta)
-        self.output = nn.Tanh() if output == "tanh" else nn.Identity()
-
-    def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents `(batch, latent_dim)` to pictures `(batch, channels, height, width)`."""
-        return self.output(self.synthesis(self.styles(latent, labels)))
+        if output == "tanh":
+            self.output = nn.Tanh()
 
 
 @register.discriminator("stylegan2")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ganforge.errors import CheckpointError, GanforgeError
 from ganforge.generator_file import GeneratorConfig, load_generator
 from ganforge.options import did_you_mean
-from ganforge.sampling.truncation import truncated
+from ganforge.sampling.truncation import truncate_styles, truncated
 from ganforge.training.checkpoint import Checkpoint, is_whole, whole_checkpoints
 from ganforge.training.latents import labels, latents
 from ganforge.training.parallel_checks import uses_cpu
@@ -113,19 +113,29 @@ class Sampler:
         seed: of the latents.
         truncation: bound of the latents' components, see `truncated`; None for the latents of training.
         label: the class of all samples; None for classes drawn evenly by index.
+        psi: truncation of styles, see `truncate_styles`, which the network keeps; None for that of the network.
 
     Raises:
-        GanforgeError: `truncation` is out of its range.
+        GanforgeError: `truncation` is out of its range, or the generator has no styles that `psi` is about.
     """
 
     def __init__(
-        self, network: nn.Module, seed: int = 0, *, truncation: float | None = None, label: int | None = None
+        self,
+        network: nn.Module,
+        seed: int = 0,
+        *,
+        truncation: float | None = None,
+        label: int | None = None,
+        psi: float | None = None,
     ) -> None:
         self.network = network
         self.config = config_of(network)
         self.seed = seed
         self.truncation = truncation
         self.label = label
+        self.psi = psi
+        if psi is not None:
+            truncate_styles(network, psi)
         self.device = next(network.parameters()).device
         self.distribution = distribution_of(network)
         if truncation is not None and not (truncation > 0 and (self.distribution == "normal" or truncation <= 1)):
