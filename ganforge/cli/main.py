@@ -18,6 +18,7 @@ from ganforge.cli import (
     report,
     sampling,
     search,
+    styles,
     sweep,
     training,
 )
@@ -57,6 +58,8 @@ for name, command in {
     "interpolate": films.interpolate,
     "evolve": films.evolve,
     "neighbours": films.neighbours,
+    "directions": styles.directions,
+    "mix": styles.mix,
     "inpaint": search.inpaint,
     "project": search.project,
     "export": export.export,

@@ -1,15 +1,18 @@
 """Generators with a space of styles between latent and picture, which tools can move in and penalties look at."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
 from ganforge.models.mapping import Mapping
 
 
-class StyledGenerator(nn.Module):
+class StyledGenerator(nn.Module, ABC):
     """A generator of two parts: latents to styles (W), styles to pictures (Karras et al. 2019).
 
-    A subclass sets `mapping`, `synthesis` and `num_ws`, and `output` if something follows the synthesis.
+    A subclass sets `mapping`, `synthesis` and `num_ws`, says `style_weights`, and sets `output` if something follows
+    the synthesis.
 
     Attributes:
         mapping: `(latent, labels)` to `(batch, w_dim)`.
@@ -38,6 +41,10 @@ class StyledGenerator(nn.Module):
     def pictures(self, styles: Tensor) -> Tensor:
         """Styles `(batch, num_ws, w_dim)` to pictures `(batch, channels, height, width)`."""
         return self.output(self.synthesis(styles))
+
+    @abstractmethod
+    def style_weights(self) -> list[Tensor]:
+        """The weights by which each layer reads its style, `num_ws` of `(channels, w_dim)`."""
 
     def styles(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """Styles of every layer, `(batch, num_ws, w_dim)`: mixed while training, truncated otherwise."""

@@ -100,7 +100,7 @@ class StyleGAN2Generator(StyledGenerator):
         super().__init__()
         pyramid = pyramid_of(spec, "stylegan2", channel_base=channel_base, channel_max=channel_max)
         self.latent_dim, self.mixing = latent_dim, mixing
-        self.synthesis = Synthesis(
+        synthesis = Synthesis(
             pyramid,
             spec.channels,
             w_dim,
@@ -110,11 +110,15 @@ class StyleGAN2Generator(StyledGenerator):
             half_blocks=half_blocks,
             half=HALF_TYPES[half],
         )
-        self.num_ws = self.synthesis.num_ws
+        self.synthesis, self.num_ws = synthesis, synthesis.num_ws
         num_classes = num_classes_for(spec, conditional)
         self.mapping = Mapping(latent_dim, num_classes, w_dim, layers=mapping_layers, rate=mapping_lr, beta=w_avg_beta)
         if output == "tanh":
             self.output = nn.Tanh()
+
+    def style_weights(self) -> list[Tensor]:
+        assert isinstance(self.synthesis, Synthesis)
+        return [layer.affine.weight for layer in self.synthesis.layers()]
 
 
 @register.discriminator("stylegan2")

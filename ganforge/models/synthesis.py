@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.models.equalised import EqualisedConvolution, at_least_float32, of_block
-from ganforge.models.modulated import StyledConvolution, ToPicture
+from ganforge.models.modulated import Modulated, StyledConvolution, ToPicture
 from ganforge.models.pyramid import Pyramid
 from ganforge.models.resampling import BlurUpsample
 
@@ -60,6 +60,12 @@ class Synthesis(nn.Module):
             self.blocks.append(pyramid.name(level))
             self.add_module(pyramid.name(level), block)
         self.num_ws = 2 * len(pyramid.widths)
+
+    def layers(self) -> list[Modulated]:
+        """The layer that each of the `num_ws` styles is for; the last one is the layer to the picture."""
+        names = [f"{name}.{conv}" for name in self.blocks for conv in ("conv0", "conv1")][1:]
+        found = [self.get_submodule(name) for name in (*names, f"{self.blocks[-1]}.torgb")]
+        return [layer for layer in found if isinstance(layer, Modulated)]
 
     def forward(self, styles: Tensor) -> Tensor:
         """Styles `(batch, num_ws, w_dim)` to pictures `(batch, channels, height, width)`."""

@@ -8,23 +8,8 @@ import pytest
 import torch
 
 from ganforge.errors import GanforgeError
-from ganforge.generator_file import GeneratorConfig, build_generator, flat_state, save_generator
 from ganforge.sampling import Sampler, open_generator
 from ganforge.sampling.interpolate import walk
-from ganforge.spec import DataSpec
-
-OPTIONS = {"w_dim": 8, "mapping_layers": 2, "channel_base": 64, "channel_max": 8}
-
-
-@pytest.fixture
-def styled(tmp_path: Path) -> Path:
-    """A file of an untrained stylegan2 whose mean style is not 0."""
-    config = GeneratorConfig({"name": "stylegan2", "latent_dim": 8, **OPTIONS}, DataSpec((1, 16, 16)))
-    torch.manual_seed(0)
-    network = build_generator(config)
-    network.get_buffer("mapping.w_avg").normal_()
-    save_generator(tmp_path / "styled.safetensors", flat_state(network), config)
-    return tmp_path / "styled.safetensors"
 
 
 def test_psi_makes_samples_less_varied_and_0_makes_one_of_them(styled: Path) -> None:
