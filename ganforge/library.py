@@ -18,14 +18,14 @@ from ganforge.data.picture_folder import PictureFolder
 from ganforge.errors import GanforgeError
 from ganforge.evaluation.reals import find_reals, recipe_without_run
 from ganforge.evaluation.saved import Evaluated
-from ganforge.game.latents import labels, latents
+from ganforge.game.latents import IndexedLatents
 from ganforge.game.networks import Generator, latent_dim_of, latent_distribution_of
 from ganforge.metrics.best import Best
 from ganforge.nested import as_toml
 from ganforge.parallel.start import borrowed_processes, make_accelerator
 from ganforge.recipe import Recipe, load, override, resolve
 from ganforge.saved.checkpoint import newest_checkpoint
-from ganforge.saved.generator_file import TrainedGenerator, load_generator
+from ganforge.saved.generator_file import GeneratorConfig, TrainedGenerator, load_generator
 from ganforge.spec import DataSpec
 from ganforge.training.saving.resume import Resume
 from ganforge.training.session import run_session
@@ -157,7 +157,7 @@ def evaluate(
             reals=_described(reals),
         )
         assert evaluator is not None
-        figures = evaluator(_indexed(sampler, data.spec, accelerator.device, by_index, seed))
+        figures = evaluator(_indexed(sampler, data, accelerator.device, by_index, seed))
         is_main = accelerator.is_main_process
     seconds = figures.pop("seconds")
     return Evaluated(name, figures, evaluator.protocol.to_dict(), seconds, is_main)
@@ -175,10 +175,11 @@ def _takes_latents(sampler: object) -> bool:
 
 
 def _indexed(
-    sampler: Any, spec: DataSpec, device: torch.device, by_index: bool, seed: int
+    sampler: Any, dataset: Dataset, device: torch.device, by_index: bool, seed: int
 ) -> Callable[[range], Tensor]:
     """Samples by index, checked, on the device that the metrics are computed on."""
-    of_latents = _from_latents(sampler, spec, seed) if _takes_latents(sampler) else None
+    spec = dataset.spec
+    of_latents = _from_latents(sampler, dataset, seed) if _takes_latents(sampler) else None
 
     def sample(indices: range) -> Tensor:
         made = of_latents(indices) if of_latents else sampler(indices if by_index else len(indices))
@@ -189,17 +190,17 @@ def _indexed(
     return sample
 
 
-def _from_latents(network: nn.Module, spec: DataSpec, seed: int) -> Callable[[range], Tensor]:
+def _from_latents(network: nn.Module, dataset: Dataset, seed: int) -> Callable[[range], Tensor]:
     """As a run's generator is sampled in its evaluations; the module is in evaluation mode for as long."""
+    config, num_classes = getattr(network, "config", None), dataset.spec.num_classes
+    counts = config.class_counts if isinstance(config, GeneratorConfig) else dataset.class_counts
     device = next(network.parameters()).device
-    dim, distribution = latent_dim_of(network), latent_distribution_of(network)
+    draw = IndexedLatents(seed, latent_dim_of(network), latent_distribution_of(network), num_classes, device, counts)
 
     def make(indices: range) -> Tensor:
-        latent = latents(seed, "evaluation", 0, indices, dim, distribution, device)
-        classes = labels(seed, "evaluation", 0, indices, spec.num_classes, device)
         was_training = network.training
         try:
-            return network.eval()(latent, classes)
+            return network.eval()(*draw("evaluation", 0, indices))
         finally:
             network.train(was_training)
 

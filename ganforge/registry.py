@@ -28,7 +28,7 @@ class Registry:
     """All shelves. A kind is one line here: its name, what it is offered, where the built-ins are, its table."""
 
     def __init__(self) -> None:
-        families = tuple(f"ganforge.models.{name}" for name in ("dcgan", "mlp", "resnet", "r3gan"))
+        families = tuple(f"ganforge.models.{name}" for name in ("dcgan", "mlp", "resnet", "r3gan", "stylegan2"))
         self.generator = Kind("generator", offers=("spec",), modules=families)
         self.discriminator = Kind(
             "discriminator",
@@ -55,6 +55,7 @@ class Registry:
                 "ganforge.penalties.features",
                 "ganforge.penalties.consistency",
                 "ganforge.penalties.lecam",
+                "ganforge.penalties.path_length",
             ),
             table=PenaltyTable,
         )

@@ -29,7 +29,7 @@ ROOMS = (
     "augment", "data", "models", "optimizers",  # parts that know no game and no recipe
     "game",  # what a turn, a player and a loss are
     "objectives", "penalties", "schedules",  # parts written against it
-    "saved",  # what a run leaves on the disk
+    "saved", "importing",  # what a run leaves on the disk; what other programs left
     "watching_tables", "tables", "contradictions", "recipe", "manual",
     "metrics",
     "cluster", "report",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ganforge.cli.sampling import ClassName, Ema, Seed, Source, Truncation
+from ganforge.cli.sampling import ClassName, Ema, Psi, Seed, Source, Truncation
 from ganforge.cli.trust import Trust
 
 FramesPerSecond = Annotated[float, typer.Option("--fps", min=0.1, max=60, help="Frames a second of a film.")]
@@ -24,10 +24,11 @@ def interpolate(
     loop: Annotated[bool, typer.Option("--loop", help="Walk back to the first latent at the end.")] = False,
     ema: Ema = True,
     truncation: Truncation = None,
+    psi: Psi = None,
     class_name: ClassName = None,
     trust: Trust = False,
 ) -> None:
-    """Walk from latent to latent on great circles and show the pictures on the way.
+    """Walk from latent to latent on great circles, or straight from style to style, and show the pictures on the way.
 
     MP4 needs the extra `video`.
     """
@@ -44,6 +45,7 @@ def interpolate(
         loop=loop,
         averaged=ema,
         truncation=truncation,
+        psi=psi,
         class_name=class_name,
     )
     typer.echo(written)

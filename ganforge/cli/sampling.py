@@ -28,6 +28,14 @@ Truncation = Annotated[
         show_default=False,
     ),
 ]
+Psi = Annotated[
+    float | None,
+    typer.Option(
+        help="Pull styles towards their mean: 0.7 for better and less varied samples, 0 for the mean alone; of a "
+        "generator with styles, such as stylegan2 (Karras et al. 2019).",
+        show_default=False,
+    ),
+]
 ClassName = Annotated[
     str | None,
     typer.Option("--class", help="Only this class, by name or number; of a conditional generator.", show_default=False),
@@ -43,6 +51,7 @@ def sample(
     seed: Seed = 0,
     ema: Ema = True,
     truncation: Truncation = None,
+    psi: Psi = None,
     class_name: ClassName = None,
     shards: Annotated[
         bool, typer.Option("--shards", help="Write WebDataset shards, which `ganforge train` can read.")
@@ -61,7 +70,7 @@ def sample(
 
     if not shards:
         written = write_samples(
-            run, num=num, out=out, seed=seed, averaged=ema, truncation=truncation, class_name=class_name
+            run, num=num, out=out, seed=seed, averaged=ema, truncation=truncation, psi=psi, class_name=class_name
         )
     else:
         with progress_bar("samples") as progress:
@@ -72,6 +81,7 @@ def sample(
                 seed=seed,
                 averaged=ema,
                 truncation=truncation,
+                psi=psi,
                 class_name=class_name,
                 per_shard=per_shard,
                 progress=progress,

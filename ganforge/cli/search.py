@@ -1,5 +1,6 @@
 """`ganforge inpaint` and `ganforge project`."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,25 @@ Pictures = Annotated[list[Path], typer.Argument(help="Pictures, one or several."
 Steps = Annotated[int, typer.Option(min=1, help="Steps of the search.")]
 Restarts = Annotated[int, typer.Option(min=1, help="Latents that each picture starts from; the best is kept.")]
 LearningRate = Annotated[float, typer.Option("--lr", min=1e-6, help="Learning rate of the search.")]
+
+
+class Space(StrEnum):
+    """What is searched."""
+
+    AUTO = "auto"
+    Z = "z"
+    W = "w"
+    W_PLUS = "w+"
+
+
+SearchedSpace = Annotated[
+    Space,
+    typer.Option(
+        "--space",
+        help="z: latents; w: a style of a generator that has some; w+: a style a layer, which reaches more pictures; "
+        "auto: w where there are styles.",
+    ),
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Latents moved at a time.")]
 
 
@@ -41,6 +61,7 @@ def inpaint(
     batch_size: BatchSize = 256,
     seed: Seed = 0,
     class_name: ClassName = None,
+    space: SearchedSpace = Space.AUTO,
     trust: Trust = False,
 ) -> None:
     """Fill holes with what the generator can make there (Yeh et al. 2017).
@@ -50,7 +71,7 @@ def inpaint(
     """
     from ganforge.search.write import write_inpainted
 
-    options = _options(steps, restarts, lr, batch_size, seed)
+    options = _options(steps, restarts, lr, batch_size, seed, space)
     with progress_bar("searching") as progress:
         written = write_inpainted(
             run,
@@ -77,18 +98,19 @@ def project(
     batch_size: BatchSize = 256,
     seed: Seed = 0,
     class_name: ClassName = None,
+    space: SearchedSpace = Space.AUTO,
     trust: Trust = False,
 ) -> None:
     """Find the latent whose sample is nearest to a picture; saves it as .npy beside that sample."""
     from ganforge.search.write import write_projected
 
-    options = _options(steps, restarts, lr, batch_size, seed)
+    options = _options(steps, restarts, lr, batch_size, seed, space)
     with progress_bar("searching") as progress:
         written = write_projected(run, pictures, out=out, options=options, class_name=class_name, progress=progress)
     typer.echo(written)
 
 
-def _options(steps: int, restarts: int, lr: float, batch_size: int, seed: int) -> "SearchOptions":
+def _options(steps: int, restarts: int, lr: float, batch_size: int, seed: int, space: Space) -> "SearchOptions":
     from ganforge.search.latents import SearchOptions
 
-    return SearchOptions(steps=steps, lr=lr, restarts=restarts, seed=seed, batch_size=batch_size)
+    return SearchOptions(steps=steps, lr=lr, restarts=restarts, seed=seed, batch_size=batch_size, space=space.value)

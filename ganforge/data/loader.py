@@ -22,6 +22,7 @@ from ganforge.data.batches.source import RankSlice
 from ganforge.data.dataset import Dataset
 from ganforge.data.readers.choose import choose
 from ganforge.data.transform import Transform
+from ganforge.division import undivided
 from ganforge.errors import DataError
 from ganforge.files import user_cache
 from ganforge.loader_options import LoaderOptions
@@ -208,9 +209,5 @@ def check_batch_size(batch_size: int, world_size: int) -> None:
     Raises:
         DataError: it does not; names the two nearest sizes that do.
     """
-    if batch_size < 1 or batch_size % world_size:
-        below = batch_size // world_size * world_size
-        nearest = f"{below} or {below + world_size}" if below else f"{world_size}"
-        raise DataError(
-            f"training.batch_size: a batch of {batch_size} cannot be divided over {world_size} ranks; use {nearest}"
-        )
+    if text := undivided(batch_size, world_size):
+        raise DataError(f"training.batch_size: {text}")

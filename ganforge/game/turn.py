@@ -94,6 +94,11 @@ class Turn:
         """The bare discriminator, for terms on its inner layers."""
         return _bare(self.discriminator)
 
+    @property
+    def generator_module(self) -> nn.Module:
+        """The bare generator, for terms on its inner layers."""
+        return _bare(self.generator)
+
     def discriminate(self, samples: Tensor, labels: Tensor | None) -> Tensor:
         """Logits `(batch,)` of any samples. All that the discriminator sees goes through here, augmented alike."""
         return self.discriminator(self.augment(samples), labels)

@@ -45,3 +45,24 @@ class BlurUpsample(_Blur):
     def forward(self, maps: Tensor) -> Tensor:
         filters = 4 * self.filters(maps)
         return functional.conv_transpose2d(maps, filters, stride=2, padding=1, groups=maps.shape[1])
+
+
+class Blur(_Blur):
+    """The low-pass filter alone, beside a convolution that halves or doubles the map itself (Karras et al. 2019).
+
+    `(batch, channels, height, width)` to maps of `height + 2 padding - 3`; outside of the map is 0.
+
+    Args:
+        padding: rows and columns of zeros on each side; 2 before a convolution of 3x3 with stride 2, 1 after a
+            transposed one.
+        gain: multiplies the result; 4 after a transposed convolution, which leaves three pixels of four empty.
+    """
+
+    def __init__(self, padding: int, gain: float = 1.0) -> None:
+        super().__init__()
+        self.padding = padding
+        self.gain = gain
+
+    def forward(self, maps: Tensor) -> Tensor:
+        filters = self.gain * self.filters(maps)
+        return functional.conv2d(maps, filters, padding=self.padding, groups=maps.shape[1])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ganforge.errors import CheckpointError, GanforgeError
 from ganforge.game.networks import latent_distribution_of
 from ganforge.parallel.launch import uses_cpu
-from ganforge.sampling.truncation import truncated
+from ganforge.sampling.truncation import truncate_styles, truncated
 from ganforge.saved.checkpoint import Checkpoint, is_whole, whole_checkpoints
 from ganforge.saved.generator_file import GeneratorConfig, load_generator
 from ganforge.saved.indexed import latents_of
@@ -110,13 +110,20 @@ class Sampler:
         seed: of the latents.
         truncation: bound of the latents' components, see `truncated`; None for the latents of training.
         label: the class of all samples; None for classes drawn by index as often as training drew them.
+        psi: truncation of styles, see `truncate_styles`, which the network keeps; None for that of the network.
 
     Raises:
-        GanforgeError: `truncation` is out of its range.
+        GanforgeError: `truncation` is out of its range, or the generator has no styles that `psi` is about.
     """
 
     def __init__(
-        self, network: nn.Module, seed: int = 0, *, truncation: float | None = None, label: int | None = None
+        self,
+        network: nn.Module,
+        seed: int = 0,
+        *,
+        truncation: float | None = None,
+        label: int | None = None,
+        psi: float | None = None,
     ) -> None:
         self.network = network
         self.config = config_of(network)
@@ -124,6 +131,9 @@ class Sampler:
         self._indexed = latents_of(network, self.config, seed)
         self.truncation = truncation
         self.label = label
+        self.psi = psi
+        if psi is not None:
+            truncate_styles(network, psi)
         self.device = next(network.parameters()).device
         self.distribution = latent_distribution_of(network)
         if truncation is not None and not (truncation > 0 and (self.distribution == "normal" or truncation <= 1)):

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ganforge.errors import GanforgeError
 from ganforge.grid import picture_of, single, to_uint8
+from ganforge.models.style_space import StyledGenerator
 from ganforge.sampling.draw import BATCH, Sampler, find_class, open_generator
 from ganforge.sampling.film import enlarged, is_film, write_film, write_strip
 from ganforge.wording import counted
@@ -53,8 +54,15 @@ def between(start: Tensor, end: Tensor, amounts: Tensor, distribution: str = "no
     return slerp(start, end, amounts)
 
 
+def _leg(sampler: Sampler, start: Tensor, end: Tensor, amounts: Tensor) -> Tensor:
+    """From one stop to the next: straight between styles, which the mapping made even."""
+    if isinstance(sampler.network, StyledGenerator):
+        return torch.lerp(start, end, amounts.to(start).view(-1, *(1 for _ in start.shape)))
+    return between(start, end, amounts, sampler.distribution)
+
+
 def walk(sampler: Sampler, *, walks: int, stops: int, frames: int, loop: bool) -> Tensor:
-    """Pictures along walks through the latents of the first `walks * stops` samples.
+    """Pictures along walks through latents, or styles where there are some, of the first `walks * stops` samples.
 
     Args:
         sampler: of pictures.
@@ -66,22 +74,27 @@ def walk(sampler: Sampler, *, walks: int, stops: int, frames: int, loop: bool) -
     Returns:
         `(length, walks, channels, height, width)` on the CPU; a loop leaves out its last frame, which is its first.
     """
-    stations = sampler.latents(range(walks * stops)).view(walks, stops, -1).transpose(0, 1)
+    latents = sampler.latents(range(walks * stops))
     labels = sampler.labels(range(walks))
-    amounts = torch.arange(frames, dtype=torch.float64, device=stations.device) / frames
-    legs = [*range(stops - 1), *([stops - 1] if loop else [])]
-    parts = [between(stations[leg], stations[(leg + 1) % stops], amounts, sampler.distribution) for leg in legs]
-    path = torch.cat([*parts, *([] if loop else [stations[-1:]])])
-    length = len(path)
-    flat = path.reshape(length * walks, -1)
-    all_labels = None if labels is None else labels.repeat(length)
+    network = sampler.network
     with torch.no_grad():
-        made = [
-            sampler.network(flat[at : at + BATCH], None if all_labels is None else all_labels[at : at + BATCH])
-            .float()
-            .cpu()
-            for at in range(0, len(flat), BATCH)
-        ]
+        if isinstance(network, StyledGenerator):
+            stations = network.styles(latents, None if labels is None else labels.repeat_interleave(stops))
+        else:
+            stations = latents
+        stations = stations.view(walks, stops, *stations.shape[1:]).transpose(0, 1)
+        amounts = torch.arange(frames, dtype=torch.float64, device=stations.device) / frames
+        legs = [*range(stops - 1), *([stops - 1] if loop else [])]
+        parts = [_leg(sampler, stations[leg], stations[(leg + 1) % stops], amounts) for leg in legs]
+        path = torch.cat([*parts, *([] if loop else [stations[-1:]])])
+        length = len(path)
+        flat = path.flatten(0, 1)
+        all_labels = None if labels is None else labels.repeat(length)
+        made = []
+        for at in range(0, len(flat), BATCH):
+            part, own = flat[at : at + BATCH], None if all_labels is None else all_labels[at : at + BATCH]
+            shown = network.pictures(part) if isinstance(network, StyledGenerator) else network(part, own)
+            made.append(shown.float().cpu())
     return torch.cat(made).view(length, walks, *sampler.config.spec.shape)
 
 
@@ -97,6 +110,7 @@ def write_walk(
     loop: bool = False,
     averaged: bool = True,
     truncation: float | None = None,
+    psi: float | None = None,
     class_name: str | None = None,
 ) -> str:
     """Walk and write a strip, a row a walk, or a film, by the ending of `out`.
@@ -110,7 +124,7 @@ def write_walk(
     """
     network = open_generator(run, averaged=averaged)
     label = None if class_name is None else find_class(network, class_name)
-    sampler = Sampler(network, seed, truncation=truncation, label=label)
+    sampler = Sampler(network, seed, truncation=truncation, label=label, psi=psi)
     if not sampler.config.spec.is_image:
         raise GanforgeError(f"interpolate shows pictures, and this generator makes {sampler.config.spec}")
     pictures = walk(sampler, walks=walks, stops=stops, frames=frames, loop=loop)

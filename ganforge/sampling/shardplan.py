@@ -33,6 +33,7 @@ class ShardPlan:
         classes: names of the classes if the generator looks at labels; samples without a meaning get no label.
         seed: of the latents.
         truncation: bound of the latents' components, or None.
+        psi: truncation of styles, or None.
         label: the class of all samples, or None.
         weights: sha256 of the generator's weights.
         generator: its table of the recipe, for people.
@@ -46,6 +47,7 @@ class ShardPlan:
     classes: tuple[str, ...]
     seed: int
     truncation: float | None
+    psi: float | None
     label: int | None
     weights: str
     generator: dict[str, Any]
@@ -82,6 +84,7 @@ def make_plan(sampler: Sampler, num: int, per_shard: int) -> ShardPlan:
         classes=spec.classes if looks_at_labels(sampler.network) else (),
         seed=sampler.seed,
         truncation=sampler.truncation,
+        psi=sampler.psi,
         label=sampler.label,
         weights=digest.hexdigest(),
         generator=config.generator,

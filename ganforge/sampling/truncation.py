@@ -1,7 +1,28 @@
 """The truncation trick: fewer unlikely latents, so better and less varied samples (Brock et al., BigGAN, 2019)."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from ganforge.errors import GanforgeError
+from ganforge.models.style_space import StyledGenerator
+
+
+def truncate_styles(network: nn.Module, psi: float) -> None:
+    """Have a generator with a space of styles pull them towards their mean (StyleGAN, Karras et al. 2019, appendix B).
+
+    Args:
+        network: generator in evaluation mode; it stays so.
+        psi: 1 for styles as they are, 0 for the mean alone; 0.5 and 0.7 are usual.
+
+    Raises:
+        GanforgeError: the generator has no styles.
+    """
+    if not isinstance(network, StyledGenerator):
+        raise GanforgeError(
+            f"--psi {psi:g}: this generator has no space of styles between latent and picture, as 'stylegan2' has; "
+            "--truncation bounds the latents of any"
+        )
+    network.psi = psi
 
 
 def truncated(latent: Tensor, bound: float, distribution: str = "normal") -> Tensor:

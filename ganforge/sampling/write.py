@@ -21,6 +21,7 @@ def write_samples(
     seed: int = 0,
     averaged: bool = True,
     truncation: float | None = None,
+    psi: float | None = None,
     class_name: str | None = None,
 ) -> str:
     """Draw samples and write a grid (a file) or one PNG a sample (a new folder; points: one `.npy`).
@@ -38,7 +39,7 @@ def write_samples(
         raise GanforgeError("several processes can share only shards; add --shards, or start one process")
     network = open_generator(run, averaged=averaged)
     label = None if class_name is None else find_class(network, class_name)
-    sampler = Sampler(network, seed, truncation=truncation, label=label)
+    sampler = Sampler(network, seed, truncation=truncation, label=label, psi=psi)
     try:
         if out.suffix:
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -57,6 +58,7 @@ def write_part_of_shards(
     seed: int = 0,
     averaged: bool = True,
     truncation: float | None = None,
+    psi: float | None = None,
     class_name: str | None = None,
     per_shard: int = 0,
     progress: Progress | None = None,
@@ -77,7 +79,7 @@ def write_part_of_shards(
     )
     network = open_generator(run, averaged=averaged, device=pick_device(local_rank))
     label = None if class_name is None else find_class(network, class_name)
-    sampler = Sampler(network, seed, truncation=truncation, label=label)
+    sampler = Sampler(network, seed, truncation=truncation, label=label, psi=psi)
     return write_shards(sampler, out, num=num, per_shard=per_shard, rank=rank, world_size=world_size, progress=progress)
 
 

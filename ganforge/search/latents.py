@@ -1,4 +1,4 @@
-"""Gradient descent on latents from several starts at once."""
+"""Gradient descent on latents or styles from several starts at once."""
 
 import math
 from collections.abc import Callable
@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.errors import GanforgeError
-from ganforge.game.latents import latents
-from ganforge.game.networks import latent_dim_of, latent_distribution_of
 from ganforge.sampling.draw import config_of, looks_at_labels
+from ganforge.search.spaces import Space, SpaceName, space_of
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """Samples `(batch, *spec.shape)`, which picture each belongs to `(batch,)`, labels or None, to losses `(batch,)`."""
@@ -28,6 +27,7 @@ class SearchOptions:
         seed: of the starts.
         label: class of all pictures; None to spread the starts over the classes of a conditional generator.
         batch_size: latents moved at a time.
+        space: `z` for latents, `w` for one style, `w+` for a style a layer; `auto` for `w` where there are styles.
     """
 
     steps: int = 300
@@ -36,6 +36,7 @@ class SearchOptions:
     seed: int = 0
     label: int | None = None
     batch_size: int = 256
+    space: SpaceName = "auto"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Found:
     """The best latent of each picture, on the CPU.
 
     Args:
-        latents: `(num, latent_dim)`.
+        latents: `(num, latent_dim)`; of styles `(num, 1, w_dim)`, or `(num, num_ws, w_dim)` in `w+`.
         labels: `(num,)` int64, or None without classes.
         samples: what the generator makes of them, `(num, *spec.shape)`.
         losses: `(num,)`.
@@ -56,7 +57,7 @@ class Found:
 
 
 def search(network: nn.Module, loss: Loss, num: int, options: SearchOptions, progress: Progress | None = None) -> Found:
-    """Latents of the generator with small losses, one a picture.
+    """Latents, or styles, of the generator with small losses, one a picture.
 
     Normal latents stay in the ball of radius sqrt(latent_dim), near whose surface nearly all latents lie that the
     generator was trained on, and uniform ones in their cube: outside, a generator can be made to show anything.
@@ -69,15 +70,18 @@ def search(network: nn.Module, loss: Loss, num: int, options: SearchOptions, pro
         progress: called with steps done and steps in all.
 
     Raises:
-        GanforgeError: the loss is not finite, whatever the start; or there are fewer starts than classes to try.
+        GanforgeError: the loss is not finite, whatever the start; or there are fewer starts than classes to try; or the
+            generator has no styles to search in.
     """
+    space = space_of(network, options.space)
     device = next(network.parameters()).device
     starts = num * options.restarts
     picture = torch.arange(num, device=device).repeat_interleave(options.restarts)
-    dim, distribution = latent_dim_of(network), latent_distribution_of(network)
-    # The same starts for every picture, so that its result does not depend on the pictures beside it.
-    start = latents(options.seed, "search", 0, range(options.restarts), dim, distribution, device).repeat(num, 1)
     labels = _start_labels(network, options, num)
+    # The same starts for every picture, so that its result does not depend on the pictures beside it.
+    own = None if labels is None else labels[: options.restarts]
+    start = space.starts(options.restarts, options.seed, own)
+    start = start.repeat(num, *(1 for _ in start.shape[1:]))
     chunks = range(0, starts, options.batch_size)
     moved, losses = [], []
     for number, at in enumerate(chunks):
@@ -88,9 +92,7 @@ def search(network: nn.Module, loss: Loss, num: int, options: SearchOptions, pro
                 progress(number * options.steps + step, len(chunks) * options.steps)
 
         own_labels = None if labels is None else labels[part]
-        latent, value = _descend(
-            network, loss, start[part].clone(), picture[part], own_labels, distribution, options, report
-        )
+        latent, value = _descend(space, loss, start[part].clone(), picture[part], own_labels, options, report)
         moved.append(latent)
         losses.append(value)
     values = torch.cat(losses).view(num, options.restarts)
@@ -102,7 +104,7 @@ def search(network: nn.Module, loss: Loss, num: int, options: SearchOptions, pro
     with torch.no_grad():
         parts = chosen.split(options.batch_size)
         label_parts = [None] * len(parts) if chosen_labels is None else chosen_labels.split(options.batch_size)
-        samples = torch.cat([network(*pair).float().cpu() for pair in zip(parts, label_parts, strict=True)])
+        samples = torch.cat([space.samples(*pair).cpu() for pair in zip(parts, label_parts, strict=True)])
     return Found(
         chosen.cpu(), None if chosen_labels is None else chosen_labels.cpu(), samples, values.min(dim=1).values.cpu()
     )
@@ -131,12 +133,11 @@ def _start_labels(network: nn.Module, options: SearchOptions, num: int) -> Tenso
 
 
 def _descend(
-    network: nn.Module,
+    space: Space,
     loss: Loss,
     latent: Tensor,
     picture: Tensor,
     labels: Tensor | None,
-    distribution: str,
     options: SearchOptions,
     report: Callable[[int], None],
 ) -> tuple[Tensor, Tensor]:
@@ -146,15 +147,12 @@ def _descend(
     for step in range(options.steps):
         for group in optimizer.param_groups:
             group["lr"] = options.lr * 0.5 * (1.0 + math.cos(math.pi * step / options.steps))
-        values = loss(network(latent, labels).float(), picture, labels)
+        values = loss(space.samples(latent, labels), picture, labels)
         optimizer.zero_grad()
         values.sum().backward()  # each latent sees the gradient of its own loss alone
         optimizer.step()
         with torch.no_grad():
-            if distribution == "uniform":
-                latent.clamp_(-1.0, 1.0)
-            else:
-                latent.mul_((latent.shape[1] ** 0.5 / latent.norm(dim=1, keepdim=True)).clamp(max=1.0))
+            space.keep(latent)
         report(step + 1)
     with torch.no_grad():
-        return latent.detach(), loss(network(latent, labels).float(), picture, labels)
+        return latent.detach(), loss(space.samples(latent, labels), picture, labels)

@@ -17,7 +17,7 @@ POINTS = (DataSpec((2,)),)
 PICTURES = (DataSpec((1, 16, 16)), DataSpec((3, 32, 32)), DataSpec((3, 64, 64)))
 CLASSES = ("cat", "dog", "owl")
 BATCH = 4
-NARROW = {"width": 8}
+NARROW = {"width": 8, "channel_max": 8, "w_dim": 16}
 """Options that make a network small, tried where it has them."""
 
 Refusal = (ValueError, GanforgeError)

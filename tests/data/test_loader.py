@@ -118,7 +118,7 @@ def test_an_epoch_smaller_than_a_batch_still_gives_full_batches(
 
 
 def test_a_batch_that_cannot_be_divided_names_the_nearest_sizes(raw_folder: Path) -> None:
-    with pytest.raises(DataError, match=r"batch of 50 cannot be divided over 3 ranks; use 48 or 51"):
+    with pytest.raises(DataError, match="50 does not divide by 3 ranks; use 48 or 51"):
         Loader(open_folder(raw_folder), batch_size=50, world_size=3)
 
 

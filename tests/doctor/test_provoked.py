@@ -59,5 +59,5 @@ def test_a_healthy_run_of_a_recipe_that_needs_no_download_names_nothing(trained,
     folder = trained(recipe, f"training.steps={steps}")
     assert read_findings(folder) == []
     assert (folder / "health.jsonl").exists()
-    names = read_lines(folder)[0].keys()
+    names = next(iter(read_lines(folder))).keys()
     assert {"health/separation", "health/spread", "health/spread_features", "health/gradient_generator"} <= names

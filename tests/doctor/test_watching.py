@@ -53,7 +53,7 @@ def test_training_is_the_same_bit_for_bit_whether_the_doctor_watches_or_not(trai
     assert mine is not None
     assert theirs is not None
     assert str(mine["random"]) == str(theirs["random"])
-    lines = read_lines(watched)
+    lines = list(read_lines(watched))
     assert {"health/overfitting", "health/spread_features", "health/gradient_discriminator"} <= lines[2].keys()
     assert not any(name.startswith("health/") for line in read_lines(alone) for name in line)
     assert not (alone / "health.jsonl").exists()
@@ -74,7 +74,7 @@ def test_nothing_is_looked_at_in_steps_that_are_not_logged_nor_more_than_once_in
     folder = trained("ring2d", "training.steps=95", f"training.log_every={log_every}", "training.discriminator_turns=2")
     assert [step for step, role in looks if role == "discriminator"][:3] == looked_at
     assert [role for _, role in looks] == ["discriminator", "generator"] * (len(looks) // 2)
-    assert [line["step"] for line in read_lines(folder) if "health/spread" in line][:3] == looked_at
+    assert [line["step"] for line in list(read_lines(folder)) if "health/spread" in line][:3] == looked_at
 
 
 def test_a_resumed_run_finds_what_an_unbroken_one_finds(recipe_of, trained):
@@ -117,8 +117,8 @@ def test_two_ranks_see_what_one_process_sees(recipe_of, trained, tmp_path):
     file = tmp_path / "recipe.toml"
     file.write_text(dump(recipe_of("ring2d", *common, "name=two")))
     launch_two(_train, (str(file),))
-    alone = read_lines(trained("ring2d", *common, "name=alone"))
-    together = read_lines(tmp_path / "runs" / "two")
+    alone = list(read_lines(trained("ring2d", *common, "name=alone")))
+    together = list(read_lines(tmp_path / "runs" / "two"))
     for mine, theirs in zip(together, alone, strict=True):
         assert "health/class_7" in mine
         for name in (name for name in theirs if name.startswith("health/")):
@@ -220,4 +220,4 @@ def test_a_packed_discriminator_sees_whole_packs_of_held_out_samples(trained):
         "ring2d", "discriminator.packing=3", "training.batch_size=15", "training.steps=10", "training.log_every=10",
         'health.held_out={name="ring"}', "evaluation.at_end=false", "name=packed",
     )  # fmt: skip
-    assert "health/overfitting" in read_lines(folder)[-1]
+    assert "health/overfitting" in list(read_lines(folder))[-1]

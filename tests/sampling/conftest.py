@@ -22,3 +22,15 @@ def make_generator(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def styled(tmp_path: Path) -> Path:
+    """A file of an untrained stylegan2 whose mean style is not 0."""
+    options = {"latent_dim": 8, "w_dim": 8, "mapping_layers": 2, "channel_base": 64, "channel_max": 8}
+    config = GeneratorConfig({"name": "stylegan2", **options}, DataSpec((1, 16, 16)))
+    torch.manual_seed(0)
+    network = build_generator(config)
+    network.get_buffer("mapping.w_avg").normal_()
+    save_generator(tmp_path / "styled.safetensors", flat_state(network), config)
+    return tmp_path / "styled.safetensors"

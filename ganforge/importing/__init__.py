@@ -1,0 +1,1 @@
+"""Networks that other programs trained, as generators and starting points of ours."""
