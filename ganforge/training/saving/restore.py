@@ -21,7 +21,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
     run.load_game_state(state["game"])
     run.step = checkpoint.state["step"]
     run.rollbacks = checkpoint.state["rollbacks"]
-    run.loader.load_state_dict(checkpoint.state.get("loader", checkpoint.state))  # of old they counted batches
+    run.loader.load_state_dict(_loader_state(checkpoint))
     run.best = Best(**checkpoint.state["best"]) if checkpoint.state["best"] else None
     rank = run.accelerator.process_index
     own = checkpoint.rank(rank)
@@ -34,6 +34,14 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
         restore_random_states(own["random"])
     else:
         seed_everything(run.recipe.seed, f"rank {rank} from step {run.step}")
+
+
+def _loader_state(checkpoint: Checkpoint) -> dict[str, int]:
+    """Checkpoints of old counted batches, whose size was that of all steps before."""
+    state = checkpoint.state
+    if "loader" in state:
+        return state["loader"]
+    return {"batches": state["batches"], "batch_size": state["images"] // max(1, state["step"])}
 
 
 def _check_layouts(run: Run, checkpoint: Checkpoint) -> None:
