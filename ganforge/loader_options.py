@@ -29,10 +29,10 @@ class LoaderOptions(OptionsModel):
 
     reader: ReaderName = "auto"
     flip: bool = False
-    crop: Annotated[int, Field(ge=0)] = 0
+    crop: Annotated[int, Field(ge=0, le=4096)] = 0
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     workers: Annotated[int, Field(ge=0, le=256)] = 0
     prefetch: Annotated[int, Field(ge=1, le=64)] = 2
     max_corrupt: Annotated[float, Field(ge=0, le=1)] = 0.01
-    window: Annotated[int, Field(ge=0)] = 0
+    window: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     cache_limit_gb: Annotated[float, Field(gt=0)] = 100.0

@@ -49,7 +49,7 @@ class TwoPhase(Schedule):
         *,
         high: Annotated[float, Field(gt=0, le=1)] = 0.9,
         low: Annotated[float, Field(gt=0, le=1)] = 0.75,
-        window: Annotated[int, Field(ge=1)] = 10,
+        window: Annotated[int, Field(ge=1, le=1_000_000)] = 10,
     ) -> None:
         if low > high:
             raise ValueError(f"low ({low}) must not be above high ({high})")

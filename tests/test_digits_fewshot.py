@@ -52,7 +52,7 @@ def distance_at_the_end(unseen: Unseen, seed: int, folder: Path, *more: str) -> 
     run = Run.build(load(RECIPE, [f"seed={seed}", f"output={folder}", *FEW, *more]))
     run.folder.mkdir(parents=True)
     train(run, None, ProgressDisplay(None, start=0, total=1))
-    return unseen.distance(run.sample("evaluation", range(len(unseen.pictures))).float())
+    return unseen.distance(run.game.sample("evaluation", range(len(unseen.pictures))).float())
 
 
 def test_the_few_and_the_held_out_digits_share_none(unseen: Unseen) -> None:

@@ -20,7 +20,7 @@ def modes_at_the_end(seed: int, folder: Path, overrides: list[str]) -> float:
     run = Run.build(load(RECIPE, [f"seed={seed}", f"output={folder}", "evaluation.every=0", *BETA1_HALF, *overrides]))
     (folder / "ring2d").mkdir(exist_ok=True)
     train(run, None, ProgressDisplay(None, start=0, total=1))
-    return run.figures["modes"]
+    return run.progress.figures["modes"]
 
 
 @pytest.mark.slow

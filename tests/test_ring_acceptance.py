@@ -19,7 +19,7 @@ def modes_at_the_end(seed: int, folder: Path, overrides: list[str]) -> tuple[flo
     run = Run.build(load(RECIPE, [f"seed={seed}", f"output={folder}", "evaluation.every=0", *overrides]))
     (folder / "ring2d").mkdir(exist_ok=True)
     train(run, None, ProgressDisplay(None, start=0, total=1))
-    return run.figures["modes"], run.figures["good_points"]
+    return run.progress.figures["modes"], run.progress.figures["good_points"]
 
 
 @pytest.mark.slow

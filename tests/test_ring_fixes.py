@@ -32,7 +32,7 @@ def trained(tmp_path_factory):
         run = Run.build(load(RECIPE, [*quiet, *overrides]))
         run.folder.mkdir()
         train(run, None, ProgressDisplay(Console(quiet=True), start=0, total=1))
-        return run.figures["modes"], run.figures["good_points"]
+        return run.progress.figures["modes"], run.progress.figures["good_points"]
 
     return train_once
 

@@ -1,6 +1,7 @@
 """What a recipe cannot have together, found once its parts are built."""
 
 from ganforge.building.terms import Terms
+from ganforge.contradictions import batch_problems, group_problems
 from ganforge.errors import LaunchError, Problem, RecipeError
 from ganforge.game.augmentations import Augmentations
 from ganforge.game.engine import WHOLE
@@ -12,23 +13,13 @@ from ganforge.spec import DataSpec
 
 
 def check_batch(recipe: Recipe, world_size: int) -> None:
-    """Refuse a batch that does not divide into ranks and micro-batches.
+    """Refuse a batch that does not divide into ranks, micro-batches, packs, and the discriminator's groups of samples.
 
     Raises:
         RecipeError: with the nearest sizes that would do.
     """
-    training = recipe.training
-    for count in (training.discriminator_micro_batches, training.generator_micro_batches):
-        if training.batch_size % (world_size * count):
-            pieces = world_size * count
-            below = training.batch_size // pieces * pieces
-            sizes = f"{below} or {below + pieces}" if below else str(pieces)
-            text = f"{training.batch_size} does not divide by {world_size} ranks x {count} micro-batches; use {sizes}"
-            raise RecipeError(recipe.name, [Problem("training.batch_size", text)])
-        piece, packing = training.batch_size // (world_size * count), recipe.discriminator.packing
-        if piece % packing:
-            text = f"packs of {packing} do not divide the {piece} samples of a micro-batch on one rank; use a divisor"
-            raise RecipeError(recipe.name, [Problem("discriminator.packing", text)])
+    if problems := list(batch_problems(recipe, world_size)) or list(group_problems(recipe, world_size)):
+        raise RecipeError(recipe.name, problems)
 
 
 def check_limits(player: Player) -> None:

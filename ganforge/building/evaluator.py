@@ -11,7 +11,7 @@ from ganforge.errors import Problem, RecipeError
 from ganforge.metrics.evaluator import Evaluator
 from ganforge.metrics.metric import Extractor, Metric
 from ganforge.metrics.protocol import Protocol, describe_extractor, versions
-from ganforge.recipe import Recipe, resolve
+from ganforge.recipe import Recipe
 from ganforge.registry import register
 from ganforge.tables import ComponentTable
 
@@ -50,7 +50,7 @@ def build_evaluator(
     ]
     chosen = table.extractor
     if chosen is None and dataset.spec.is_image and any(metric.looks_at != "samples" for metric in metrics):
-        chosen = _default_extractor(recipe)
+        chosen = register.extractor.get(DEFAULT_EXTRACTOR).table(ComponentTable)(name=DEFAULT_EXTRACTOR)
     extractor, described = None, None
     taught = {**offers, "dataset": taught_by or dataset}
     if chosen is not None:
@@ -91,14 +91,6 @@ def _describe_dataset(recipe: Recipe) -> dict[str, Any]:
     options = register.dataset.get(recipe.data.name).options.model_fields
     chosen = recipe.data.model_dump(mode="json", include=set(options), exclude_none=True)
     return {"dataset": {"name": recipe.data.name, **chosen}}
-
-
-def _default_extractor(recipe: Recipe) -> ComponentTable:
-    tables = recipe.to_dict()
-    tables["evaluation"]["extractor"] = {"name": DEFAULT_EXTRACTOR}
-    chosen = resolve(tables, recipe.name).evaluation.extractor
-    assert chosen is not None
-    return chosen
 
 
 def _check_fit(recipe: Recipe, metrics: list[Metric], extractor: Extractor | None, num_reals: int) -> None:

@@ -14,6 +14,7 @@ from ganforge.parallel.start import local_world_size
 from ganforge.recipe import Recipe
 from ganforge.registry import Kind, register
 from ganforge.tables import ComponentTable
+from ganforge.variables import unset_in
 
 
 def build_component(recipe: Recipe, kind: Kind, table: ComponentTable, path: str, **offers: Any) -> Any:
@@ -29,6 +30,15 @@ def build_component(recipe: Recipe, kind: Kind, table: ComponentTable, path: str
 
 
 def build_dataset(recipe: Recipe) -> Dataset:
+    """The recipe's real samples.
+
+    Raises:
+        RecipeError: the path of a saved recipe has a variable that is not set here.
+        DataError: there is no such data.
+    """
+    if unset := unset_in(getattr(recipe.data, "path", "")):
+        text = f"the environment variable {unset[0]} is not set; set it, or write a path"
+        raise RecipeError(recipe.name, [Problem("data.path", text)])
     return build_component(recipe, register.dataset, recipe.data, "data", cache_dir=recipe.cache_dir)
 
 

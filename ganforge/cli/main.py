@@ -1,5 +1,6 @@
 """The command line. Arguments and printing only; what a command does is imported when it runs."""
 
+import io
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -93,6 +94,8 @@ def options(
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one or two lines on stderr and exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a folder's name may be no text at all
     # --verbose is taken out here, because people write it behind the command, where only the command's options go.
     arguments = [argument for argument in sys.argv[1:] if argument != "--verbose"]
     try:

@@ -70,6 +70,13 @@ class Dataset(ABC):
         return np.dtype(np.uint8 if self.spec.is_image else np.float32)
 
     @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Samples of each class, in the order of `spec.classes`; empty where labels are not known by number."""
+        if self.labels is None or not self.spec.classes or not len(self.labels):
+            return ()
+        return tuple(np.bincount(self.labels, minlength=self.spec.num_classes).tolist())
+
+    @property
     def decoded_bytes(self) -> int:
         """Size of all samples, decoded."""
         return len(self) * int(np.prod(self.row_shape)) * self.dtype.itemsize

@@ -17,7 +17,7 @@ def digits(
     *,
     size: Annotated[int, Field(ge=8, le=256)] = 32,
     part: Literal["all", "train", "held_out"] = "all",
-    limit: Annotated[int, Field(ge=10)] | None = None,
+    limit: Annotated[int, Field(ge=10, le=10_000)] | None = None,
 ) -> ShardDataset:
     """The 1,797 handwritten digits that come with scikit-learn (extra `demo`), grey, ten classes.
 

@@ -18,20 +18,33 @@ import numpy as np
 from filelock import FileLock
 
 from ganforge.data.cache import ShardCache
+from ganforge.data.classes import label_classes, unlabelled
 from ganforge.data.fetch import Patience
-from ganforge.data.pictures import ARRAY_EXTENSION, BadPicture, Crop, Fit, from_array, open_picture, to_pixels
+from ganforge.data.pictures import (
+    ARRAY_EXTENSION,
+    BadPicture,
+    Crop,
+    Fit,
+    from_array,
+    open_picture,
+    to_pixels,
+    values_in,
+)
 from ganforge.data.remote import UrlStore
 from ganforge.data.shards.dataset import ShardDataset
 from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard, load_manifest
-from ganforge.data.shards.open import array_header, picture_member
-from ganforge.data.shards.tarindex import Sample, format_idx, scan_tar
+from ganforge.data.shards.open import array_header
+from ganforge.data.shards.tarindex import format_idx
 from ganforge.data.shards.writer import raw_layout
+from ganforge.data.tarcontents import Contents, look_through, read_pictures, without_unlabelled
 from ganforge.data.urls import is_remote, local_path, safe_name
+from ganforge.data.values import RANGE_PROBES, ValueRange, range_of, spread
 from ganforge.errors import DataError
 
 _log = logging.getLogger(__name__)
-_LABEL_KEYS = ("label", "class", "cls", "class_id", "label_id")
 _PROBES = 32
+_VERSION = 2
+"""Of the rules by which tars are indexed; older indexes in the cache are made anew."""
 
 
 class Wishes(NamedTuple):
@@ -49,6 +62,12 @@ class Wishes(NamedTuple):
     channels: int = 0
     image_key: str = ""
 
+    @property
+    def probe(self) -> Fit:
+        """How a picture is read to see its shape; without a size it keeps its own, except under a crop of its own."""
+        crop = self.fit if self.size or self.fit == "celeba" else "none"
+        return Fit(self.size, self.size, crop, self.channels)
+
 
 def open_foreign(
     where: str, locations: Sequence[str], cache_dir: Path, wishes: Wishes, patience: Patience | None = None
@@ -59,7 +78,7 @@ def open_foreign(
         DataError: a shard is damaged or cannot be had, or there are no pictures.
     """
     cache = ShardCache(cache_dir / "shards", patience)
-    identity = json.dumps([[_identity(location) for location in locations], wishes])
+    identity = json.dumps([_VERSION, [_identity(location) for location in locations], wishes])
     folder = cache_dir / "indexes" / hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(str(folder) + ".lock"):
@@ -72,7 +91,10 @@ def open_foreign(
             os.rename(temporary, folder)
     manifest = load_manifest(folder)
     kept = json.loads((folder / "locations.json").read_text())
-    return ShardDataset(manifest, UrlStore(where, manifest, kept, cache, str(folder / LABELS_NAME), folder))
+    dataset = ShardDataset(manifest, UrlStore(where, manifest, kept, cache, str(folder / LABELS_NAME), folder))
+    told = json.loads((folder / "rules.json").read_text())
+    dataset.rules, dataset.losses = tuple(told["rules"]), tuple(told["losses"])
+    return dataset
 
 
 def _identity(location: str) -> list[object]:
@@ -86,104 +108,80 @@ def _identity(location: str) -> list[object]:
 
 
 def _index(where: str, locations: Sequence[str], cache: ShardCache, wishes: Wishes, folder: Path) -> None:
-    shards: list[Shard] = []
-    kept: list[str] = []
-    labels: list[int | str | None] = []
-    pictures: list[bytes] = []
-    all_raw = True
-    for number, location in enumerate(locations):
-        tar = cache.get(location) if is_remote(location) else local_path(location)
-        samples = [sample for sample in scan_tar(tar, location) if picture_member(sample, wishes.image_key) >= 0]
-        if not samples:
-            _log.warning("%s: holds no pictures and is left out", location)
-            continue
-        first, stride = raw_layout(samples)
-        all_raw = all_raw and stride > 0
-        with open(tar, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest() if is_remote(location) else ""
-            labels += [_label(file, sample, location) for sample in samples]
-            for sample in samples[: max(0, _PROBES - len(pictures))]:
-                member = sample[picture_member(sample, wishes.image_key)]
-                file.seek(member.offset)
-                pictures.append(file.read(member.size))
-        name = safe_name(number, location)
-        shards.append(
-            Shard(name=name, count=len(samples), bytes=tar.stat().st_size, sha256=digest, first=first, stride=stride)
-        )
-        (folder / shards[-1].index_name).write_text(format_idx(samples), errors="surrogateescape")
-        kept.append(str(location) if is_remote(location) else str(local_path(location).absolute()))
-        if digest:
-            _rename_to_content(cache, location, digest)
-    if not shards:
+    contents = look_through(locations, cache, wishes.image_key)
+    if not contents.samples:
         raise DataError(
             f"{where}: none of {len(locations)} shards holds a picture; set data.image_key to its extension"
         )
-    shape = _shape(where, pictures, wishes)
-    all_raw = all_raw and all(_is_raw(data, shape) for data in pictures)
-    if not all_raw:
-        shards = [shard.model_copy(update={"first": 0, "stride": 0}) for shard in shards]
-    classes, numbers = _classes(labels)
+    if any(label is not None for label in contents.labels):
+        found = label_classes(contents.labels, "the shards' .cls and .json")
+    else:
+        found = unlabelled(len(contents.labels), "no labels: there is no .cls, and no label in a .json")
+    contents, numbers = without_unlabelled(contents, found)
+    pictures = _probes(contents)
+    values = _values(contents)
+    shape = _shape(where, pictures, wishes, contents)
+    layouts = [raw_layout(samples) for samples in contents.samples]
+    all_raw = all(stride > 0 for _, stride in layouts) and all(_is_raw(data, shape) for data in pictures)
+    shards = []
+    for number, (samples, tar, location) in enumerate(
+        zip(contents.samples, contents.tars, contents.locations, strict=True)
+    ):
+        first, stride = layouts[number] if all_raw else (0, 0)
+        shards.append(
+            Shard(
+                name=safe_name(number, location),
+                count=len(samples),
+                bytes=tar.stat().st_size,
+                sha256=contents.digests[number],
+                first=first,
+                stride=stride,
+            )
+        )
+        (folder / shards[-1].index_name).write_text(format_idx(samples), errors="surrogateescape")
     sha256 = ""
-    if classes:
+    if found.classes:
         np.save(folder / LABELS_NAME, np.array(numbers, dtype=np.int64))
         sha256 = hashlib.sha256((folder / LABELS_NAME).read_bytes()).hexdigest()
     manifest = Manifest(
-        count=len(labels),
+        count=len(numbers),
         shape=shape,
-        classes=classes,
+        classes=found.classes,
         codec="raw" if all_raw else "keep",
         shards=tuple(shards),
         labels_sha256=sha256,
         image_key=wishes.image_key,
         fit="" if all_raw else wishes.fit,
+        values=None if all_raw or values is None else (values.low, values.high),
     )
+    kept = [place if is_remote(place) else str(local_path(place).absolute()) for place in contents.locations]
     (folder / "locations.json").write_text(json.dumps(kept))
+    losses = [*contents.losses]
+    if not found.classes and any(label is not None for label in contents.labels):
+        losses.append(found.rule)
+    rules = [*losses] if found.rule in losses else [*losses, found.rule]
+    (folder / "rules.json").write_text(json.dumps({"rules": rules, "losses": losses}))
     (folder / FILE_NAME).write_text(manifest.dump())
 
 
-def _rename_to_content(cache: ShardCache, location: str, sha256: str) -> None:
-    """From now on the cache knows the shard by its content."""
-    target = cache.path(location, sha256)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(cache.path(location), target)
+def _probes(contents: Contents) -> list[bytes]:
+    count = min(_PROBES, sum(map(len, contents.samples)))
+    return read_pictures(contents, range(count))
 
 
-def _label(file: io.BufferedReader, sample: Sample, location: str) -> int | str | None:
-    for member in sample:
-        last = member.extension.rsplit(".", 1)[-1].lower()
-        if last not in ("cls", "json"):
-            continue
-        file.seek(member.offset)
-        data = file.read(member.size)
+def _values(contents: Contents) -> ValueRange | None:
+    """The range of the pictures of more than 8 bits, found out on some of them."""
+    places = [place for place, sight in enumerate(contents.sights) if sight is not None and sight[1]]
+    arrays = []
+    for data in read_pictures(contents, spread(places, RANGE_PROBES)):
         try:
-            if last == "cls":
-                return int(data)
-            table = json.loads(data)
-        except ValueError:
-            raise DataError(f"{location}: {member.name}: {data[:40]!r} is no label; mend the shard") from None
-        for key in _LABEL_KEYS:
-            if isinstance(table, dict) and type(table.get(key)) in (int, str):
-                return table[key]
-    return None
+            arrays.append(values_in(data))
+        except BadPicture:
+            continue  # said when it is read
+    return range_of(arrays) if arrays else None
 
 
-def _classes(labels: list[int | str | None]) -> tuple[tuple[str, ...], list[int]]:
-    """Names of the classes and a number a sample; no classes unless every sample has a label of one type."""
-    kinds = {type(label) for label in labels}
-    if kinds == {int}:
-        numbers = [label for label in labels if isinstance(label, int)]
-        if min(numbers) >= 0:
-            return tuple(str(number) for number in range(max(numbers) + 1)), numbers
-    if kinds == {str}:
-        names = tuple(sorted({label for label in labels if isinstance(label, str)}))
-        table = {name: number for number, name in enumerate(names)}
-        return names, [table[str(label)] for label in labels]
-    if kinds != {type(None)}:
-        _log.warning("labels are not of one kind or not of every sample, and are left out")
-    return (), []
-
-
-def _shape(where: str, pictures: list[bytes], wishes: Wishes) -> tuple[int, int, int]:
+def _shape(where: str, pictures: list[bytes], wishes: Wishes, contents: Contents) -> tuple[int, int, int]:
     shapes, reason = [], ""
     for data in pictures:
         try:
@@ -192,13 +190,14 @@ def _shape(where: str, pictures: list[bytes], wishes: Wishes) -> tuple[int, int,
             reason = reason or str(error)
     if not shapes:
         raise DataError(f"{where}: none of the first {len(pictures)} pictures can be read; the first {reason}")
-    channels = wishes.channels or (1 if all(shape[2] == 1 for shape in shapes) else 3)
+    colour = any(sight[0] for sight in contents.sights if sight is not None) or any(shape[2] > 1 for shape in shapes)
+    channels = wishes.channels or (3 if colour else 1)
     height, width = (wishes.size, wishes.size) if wishes.size else shapes[0][:2]
     return channels, height, width
 
 
 def _pixels(data: bytes, wishes: Wishes) -> np.ndarray:
-    fit = Fit(wishes.size, wishes.size, wishes.fit, wishes.channels)
+    fit = wishes.probe
     if data.startswith(b"\x93NUMPY"):
         return from_array(_array(data), fit)
     return to_pixels(open_picture(data), fit)

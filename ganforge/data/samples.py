@@ -8,12 +8,17 @@ from ganforge.data.dataset import Dataset
 from ganforge.errors import DataError
 
 
-def real_samples(dataset: Dataset, ids: np.ndarray) -> Tensor:
+def real_samples(dataset: Dataset, ids: np.ndarray | None = None) -> Tensor:
     """Samples by number: pictures `(len(ids), channels, height, width)` in [-1, 1], points unchanged; float32, CPU.
+
+    Args:
+        dataset: whose.
+        ids: their numbers; None for all.
 
     Raises:
         DataError: one of them cannot be read.
     """
+    ids = np.arange(len(dataset)) if ids is None else ids
     rows = np.empty((len(ids), *dataset.row_shape), dtype=dataset.dtype)
     failures = dataset.read(ids, rows)
     if failures:

@@ -62,7 +62,7 @@ def _first_pixels(sample: dict[str, Any], wishes: Wishes, url: str) -> np.ndarra
     try:
         if key is None:
             raise BadPicture(f"has no picture, only {', '.join(k for k in sample if k[0] != '_')}")
-        fit = Fit(wishes.size, wishes.size, wishes.fit, wishes.channels)
+        fit = wishes.probe
         if key.endswith("npy"):
             import io
 

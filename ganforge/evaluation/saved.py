@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,13 @@ from ganforge.building.evaluator import DEFAULT_EXTRACTOR, build_evaluator
 from ganforge.building.parts import build_dataset
 from ganforge.data.dataset import Dataset
 from ganforge.data.picture_folder import PictureFolder
-from ganforge.data.shards.manifest import FILE_NAME
 from ganforge.errors import DataError, GanforgeError
+from ganforge.evaluation.reals import find_reals, recipe_without_run
 from ganforge.evaluation.subject import RECIPE, Subject, find_subject
 from ganforge.metrics.protocol import record
 from ganforge.parallel.start import make_accelerator
-from ganforge.recipe import load, load_saved, override, resolve
-from ganforge.registry import register
+from ganforge.recipe import load_saved, override, resolve
+from ganforge.spec import DataSpec
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Evaluated:
         protocol: how they were computed.
         seconds: that it took.
         is_main: whether this process is the one to speak.
+        warnings: what makes the figures say less than they seem to, a line each.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Evaluated:
     protocol: dict[str, Any]
     seconds: float
     is_main: bool
+    warnings: tuple[str, ...] = ()
 
 
 def evaluate_saved(
@@ -67,11 +69,12 @@ def evaluate_saved(
     """
     subject = find_subject(target)
     tables = _tables(subject)
-    dataset_table, folder = _against(against)
-    if dataset_table is not None:
+    reals = None if against is None else find_reals(against)
+    folder = reals if isinstance(reals, PictureFolder) else None
+    if isinstance(reals, dict):
         cache = {key: value for key, value in tables["data"].items() if key == "cache_dir"}
-        tables["data"] = {**cache, **dataset_table}
-    elif folder is None and subject.run is None:
+        tables["data"] = {**cache, **reals}
+    elif reals is None and subject.run is None:
         raise GanforgeError(f"{target}: nothing says what to compare it with; name the real pictures with --against")
     _choose(tables, subject, metrics, num, extractor, weights)
     recipe = resolve(override(tables, overrides), "ganforge evaluate")
@@ -90,31 +93,25 @@ def evaluate_saved(
     seconds = figures.pop("seconds")
     protocol = evaluator.protocol.to_dict()
     _keep(subject, figures, protocol, seconds, accelerator)
-    return Evaluated(subject.name, figures, protocol, seconds, accelerator.is_main_process)
+    warnings = (*_of_sizes(subject.spec, dataset.spec), *evaluator.warnings())
+    return Evaluated(subject.name, figures, protocol, seconds, accelerator.is_main_process, warnings)
+
+
+def _of_sizes(fakes: DataSpec, reals: DataSpec) -> list[str]:
+    """What to say of fakes and reals that are not of one size."""
+    if fakes.shape[1:] == reals.shape[1:]:
+        return []
+    return [
+        f"fakes are of {replace(fakes, classes=())}, reals of {replace(reals, classes=())}: the figures are about the "
+        "size as well; bring them to one with `ganforge data pack --size`"
+    ]
 
 
 def _tables(subject: Subject) -> dict[str, Any]:
     """The run's recipe; without a run, one of which only `[data]` and `[evaluation]` will be looked at."""
     if subject.run is not None:
         return load_saved(subject.run / RECIPE).to_dict()
-    mlp = {"name": "mlp"}
-    return {"name": "evaluate", "data": {"name": "digits"}, "generator": mlp, "discriminator": mlp} | {
-        "training": {"steps": 1}
-    }
-
-
-def _against(text: str | None) -> tuple[dict[str, Any] | None, PictureFolder | None]:
-    """The dataset's table, or a folder of pictures that nobody packed; neither if nothing is named."""
-    if text is None:
-        return None, None
-    path = Path(text).expanduser()
-    if path.suffix == ".toml":
-        return load(path).to_dict()["data"], None
-    if path.is_dir() and not (path / FILE_NAME).is_file() and not any(path.glob("*.tar")):
-        return None, PictureFolder(path)
-    if not path.exists() and text in register.dataset.names():
-        return {"name": text}, None
-    return {"name": "shards", "path": text}, None
+    return recipe_without_run()
 
 
 def _learned_from(subject: Subject) -> Dataset | None:

@@ -2,18 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ganforge.data.picture_folder import PictureFolder
 from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
-from ganforge.game.latents import labels, latents
-from ganforge.metrics.evaluator import Sampler
+from ganforge.metrics.evaluator import SamplesByIndex
 from ganforge.saved.generator_file import CHECKPOINT_STATE, GeneratorConfig, find_generator, load_generator
+from ganforge.saved.indexed import latents_of
+from ganforge.spec import DataSpec
 
 RECIPE = "recipe.resolved.toml"
 
@@ -38,7 +39,14 @@ class Subject:
     config: GeneratorConfig | None = None
     run: Path | None = None
 
-    def sampler(self, device: torch.device) -> Sampler:
+    @property
+    def spec(self) -> DataSpec:
+        """What its samples look like."""
+        source = self.config or self.pictures
+        assert source is not None
+        return source.spec
+
+    def sampler(self, device: torch.device) -> SamplesByIndex:
         """Samples by index; of a generator, those that its run looked at in training."""
         if self.pictures is not None:
             folder = self.pictures
@@ -46,15 +54,8 @@ class Subject:
         network, config = self.generator, self.config
         assert network is not None
         assert config is not None
-        network.to(device)
-        dim, distribution = cast(int, network.latent_dim), getattr(network, "latent_distribution", "normal")
-
-        def sample(indices: range) -> Tensor:
-            latent = latents(config.seed, "evaluation", 0, indices, dim, distribution, device)
-            classes = labels(config.seed, "evaluation", 0, indices, config.spec.num_classes, device)
-            return network(latent, classes)
-
-        return sample
+        draw = latents_of(network.to(device), config)
+        return lambda indices: network(*draw("evaluation", 0, indices))
 
 
 def find_subject(target: Path) -> Subject:
@@ -68,7 +69,7 @@ def find_subject(target: Path) -> Subject:
     if target.is_file() or (target / RECIPE).is_file() or any(target.glob("generator.*.safetensors")):
         path = find_generator(target)
         network = load_generator(path)
-        config = cast(GeneratorConfig, network.config)
+        config = network.config
         run = path.parent if (path.parent / RECIPE).is_file() else None
         origin = {"generator": path.name, "step": config.step, "seed": config.seed}
         return Subject(str(path), origin, generator=network, config=config, run=run)
@@ -81,6 +82,6 @@ def find_subject(target: Path) -> Subject:
 def _checkpoint(path: Path) -> Subject:
     """The averaged generator of a checkpoint."""
     network = load_generator(path)
-    config = cast(GeneratorConfig, network.config)
+    config = network.config
     origin = {"generator": f"checkpoints/{path.name}", "step": config.step, "seed": config.seed}
     return Subject(str(path), origin, generator=network, config=config, run=path.resolve().parent.parent)

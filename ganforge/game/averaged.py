@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from ganforge.game.rank_batch_norm import localise_sync_batch_norm
 
@@ -24,7 +24,9 @@ class AveragedGenerator:
         start: images before which the average is the generator itself.
     """
 
-    def __init__(self, generator: nn.Module, *, half_life: float, rampup: float, start: int = 0) -> None:
+    def __init__(
+        self, generator: nn.Module, *, half_life: float = 10_000.0, rampup: float = 0.05, start: int = 0
+    ) -> None:
         self.network = copy.deepcopy(generator).eval().requires_grad_(False)
         localise_sync_batch_norm(self.network)
         self.half_life = half_life
@@ -43,11 +45,11 @@ class AveragedGenerator:
         """Move towards the generator: a few fused operations over all tensors, none of them on the host."""
         mine, copied = _state(self.network)
         theirs, originals = _state(generator)
-        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
             mine, theirs, 1.0 - self.decay(images, batch)
         )
         if copied:
-            torch._foreach_copy_(copied, originals)  # pyright: ignore[reportPrivateImportUsage]
+            torch._foreach_copy_(copied, originals)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
     @torch.no_grad()
     def reestimate(self, inputs: Iterable[tuple[Tensor, Tensor | None]]) -> None:

@@ -1,19 +1,19 @@
-"""How one player's network runs in parallel: the only code that knows which way is in use.
+"""How one player's network is trained: in one process as it is, and what other ways are to put in its place.
 
-`train_forward` is the wrapped network, whose backward exchanges gradients; `network` is the bare one, for
-the resting player. A turn is `with micro_batch(...): forward, backward` for each of its micro-batches,
-and then one `step`.
+`train_forward` is the network of the moving player, which in several processes is wrapped and exchanges gradients in
+its backward; `network` is the bare one, for the resting player. A turn is `with micro_batch(...): forward, backward`
+for each of its micro-batches, and then one `step`.
 """
 
-import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator  # pyright: ignore[reportMissingTypeStubs]
 from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 
 WHOLE = "whole"
 """Layout of optimizer states that are the same on every rank, so that any number of ranks can go on with them."""
@@ -45,26 +45,33 @@ def clip_gradients(limits: Limits, parameters: Sequence[nn.Parameter]) -> Tensor
 def clamp_weights(limits: Limits, parameters: Sequence[nn.Parameter]) -> None:
     if limits.clip_weights > 0:
         weights: list[Tensor] = list(parameters)
-        torch._foreach_clamp_min_(weights, -limits.clip_weights)  # pyright: ignore[reportPrivateImportUsage]
-        torch._foreach_clamp_max_(weights, limits.clip_weights)  # pyright: ignore[reportPrivateImportUsage]
+        torch._foreach_clamp_min_(weights, -limits.clip_weights)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+        torch._foreach_clamp_max_(weights, limits.clip_weights)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
 
 class Engine:
-    """One process, or DDP over several, with mixed precision and a gradient scaler of its own.
+    """One process, float32, and nothing between the network and its optimizer.
 
     Args:
-        accelerator: this player's own; a scaler serves one optimizer only.
         network: bare, on the device.
         optimizer: over the network's parameters.
     """
 
-    def __init__(self, accelerator: Accelerator, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        self.accelerator = accelerator
+    precision: str = "no"
+
+    def __init__(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self.network = network
-        self.precision: str = accelerator.mixed_precision
-        # A channels-last weight of one channel has two layouts that are the same; DDP warns of the difference.
-        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-        self._wrapped, self._optimizer = accelerator.prepare(network, optimizer)
+        self._optimizer = optimizer
+
+    @property
+    def accelerator(self) -> Accelerator | None:
+        """Where one runs it."""
+        return None
+
+    @property
+    def scaler(self) -> GradScaler | None:
+        """Of the gradients, under fp16."""
+        return None
 
     @property
     def has_whole_weights(self) -> bool:
@@ -77,15 +84,18 @@ class Engine:
         return WHOLE
 
     def train_forward(self, *inputs: Any) -> Tensor:
-        return self._wrapped(*inputs)
+        return self.network(*inputs)
 
     def micro_batch(self, is_last: bool) -> AbstractContextManager[Any]:
         """Context of one micro-batch's forward and backward: ranks exchange gradients only in the last."""
-        return nullcontext() if is_last else self.accelerator.no_sync(self._wrapped)
+        return nullcontext()
 
     def backward(self, loss: Tensor) -> None:
-        """The one backward of a piece; a second one would exchange gradients twice."""
-        self.accelerator.backward(loss)
+        """The one backward of a micro-batch; a second one would exchange gradients twice."""
+        loss.backward()  # pyright: ignore[reportUnknownMemberType]
+
+    def unscale_gradients(self) -> None:
+        """Make the gradients what they are without a scaler, before anything looks at their size."""
 
     def step(self, limits: Limits, parameters: Sequence[nn.Parameter]) -> Tensor | None:
         """Step the optimizer within limits and clear the gradients.
@@ -98,7 +108,7 @@ class Engine:
             the gradients' norm before clipping, on the device, if it was clipped by norm.
         """
         if limits.clip_value > 0 or limits.clip_norm > 0:
-            self.accelerator.unscale_gradients()
+            self.unscale_gradients()
         norm = clip_gradients(limits, parameters)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
@@ -112,13 +122,13 @@ class Engine:
 
     def state_dict(self) -> dict[str, Any]:
         """Optimizer and scaler, where they are the same on all ranks."""
-        scaler = self.accelerator.scaler
+        scaler = self.scaler
         return {"optimizer": self._optimizer.state_dict(), "scaler": scaler.state_dict() if scaler is not None else {}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._optimizer.load_state_dict(state["optimizer"])
-        if self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
 
     def shard(self) -> dict[str, Any]:
         """What of the optimizer's state only this rank has; empty where nothing is sharded."""

@@ -6,6 +6,8 @@ any slice of a batch costs only that slice.
 """
 
 import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,6 +16,39 @@ from torch import Tensor
 from ganforge.data.transfer import to_device
 
 WORDS = 4  # 64-bit words a Philox counter step gives
+
+
+@dataclass(frozen=True)
+class IndexedLatents:
+    """Latents and labels of one generator, by index.
+
+    Args:
+        seed: the run's seed.
+        dim: dimension of a latent.
+        distribution: "normal" or "uniform".
+        num_classes: of the data; 0 without labels.
+        device: where they are wanted.
+        class_counts: samples of each class, by which labels are drawn; empty for all classes alike.
+    """
+
+    seed: int
+    dim: int
+    distribution: str = "normal"
+    num_classes: int = 0
+    device: torch.device | str = "cpu"
+    class_counts: tuple[int, ...] = ()
+
+    def __call__(self, stream: str, turn: int, indices: range) -> tuple[Tensor, Tensor | None]:
+        """Latents `(len(indices), dim)`, and labels `(len(indices),)` or None."""
+        return self.latents(stream, turn, indices), self.labels(stream, turn, indices)
+
+    def latents(self, stream: str, turn: int, indices: range) -> Tensor:
+        """Latents `(len(indices), dim)`."""
+        return latents(self.seed, stream, turn, indices, self.dim, self.distribution, self.device)
+
+    def labels(self, stream: str, turn: int, indices: range) -> Tensor | None:
+        """Labels `(len(indices),)`, or None without classes."""
+        return labels(self.seed, stream, turn, indices, self.num_classes, self.device, counts=self.class_counts)
 
 
 def latents(
@@ -65,13 +100,37 @@ def shaped_on_device(bits: Tensor, dim: int, distribution: str) -> Tensor:
 
 
 def labels(
-    seed: int, stream: str, turn: int, indices: range, num_classes: int, device: torch.device | str = "cpu"
+    seed: int,
+    stream: str,
+    turn: int,
+    indices: range,
+    num_classes: int,
+    device: torch.device | str = "cpu",
+    *,
+    counts: Sequence[int] = (),
 ) -> Tensor | None:
-    """Class labels `(len(indices),)`, int64, uniform over the classes; None when there are no classes."""
+    """Class labels `(len(indices),)`, int64; None when there are no classes.
+
+    Each is the class at a uniformly drawn place of all the samples, sorted by class, so equal counts give the labels of
+    no counts, and a class without samples is never drawn.
+
+    Args:
+        seed: the run's seed.
+        stream: what they are for, as for `latents`.
+        turn: number of the turn, or 0 where there is one set.
+        indices: consecutive indices in the global batch.
+        num_classes: how many there are.
+        device: where they are wanted.
+        counts: samples of each class, by which classes are drawn; empty for all classes alike.
+    """
     if num_classes == 0:
         return None
+    assert len(counts) in (0, num_classes)
     uniform = _bits(seed, f"{stream}/labels", turn, indices, 1)[:, 0].astype(np.float64) * 2.0**-53
-    return to_device((uniform * num_classes).astype(np.int64), device)
+    last = np.cumsum(counts) if len(counts) else np.arange(1, num_classes + 1)  # of each class: the place behind it
+    place = np.minimum((uniform * last[-1]).astype(np.int64), last[-1] - 1)  # the product may be rounded up to the end
+    classes: np.ndarray = np.asarray(np.searchsorted(last, place, side="right"), dtype=np.int64)
+    return to_device(classes, device)
 
 
 def _bits(seed: int, stream: str, turn: int, indices: range, dim: int) -> np.ndarray:

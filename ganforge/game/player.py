@@ -4,11 +4,11 @@ The moving player is called through its wrapper, which all-reduces its gradients
 resting one is called bare and frozen, so that it keeps no stray gradients and sends nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from accelerate import Accelerator
+from accelerate import Accelerator  # pyright: ignore[reportMissingTypeStubs]
 from torch import Tensor, nn
 
 from ganforge.game.engine import Engine, Limits
@@ -64,7 +64,10 @@ class Player:
 
     @property
     def accelerator(self) -> Accelerator:
-        return self.engine.accelerator
+        """For ranks, device and reductions; those that a recipe builds have one."""
+        accelerator = self.engine.accelerator
+        assert accelerator is not None, "this player's engine has no Accelerator; use ganforge.parallel.replicated"
+        return accelerator
 
     def __call__(self, *inputs: Any) -> Tensor:
         return self.network(*inputs) if self._is_frozen else self.engine.train_forward(*inputs)
@@ -79,7 +82,7 @@ class Player:
             self._freeze(was_frozen)
 
     @contextmanager
-    def frozen(self) -> Iterator[None]:
+    def frozen(self) -> Generator[None, None, None]:
         """While the other player moves: called bare, without gradients for its own parameters."""
         self._freeze(True)
         try:
@@ -114,7 +117,7 @@ class Player:
             figures = {name: value for name, value in figures.items() if not name.startswith("accuracy")}
         return total, {"loss": total.detach(), **terms, **figures}
 
-    def learn(self, turn: Turn, piece: int) -> dict[str, Tensor]:
+    def learn(self, turn: Turn, piece: int = 0) -> dict[str, Tensor]:
         """Forward and backward of one micro-batch of a turn; returns the terms of its loss for the log."""
         with self.engine.micro_batch(is_last=piece == self.micro_batches - 1):
             loss, terms = self.loss(turn)

@@ -14,7 +14,7 @@ def seed_everything(seed: int, stream: str) -> None:
     mixed = zlib.crc32(f"{seed}/{stream}".encode())
     random.seed(mixed)
     np.random.seed(mixed)
-    torch.manual_seed(mixed)
+    torch.manual_seed(mixed)  # pyright: ignore[reportUnknownMemberType]
 
 
 def random_states() -> dict[str, Any]:
@@ -25,7 +25,7 @@ def random_states() -> dict[str, Any]:
         "python": {"version": version, "internal": list(internal), "gauss": gauss},
         "numpy": {
             "kind": kind,
-            "keys": torch.from_numpy(np.asarray(keys, dtype=np.int64)),
+            "keys": torch.from_numpy(np.asarray(keys, dtype=np.int64)),  # pyright: ignore[reportUnknownMemberType]
             "position": int(position),
             "has_gauss": int(has_gauss),
             "cached": float(cached),

@@ -3,7 +3,7 @@
 import torch
 import torch.distributed
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from ganforge.ranks import sum_over_ranks
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -12,34 +12,46 @@ Role = Literal["discriminator", "generator"]
 Network = Callable[..., Tensor]
 
 
-@dataclass
+@runtime_checkable
+class HasNetwork(Protocol):
+    """A player, or whatever else calls a module in its own way."""
+
+    @property
+    def network(self) -> nn.Module: ...
+
+
+def _unchanged(samples: Tensor) -> Tensor:
+    return samples
+
+
+@dataclass(kw_only=True)
 class Turn:
     """What a loss sees. `real` is there only if the turn's terms said that they look at it.
 
     Args:
         player: whose move it is.
-        step: number of the alternation, from 0.
         generator: maps `(latent, labels)` to samples; the wrapped network when it is the generator's move.
         discriminator: maps `(samples, labels)` to logits `(batch,)`; the wrapped network in the discriminator's move.
         latent: `(batch, latent_dim)`.
+        step: number of the alternation, from 0.
         fake_labels: `(batch,)` int64, or None without classes.
         real_samples: `(batch, *spec.shape)` in [-1, 1], or None when nothing in this turn looks at them.
         real_labels: `(batch,)` int64, or None.
-        augment: what samples go through on their way to the discriminator.
+        augment: what samples go through on their way to the discriminator; by default nothing.
         ready_fakes: samples that the generator already made of `latent`, with its graph; None to make them when
             looked at.
         packing: samples that the discriminator judges together, with one logit; neighbours in the batch.
     """
 
     player: Role
-    step: int
     generator: Network
     discriminator: Network
     latent: Tensor
-    fake_labels: Tensor | None
-    real_samples: Tensor | None
-    real_labels: Tensor | None
-    augment: Callable[[Tensor], Tensor]
+    step: int = 0
+    fake_labels: Tensor | None = None
+    real_samples: Tensor | None = None
+    real_labels: Tensor | None = None
+    augment: Callable[[Tensor], Tensor] = _unchanged
     ready_fakes: Tensor | None = None
     packing: int = 1
 
@@ -104,4 +116,7 @@ class Turn:
 
 def _bare(network: Network) -> nn.Module:
     """A module itself, or the network of a player."""
-    return network if isinstance(network, nn.Module) else network.network  # type: ignore[attr-defined]
+    if isinstance(network, nn.Module):
+        return network
+    assert isinstance(network, HasNetwork), "a term looks at a module, and this turn was given a plain function"
+    return network.network

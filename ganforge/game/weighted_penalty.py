@@ -9,7 +9,7 @@ from ganforge.game.turn import Turn
 class WeightedPenalty:
     """A penalty with its weight and interval; None in the turns of a step that it sits out."""
 
-    def __init__(self, name: str, penalty: Penalty, weight: float, interval: int) -> None:
+    def __init__(self, name: str, penalty: Penalty, weight: float = 1.0, interval: int = 1) -> None:
         self.name = name
         self.penalty = penalty
         self.weight = weight

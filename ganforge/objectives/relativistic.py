@@ -44,9 +44,11 @@ class RelativisticAverage(Objective):
     """Logistic loss against the mean logit of the other kind (RaSGAN, Jolicoeur-Martineau 2019).
 
     With `d(x) = D(x) - E[D(G(z))]` and `d(G(z)) = D(G(z)) - E[D(x)]`, D minimises `E[softplus(-d(x))] +
-    E[softplus(d(G(z)))]` and G the same with the signs turned. The means are those of the global batch, which costs one
-    exchange of two numbers between ranks a loss; micro-batches have means of their own. G's loss looks at real
-    pictures. Adding a constant to all logits changes nothing, so D has no accuracy that could be logged.
+    E[softplus(d(G(z)))]` and G the same with the signs turned. That is the paper's sum; the author's code halves it for
+    both players, so a penalty of weight w there is one of 2 w here. The means are those of the
+    global batch, which costs one exchange of two numbers between ranks a loss; micro-batches have means of their own.
+    G's loss looks at real pictures. Adding a constant to all logits changes nothing, so D has no accuracy that could be
+    logged.
     """
 
     generator_sees_real = True

@@ -6,6 +6,7 @@ from torch import nn
 
 from ganforge.game.engine import Engine
 from ganforge.parallel.deepspeed.config import uses_deepspeed, zero_config, zero_precision
+from ganforge.parallel.replicated import ReplicatedEngine
 
 
 def make_engine(
@@ -20,10 +21,10 @@ def make_engine(
         precision: of the recipe.
 
     Raises:
-        LaunchError: the precision is not to be had under DeepSpeed.
+        LaunchError: DeepSpeed does not support the precision.
     """
     if not uses_deepspeed():
-        return Engine(accelerator, network, optimizer)
+        return ReplicatedEngine(accelerator, network, optimizer)
     from ganforge.parallel.deepspeed.engine import ZeroEngine
     from ganforge.parallel.deepspeed.stage3 import Zero3Engine
 

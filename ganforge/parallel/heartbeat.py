@@ -118,7 +118,7 @@ def _host_of(rank: int) -> str:
     return f"host/{rank}"
 
 
-class Watch:
+class HostWatch:
     """Two threads: one speaks with the store and may get stuck there, the other sees to it that somebody notices.
 
     Args:
@@ -201,7 +201,7 @@ def lost_hosts_noticed(rank: int, world_size: int) -> Iterator[None]:
         os._exit(2)
 
     store = cast(Store, PrefixStore("heartbeat", distributed_c10d._get_default_store().clone()))
-    watch = Watch(Pulse(store, rank, world_size, socket.gethostname()), seconds, leave)
+    watch = HostWatch(Pulse(store, rank, world_size, socket.gethostname()), seconds, leave)
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,9 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield  # Python gives signals to the main thread only; whoever started this one has to stop it
+            return
         before = {number: signal.signal(number, self._remember) for number in _EXIT_CODES}
         _stop_with_the_launcher()
         try:

@@ -2,13 +2,15 @@
 
 import inspect
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, cast
 
 import torch
 import torch.distributed
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import InitProcessGroupKwargs
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
@@ -41,7 +43,7 @@ def make_accelerator(precision: str, player: str = "generator") -> Accelerator:
         player: whose; "discriminator" or "generator".
 
     Raises:
-        LaunchError: the precision is not to be had here, or the number of processes is not the one asked for.
+        LaunchError: this device does not support the precision, or the number of processes is not the one asked for.
     """
     check_launch()
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
@@ -55,7 +57,7 @@ def make_accelerator(precision: str, player: str = "generator") -> Accelerator:
     if accelerator.num_processes != world_size:
         raise LaunchError(
             f"{world_size} processes were asked for, but accelerate runs {accelerator.num_processes}; "
-            "see 'Two GPUs' in the README for launch lines that work"
+            "see 'From laptop to cluster' in the README for launch lines that work"
         )
     return accelerator
 
@@ -96,6 +98,17 @@ def _make_replicated(precision: str, world_size: int) -> Accelerator:
         )
     accelerator.ddp_handler = cast(Any, _OwnBuffers())  # it takes no subclasses as a handler
     return accelerator
+
+
+@contextmanager
+def borrowed_processes() -> Iterator[None]:
+    """Leave accelerate's globals as they were found, so that one call from a notebook decides nothing for the next."""
+    are_ours = not AcceleratorState._shared_state and not PartialState._shared_state
+    try:
+        yield
+    finally:
+        if are_ours and not torch.distributed.is_initialized():
+            forget_processes()
 
 
 def forget_processes() -> None:

@@ -23,8 +23,10 @@ class FeatureMatching(Penalty):
 
     `strength * |E[f(x)] - E[f(G(z))]|^2`, squared and summed over all features, where f(x) is what inner layers of D
     give; G minimises it. The means are those of the global batch (one exchange between ranks), so large batches match
-    more than chance; micro-batches have means of their own. In the paper it takes the place of G's objective, which a
-    large `strength` or a small learning rate comes near. Costs two forwards of D in G's turn, and D is not compiled.
+    more than chance; micro-batches have means of their own. This is the paper's formula; the authors' code takes the
+    mean over features in place of the sum, and on CIFAR-10 and SVHN that of absolute differences. In the paper it takes
+    the place of G's objective, which a large `strength` or a small learning rate comes near. Costs two forwards of D in
+    G's turn, and D is not compiled.
 
     Args:
         layers: dotted names of modules of D as `named_modules` gives them, each with an output `(batch, ...)`; none for

@@ -41,6 +41,8 @@ class _ZeroCentred(Penalty):
 class R1(_ZeroCentred):
     """Gradient penalty on real pictures, `gamma / 2 * E[|grad D(x)|^2]` (Mescheder et al. 2018, equation 9).
 
+    The half is the paper's, StyleGAN2's and R3GAN's; the code of Mescheder et al. has none, so that its 10 is 20 here.
+
     Args:
         gamma: strength; the paper uses 10, smaller values for small pictures.
     """
@@ -56,7 +58,8 @@ class R1(_ZeroCentred):
 class R2(_ZeroCentred):
     """Gradient penalty on fake pictures, `gamma / 2 * E[|grad D(G(z))|^2]` (Mescheder et al. 2018, equation 10).
 
-    Together with `r1` it makes the `relativistic` loss converge (R3GAN, Huang et al. 2024, section 2).
+    Together with `r1` it makes the `relativistic` loss converge (R3GAN, Huang et al. 2024, section 2). As for `r1`, the
+    code of Mescheder et al. has no half: its 10 is 20 here.
 
     Args:
         gamma: strength; the paper uses 10, smaller values for small pictures.
@@ -114,17 +117,20 @@ class GradientPenalty(_Centred):
 class DRAGAN(_Centred):
     """Gradient penalty around real pictures (DRAGAN, Kodali et al. 2017).
 
-    `strength * E[(|grad D(x + delta)| - target)^2]` with Gaussian `delta`, whose deviation is `noise` times that of the
-    numbers in the batch of real pictures, on each rank its own.
+    `strength * E[(|grad D(x + delta)| - target)^2]` with Gaussian `delta`, as in the paper, whose deviation is `noise`
+    times that of the numbers in the batch of real pictures, on each rank its own. The authors' code draws otherwise:
+    each number goes up by `0.5 alpha u` deviations, u from U[0, 1] and alpha one for each picture from U[0, 1]; the
+    root of that noise's mean square is 1/6, the default here. Many ports have a noise of 0.5. With labels, points are
+    shown with those of the real pictures.
 
     Args:
         strength: lambda; 10 in the paper.
         target: k, the length that gradients should have; 1 in the paper.
-        noise: deviation of delta in units of the real pictures' deviation (0.5 in the authors' code).
+        noise: deviation of delta in units of the real pictures' deviation.
     """
 
     def __init__(
-        self, *, strength: Strength = 10.0, target: Annotated[float, Field(ge=0)] = 1.0, noise: Strength = 0.5
+        self, *, strength: Strength = 10.0, target: Annotated[float, Field(ge=0)] = 1.0, noise: Strength = 1 / 6
     ) -> None:
         super().__init__(strength=strength, target=target)
         self.noise = noise

@@ -32,14 +32,17 @@ def terms_of(component: Component, seed: int = 0) -> tuple[Any, list[tuple[Role,
 
 
 def turn_of(player: Role, spec: DataSpec, dtype: torch.dtype = torch.float32, times: int = 1) -> Turn:
-    """One move of a small game, the same each time; the same batch so many times over."""
+    """One move of a small game, the same each time; the same batch so many times over.
+
+    So late that a term which waits for its first steps to pass has begun.
+    """
     generator, discriminator = (mlp(kind, spec).to(dtype) for kind in ("generator", "discriminator"))
     (discriminator if player == "generator" else generator).requires_grad_(False)
     classes = labels(spec)
     repeated = None if classes is None else torch.cat([classes] * times)
     return Turn(
         player=player,
-        step=0,
+        step=100_000,
         generator=generator,
         discriminator=discriminator,
         latent=torch.cat([latents(generator, dtype)] * times),

@@ -146,7 +146,7 @@ def _recipe(kind: str, name: str, data: dict[str, Any]) -> dict[str, Any]:
 
 def _difference(run: Any) -> str:
     """What is not the same on both ranks, in words."""
-    with run.shown():
+    with run.statistics.for_evaluation():
         states = {player: network.state_dict() for player, network in run.saved_networks().items()}
         states["augmentations"] = run.augment.state_dict()
         digests = {

@@ -101,4 +101,4 @@ def ends_here(run: Run, report: Report | None) -> bool:
     """Tell whoever wants to know of the evaluation just made; whether they want the run to end."""
     if report is None or run.evaluator is None:
         return False
-    return report(run.step, run.figures)
+    return report(run.step, run.progress.figures)

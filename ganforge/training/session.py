@@ -64,7 +64,11 @@ def run_session(
             restore(run, checkpoint)
         elif init_from is not None:
             restore_weights(run, newest_checkpoint(init_from))
-        display = ProgressDisplay(console, start=run.images, total=recipe.training.steps * recipe.training.batch_size)
+        display = ProgressDisplay(
+            console,
+            start=run.images,
+            total=run.images + (recipe.training.steps - run.step) * recipe.training.batch_size,
+        )
         tracking = Tracking(recipe, run.step) if is_main else None
         try:
             for line in [*_opening(run), *_origin(run, checkpoint, changes, init_from)]:
@@ -120,7 +124,7 @@ def _origin(run: Run, checkpoint: Checkpoint | None, changes: list[str], init_fr
 
 
 def _closing(run: Run, exit_code: int) -> list[str]:
-    folder = run.folder
+    folder, best = run.folder, run.progress.best
     if exit_code:
         return [f"stopped at step {run.step:,}; everything is saved in {folder}, the same command goes on"]
     lines = []
@@ -129,11 +133,9 @@ def _closing(run: Run, exit_code: int) -> list[str]:
             f"warning: {counted(len(unreadable), 'sample')} could not be read and others stood in; the first, "
             f"{unreadable[0]}; `ganforge data verify` names them all"
         )
-    if run.best is not None:
-        lines.append(f"best {run.best.name} {run.best.value:.4g} at step {run.best.step:,}")
-    lines.append(
-        f"generator: {folder / 'generator.best.safetensors' if run.best else folder / 'generator.last.safetensors'}"
-    )
+    if best is not None:
+        lines.append(f"best {best.name} {best.value:.4g} at step {best.step:,}")
+    lines.append(f"generator: {folder / ('generator.best.safetensors' if best else 'generator.last.safetensors')}")
     lines.append(f"picture:   {folder / 'samples' / f'step-{run.step:08d}.png'}")
     return lines
 

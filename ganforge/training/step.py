@@ -15,7 +15,7 @@ def begin_step(run: Run) -> None:
 def finish_step(run: Run) -> str:
     """What follows the turns of a step: the average, and what adapts to the game. A line for the log, or nothing."""
     batch = run.recipe.training.batch_size
-    run.step += 1
+    run.progress.advance(batch)
     with run.generator.engine.gathered():
         run.averaged.update(run.networks.generator, images=run.images, batch=batch)
     run.augment.adapt(run.average, run.step, batch)
@@ -27,7 +27,7 @@ def move(run: Run, moving: Player, resting: Player) -> None:
     with resting.frozen():
         for turn_number in range(moving.turns_per_step):
             begin_turn(run.recipe.performance, run.accelerator.device)
-            turns = run.turns(moving, turn_number)
+            turns = run.game.turns(moving, run.step, turn_number)
             for piece, turn in enumerate(turns):
                 run.meters.add(moving.role, moving.learn(turn, piece))
                 run.schedule.observe(turn)

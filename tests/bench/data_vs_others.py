@@ -66,12 +66,10 @@ def image_folder(folder: Path) -> Iterator[int]:
 
 def stock_webdataset(folder: Path) -> Iterator[int]:
     """webdataset's own pipeline with torchvision's float decoding."""
-    import webdataset
+    from webdataset import WebDataset  # pyright: ignore[reportAttributeAccessIssue]  # names of it that come late
 
     urls = sorted(str(path) for path in folder.glob("*.tar"))
-    dataset = (
-        webdataset.WebDataset(urls, shardshuffle=len(urls)).shuffle(1000).decode("torchrgb").to_tuple("jpg", "cls")
-    )
+    dataset = WebDataset(urls, shardshuffle=len(urls)).shuffle(1000).decode("torchrgb").to_tuple("jpg", "cls")
     for pictures, _ in dataset.batched(BATCH):
         yield len(pictures.mul(2).sub(1))
 
@@ -83,7 +81,7 @@ def lit_sample(number_and_path: tuple[int, str]) -> dict[str, Any]:
 
 
 def make_litdata(folder: Path, out: Path) -> Path:
-    import litdata
+    import litdata  # pyright: ignore[reportMissingImports]  # of the extra `bench`
 
     paths = sorted(str(path) for path in folder.rglob("*.jpg"))
     litdata.optimize(lit_sample, list(enumerate(paths)), str(out), chunk_bytes="64MB", num_workers=1)
@@ -92,7 +90,7 @@ def make_litdata(folder: Path, out: Path) -> Path:
 
 def litdata_stream(folder: Path) -> Iterator[int]:
     """litdata's StreamingDataset, its decoder, scaled like the others."""
-    import litdata
+    import litdata  # pyright: ignore[reportMissingImports]  # of the extra `bench`
 
     dataset = litdata.StreamingDataset(str(folder), shuffle=True)
     for batch in litdata.StreamingDataLoader(dataset, batch_size=BATCH, num_workers=0, drop_last=True):
@@ -134,9 +132,9 @@ def pil_loop(folder: Path, out: Path) -> None:
 
     Timed without its imports, whereas `pack` is timed as a whole command.
     """
-    import webdataset
+    from webdataset import TarWriter  # pyright: ignore[reportAttributeAccessIssue]
 
-    with webdataset.TarWriter(str(out), encoder=False) as sink:
+    with TarWriter(str(out), encoder=False) as sink:
         for number, path in enumerate(sorted(folder.rglob("*.jpg"))):
             picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
             side = min(picture.size)

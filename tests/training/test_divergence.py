@@ -24,7 +24,7 @@ class Breaks(Penalty):
 
     def __call__(self, turn):
         assert Breaks.run is not None
-        breaks = turn.step == self.step and Breaks.run.rollbacks < self.times
+        breaks = turn.step == self.step and Breaks.run.progress.rollbacks < self.times
         return turn.fake.mean() * (float("nan") if breaks else 0.0)
 
     def state_dict(self):

@@ -117,7 +117,7 @@ class StreamedSource(BatchSource):
                     raise BadPicture("has no picture")
                 data = memoryview(sample[key])
                 if bytes(data[:6]) == b"\x93NUMPY":
-                    array_into(data, row)
+                    array_into(data, row, dataset.fit)
                 else:
                     decode_into(data, row, dataset.fit)
             except BadPicture as error:

@@ -15,6 +15,7 @@ from ganforge.data.decode import describe_decoders
 from ganforge.data.pictures import Fit
 from ganforge.data.shards.manifest import LABELS_NAME, Manifest
 from ganforge.data.shards.open import OpenShard
+from ganforge.data.values import ValueRange
 from ganforge.errors import DataError
 
 _MAX_OPEN = 2048
@@ -115,7 +116,12 @@ class ShardDataset(Dataset):
         self._open: OrderedDict[int, OpenShard] = OrderedDict()
         self._lock = threading.Lock()
         spec = manifest.spec
-        self.fit = Fit(spec.height, spec.width, manifest.fit, spec.channels) if manifest.fit else None
+        values = ValueRange(*manifest.values, clip=False) if manifest.values else None
+        self.fit = Fit(spec.height, spec.width, manifest.fit, spec.channels, values) if manifest.fit else None
+        self.rules: tuple[str, ...] = ()
+        """What was decided about the samples of foreign tars, in sentences."""
+        self.losses: tuple[str, ...] = ()
+        """Those of them by which something is left out."""
         self.is_strided = all(shard.stride for shard in manifest.shards if shard.count)
         self.is_local = store.is_local
         self.image_key = manifest.image_key

@@ -61,6 +61,7 @@ class Manifest(_Table):
         labels_sha256: of `labels.npy`; empty without labels.
         image_key: extension of the picture in a sample; empty to find it.
         fit: how pictures of another size are fitted when read; empty if all have the size.
+        values: those that become black and white in pictures of more than 8 bits; None if there are none.
         made_with: the options of `data pack`, for people.
     """
 
@@ -74,6 +75,7 @@ class Manifest(_Table):
     labels_sha256: _Sha256 | Literal[""] = ""
     image_key: str = ""
     fit: Literal["", "center", "celeba", "none"] = ""
+    values: tuple[float, float] | None = None
     made_with: dict[str, Any] = {}
 
     @property
@@ -83,12 +85,12 @@ class Manifest(_Table):
     @property
     def digest(self) -> str:
         """sha256 over what decides the samples and their order; not over how they were packed."""
-        table = self.model_dump(mode="json", exclude={"made_with"})
+        table = self.model_dump(mode="json", exclude={"made_with"} if self.values else {"made_with", "values"})
         return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
     def dump(self) -> str:
         """JSON text, one shard a line."""
-        table = self.model_dump(mode="json")
+        table = self.model_dump(mode="json", exclude=None if self.values else {"values"})
         shards = ",\n".join("    " + json.dumps(shard) for shard in table.pop("shards"))
         head = json.dumps(table, indent=2)[:-2]
         return f'{head},\n  "shards": [\n{shards}\n  ]\n}}\n'

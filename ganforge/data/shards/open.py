@@ -9,7 +9,7 @@ import numpy as np
 
 from ganforge.data.dataset import Unreadable
 from ganforge.data.decode import decode_into
-from ganforge.data.pictures import ARRAY_EXTENSION, EXTENSIONS, BadPicture, Fit
+from ganforge.data.pictures import ARRAY_EXTENSION, EXTENSIONS, BadPicture, Fit, from_array
 from ganforge.data.shards.manifest import Shard
 from ganforge.data.shards.tarindex import BLOCK, Sample, parse_idx
 from ganforge.errors import DataError
@@ -131,7 +131,7 @@ class OpenShard:
         data = self.encoded(local)
         try:
             if bytes(data[:6]) == b"\x93NUMPY":
-                array_into(data, out)
+                array_into(data, out, fit)
             else:
                 decode_into(data, out, fit)
         except BadPicture as error:
@@ -151,13 +151,15 @@ def array_header(row_shape: tuple[int, ...]) -> bytes:
     return buffer.getvalue()[: -int(np.prod(row_shape))]
 
 
-def array_into(data: memoryview, out: np.ndarray) -> None:
-    """Decode a stored array into a row."""
+def array_into(data: memoryview, out: np.ndarray, fit: Fit | None = None) -> None:
+    """Decode a stored array into a row; one of another shape or type only if it may be fitted."""
     try:
         array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise BadPicture(f"is a damaged array: {error}") from None
     array = array[:, :, None] if array.ndim == 2 else array
+    if fit is not None and (array.shape != out.shape or array.dtype != np.uint8):
+        array = from_array(array, fit)
     if array.shape != out.shape or array.dtype != np.uint8:
         raise BadPicture(f"is {array.dtype} of shape {array.shape}, not uint8 of {out.shape}")
     out[...] = array

@@ -1,5 +1,7 @@
 """The dataset `shards`: what a recipe names to train from tar files, wherever they are."""
 
+import logging
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +15,8 @@ from ganforge.data.shards.manifest import FILE_NAME, load_manifest
 from ganforge.data.urls import expand, is_compressed, is_remote, local_path
 from ganforge.errors import DataError
 from ganforge.registry import register
+
+_log = logging.getLogger(__name__)
 
 
 def open_folder(folder: Path) -> ShardDataset:
@@ -82,4 +86,11 @@ def shards(
         from ganforge.data.stream import StreamDataset
 
         return StreamDataset(path, expand(path), wishes)
-    return open_shards(path, cache_dir, wishes)
+    dataset = open_shards(path, cache_dir, wishes)
+    if os.environ.get("RANK", "0") == "0":  # at each start, not only when the index is made; once for all ranks
+        for loss in dataset.losses:
+            _log.warning("%s: %s", path, loss)
+        if dataset.manifest.values is not None:
+            low, high = dataset.manifest.values
+            _log.warning("%s: more than 8 bits a channel: values %g..%g become 0..255", path, low, high)
+    return dataset

@@ -2,13 +2,14 @@
 
 The text is that of DALI's `wds2idx` (v1.2): a header `v1.2 COUNT`, then a line a sample, for each
 member `extension offset size name`, offsets being multiples of 512. Names with blanks cannot be
-written in that form; such tars get v1.1, which has no names.
+written in that form; such tars get v1.1, which has no names, and blanks in extensions become `%20`.
 """
 
 import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from urllib.parse import quote, unquote
 
 from ganforge.errors import DataError
 
@@ -49,7 +50,7 @@ def scan_tar(path: Path, where: str = "") -> list[Sample]:
     last = ""
     for name, offset, size in _members(path, where):
         key, extension = split_name(name)
-        if not key or key.endswith("/"):  # hidden files, such as the ._* that macOS adds
+        if not key or key.endswith("/") or not extension:  # hidden files, such as the ._* that macOS adds; README
             continue
         if samples and key == last:
             samples[-1].append(Member(extension, offset, size, name))
@@ -135,9 +136,14 @@ def format_idx(samples: Iterable[Sequence[Member]]) -> str:
     named = all(not any(char.isspace() for char in member.name) for row in rows for member in row)
     lines = [f"{'v1.2' if named else 'v1.1'} {len(rows)}"]
     for row in rows:
-        fields = (f"{m.extension} {m.offset} {m.size}" + (f" {m.name}" if named else "") for m in row)
+        fields = (f"{_without_blanks(m.extension)} {m.offset} {m.size}" + (f" {m.name}" if named else "") for m in row)
         lines.append(" ".join(fields))
     return "\n".join(lines) + "\n"
+
+
+def _without_blanks(extension: str) -> str:
+    """Blanks in an extension as %20, so that the line has its number of fields."""
+    return "".join(quote(char) if char.isspace() or char == "%" else char for char in extension)
 
 
 def parse_idx(text: str, where: str) -> list[Sample]:
@@ -158,7 +164,7 @@ def parse_idx(text: str, where: str) -> list[Sample]:
         fields = line.split()
         try:
             sample = [
-                Member(fields[i], int(fields[i + 1]), int(fields[i + 2]), fields[i + 3] if width == 4 else "")
+                Member(unquote(fields[i]), int(fields[i + 1]), int(fields[i + 2]), fields[i + 3] if width == 4 else "")
                 for i in range(0, len(fields), width)
             ]
             if not sample or any(member.offset % BLOCK or member.size < 0 for member in sample):

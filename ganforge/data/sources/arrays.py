@@ -1,81 +1,113 @@
 """Pictures that come as one array: `.npy`, `.npz`, and scikit-learn's digits."""
 
 import hashlib
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
+from ganforge.data.classes import label_classes
 from ganforge.data.sources.base import Item, Source
 from ganforge.errors import DataError
+
+_PICTURE_NAMES = ("images", "x", "x_train", "data", "rgba", "arr_0")
 
 
 class ArraySource(Source):
     """An array of pictures.
 
     Args:
-        pictures: uint8 or uint16, `(N, height, width)` or `(N, height, width, channels)`; channels first is
-            turned round when it is unmistakable.
+        pictures: numbers or bool, `(N, height, width)` or `(N, height, width, channels)`; channels first is turned
+            round when it is unmistakable.
         labels: integers `(N,)`, or None.
         name: for messages.
         classes: names of the classes, by default the labels' numbers.
+        has_alpha: whether the fourth of four channels is opacity.
 
     Raises:
         DataError: it has another shape or type.
     """
 
+    is_uniform = True
+
     def __init__(
-        self, pictures: np.ndarray, labels: np.ndarray | None, name: str, classes: tuple[str, ...] = ()
+        self,
+        pictures: np.ndarray,
+        labels: np.ndarray | None,
+        name: str,
+        classes: tuple[str, ...] = (),
+        *,
+        has_alpha: bool = False,
     ) -> None:
-        if pictures.ndim == 4 and pictures.shape[1] in (1, 3) and pictures.shape[3] not in (1, 3, 4):
+        if pictures.ndim == 4 and pictures.shape[1] in (1, 3, 4) and pictures.shape[3] not in (1, 3, 4):
             pictures = pictures.transpose(0, 2, 3, 1)
-        if pictures.dtype not in (np.uint8, np.uint16) or pictures.ndim not in (3, 4):
+        if pictures.dtype.kind not in "buif" or pictures.ndim not in (3, 4) or not pictures.size:
             raise DataError(
-                f"{name}: holds {pictures.dtype} of shape {pictures.shape}; pictures must be uint8 or uint16, "
+                f"{name}: holds {pictures.dtype} of shape {pictures.shape}; pictures must be numbers, "
                 "(N, height, width) or (N, height, width, channels)"
             )
+        if pictures.ndim == 4 and pictures.shape[3] == 4 and not has_alpha:
+            raise DataError(
+                f"{name}: has 4 channels, and nothing says that the fourth is alpha; keep 3 of them, or name the array "
+                "'rgba' in an .npz"
+            )
+        numbers = np.full(len(pictures), -1)
         if labels is not None:
             labels = np.asarray(labels).reshape(-1)
             if len(labels) != len(pictures) or not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
                 raise DataError(f"{name}: labels must be {len(pictures)} integers from 0, one a picture")
-            classes = classes or tuple(str(label) for label in range(int(labels.max()) + 1))
-        self.pictures, self.labels, self.name, self.classes = pictures, labels, name, classes
+            numbers = labels
+            if not classes:
+                found = label_classes(labels.tolist(), "the labels' array")
+                classes, numbers = found.classes, np.array(found.numbers)
+                self.rules = (found.rule,)
+        self.pictures, self.labels, self.name, self.classes = pictures, numbers, name, classes
+        self.has_alpha = has_alpha
         digest = hashlib.sha256(f"{pictures.shape}{pictures.dtype}".encode())
         digest.update(np.ascontiguousarray(pictures[:: max(1, len(pictures) // 64)]).tobytes())
+        digest.update(np.ascontiguousarray(numbers, dtype=np.int64).tobytes())
         self.fingerprint = digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def item(self, index: int) -> Item:
-        label = -1 if self.labels is None else int(self.labels[index])
-        return Item(np.asarray(self.pictures[index]), label, f"{self.name}[{index}]")
+        name = f"{self.name}[{index}]"
+        return Item(np.asarray(self.pictures[index]), int(self.labels[index]), name, self.has_alpha)
 
 
-def open_arrays(path: Path) -> Source:
-    """Source of a `.npy` file, or of an `.npz` with `images` (or `x`) and perhaps `labels` (or `y`).
+def open_arrays(path: Path, *, labels: bool = True) -> Source:
+    """Source of a `.npy` file, or of an `.npz` with `images` (or `x`, `rgba`) and perhaps `labels` (or `y`).
+
+    The array `rgba` is the one whose fourth channel is opacity.
+
+    Args:
+        path: the file.
+        labels: whether to look for labels.
 
     Raises:
         DataError: it cannot be read, or holds no such array.
     """
     try:
-        loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        if path.suffix.lower() == ".npy":
+            labels_path = path.with_name(f"{path.stem}_labels.npy")
+            found = np.load(labels_path, allow_pickle=False) if labels and labels_path.exists() else None
+            return _MappedSource(path, np.load(path, mmap_mode="r", allow_pickle=False), found)
+        with np.load(path, allow_pickle=False) as loaded:
+            names = set(loaded.files)
+            pictures = next((name for name in _PICTURE_NAMES if name in names), None)
+            if pictures is None:
+                raise DataError(
+                    f"{path}: holds {', '.join(sorted(names))}; name the pictures 'images', the labels 'labels'"
+                )
+            label = next((name for name in ("labels", "y", "y_train", "arr_1") if name in names and labels), None)
+            found = None if label is None else loaded[label]
+            return ArraySource(loaded[pictures], found, path.name, has_alpha=pictures == "rgba")
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: cannot be read as {path.suffix}: {error}") from error
-    if isinstance(loaded, np.ndarray):
-        labels_path = path.with_name(f"{path.stem}_labels.npy")
-        labels = np.load(labels_path, allow_pickle=False) if labels_path.exists() else None
-        return _MappedSource(path, loaded, labels)
-    with loaded:
-        names = set(loaded.files)
-        pictures = next((name for name in ("images", "x", "x_train", "data", "arr_0") if name in names), None)
-        if pictures is None:
-            raise DataError(
-                f"{path}: holds {', '.join(sorted(names))}; name the pictures 'images', the labels 'labels'"
-            )
-        labels = next((name for name in ("labels", "y", "y_train", "arr_1") if name in names), None)
-        return ArraySource(loaded[pictures], None if labels is None else loaded[labels], path.name)
 
 
 class _MappedSource(ArraySource):
@@ -83,10 +115,16 @@ class _MappedSource(ArraySource):
 
     def __init__(self, path: Path, pictures: np.ndarray, labels: np.ndarray | None) -> None:
         super().__init__(pictures, labels, path.name)
-        self.path = path
+        self.path, self.shape = path, self.pictures.shape
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return open_arrays, (self.path,)
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "pictures": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        pictures = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        is_turned = pictures.ndim == 4 and pictures.shape != self.shape
+        self.pictures = pictures.transpose(0, 2, 3, 1) if is_turned else pictures
 
 
 class DigitsSource(ArraySource):

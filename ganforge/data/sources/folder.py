@@ -1,22 +1,15 @@
-"""A folder of pictures; subfolders become classes."""
+"""A folder of pictures; labels by StyleGAN's `dataset.json`, else subfolders become classes."""
 
 import hashlib
 import os
 from pathlib import Path
 
-from ganforge.data.pictures import is_picture_name
+from ganforge.data.classes import printable, unlabelled
+from ganforge.data.header import HEADER_BYTES
+from ganforge.data.pictures import BadPicture
 from ganforge.data.sources.base import Item, Source
-from ganforge.errors import DataError
-
-
-def classes_of(names: list[str]) -> tuple[tuple[str, ...], list[int]]:
-    """Classes and labels from paths with `/`: the first folder is the class, if every path has one."""
-    tops = [name.split("/", 1)[0] if "/" in name else "" for name in names]
-    if "" in tops or len(set(tops)) < 2:
-        return (), [-1] * len(names)
-    classes = tuple(sorted(set(tops)))
-    number = {name: label for label, name in enumerate(classes)}
-    return classes, [number[top] for top in tops]
+from ganforge.data.sources.stylegan import find_table, read_labels
+from ganforge.data.walk import find_pictures
 
 
 class FolderSource(Source):
@@ -24,31 +17,48 @@ class FolderSource(Source):
 
     Args:
         root: the folder.
+        labels: whether to look for labels.
 
     Raises:
-        DataError: there is no picture in it.
+        DataError: there is no picture in it, or it cannot be read.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, labels: bool = True) -> None:
         self.root = root
-        self.names: list[str] = []
+        found = find_pictures(root)
+        names = found.names
+        self.rules = tuple(found.notes)
         digest = hashlib.sha256()
-        for folder, subfolders, files in os.walk(root, followlinks=True):
-            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-            place = Path(folder).relative_to(root)
-            self.names += [(place / name).as_posix() for name in files if is_picture_name(name) and name[0] != "."]
-        self.names.sort()
-        if not self.names:
-            raise DataError(f"{root}: holds no pictures (jpg, png, webp, ...); give the folder that has them")
-        for name in self.names:
-            stat = (root / name).stat()
-            digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-        self.classes, self.labels = classes_of(self.names)
+        for name, size, changed in found.files:
+            digest.update(f"{name}\0{size}\0{changed}\n".encode("utf-8", "surrogateescape"))
+        if labels:
+            table = find_table(names, lambda name: (root / name).is_file())
+            text = (root / table).read_bytes() if table else None
+            digest.update(text or b"")
+            labelling = read_labels(names, table, text, str(root / table))
+        else:
+            labelling = unlabelled(len(names), "no labels: not asked for")
+        kept = self.take(names, labelling)
+        self.names = [names[place] for place in kept]
+        self.labels = [labelling.numbers[place] for place in kept]
         self.fingerprint = digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.names)
 
     def item(self, index: int) -> Item:
-        name = self.names[index]
-        return Item((self.root / name).read_bytes(), self.labels[index], name)
+        try:
+            with open(os.path.join(self.root, self.names[index]), "rb", buffering=0) as file:
+                return Item(file.readall(), self.labels[index], self.known_as(index))
+        except FileNotFoundError:
+            raise BadPicture("is a link that leads nowhere, or was removed meanwhile") from None
+
+    def known_as(self, index: int) -> str:
+        return printable(self.names[index])
+
+    def start(self, index: int) -> bytes:
+        file = os.open(os.path.join(self.root, self.names[index]), os.O_RDONLY)
+        try:
+            return os.read(file, HEADER_BYTES)
+        finally:
+            os.close(file)

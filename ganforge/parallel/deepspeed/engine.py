@@ -13,11 +13,12 @@ from accelerate.utils.operations import convert_outputs_to_fp32
 from torch import Tensor, nn
 
 from ganforge.errors import LaunchError
-from ganforge.game.engine import Engine, Limits, clamp_weights, clip_gradients
+from ganforge.game.engine import Limits, clamp_weights, clip_gradients
+from ganforge.parallel.replicated import ReplicatedEngine
 from ganforge.wording import counted
 
 
-class ZeroEngine(Engine):
+class ZeroEngine(ReplicatedEngine):
     """ZeRO (Rajbhandari et al. 2020), stage 0 to 2, over float32 weights.
 
     Args:
@@ -79,7 +80,7 @@ class ZeroEngine(Engine):
         return self._engine(*inputs)
 
     def backward(self, loss: Tensor) -> None:
-        """Accelerate's would step the optimizer as well, in every piece."""
+        """Accelerate's would step the optimizer as well, in every micro-batch."""
         assert self._has_entered, "a loss without a forward of its player that needs no input gradients"
         self._has_entered = False
         self._engine.backward(loss)

@@ -27,14 +27,14 @@ def roll_back(
         raise error
     saver.wait(must=False)
     checkpoints = whole_checkpoints(run.folder / "checkpoints")
-    if run.rollbacks >= training.rollback_limit or not checkpoints:
+    if run.progress.rollbacks >= training.rollback_limit or not checkpoints:
         doctor.diverged(error)
-        after = f"after {counted(run.rollbacks, 'rollback')}"
+        after = f"after {counted(run.progress.rollbacks, 'rollback')}"
         reason = after if checkpoints else "there is no checkpoint to go back to"
         raise DivergenceError(f"{error} ({reason})") from error
-    rollbacks = run.rollbacks + 1
+    rollbacks = run.progress.rollbacks + 1
     restore(run, Checkpoint(checkpoints[-1]))
-    run.rollbacks = rollbacks
+    run.progress.rollbacks = rollbacks
     run.meters.clear()
     if tracking is not None:
         tracking.rewind(run.step)

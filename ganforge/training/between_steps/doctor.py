@@ -10,7 +10,7 @@ from torch import Tensor
 from ganforge.doctor.doctor import Doctor
 from ganforge.doctor.findings import Finding, said
 from ganforge.doctor.illnesses import DIVERGENCE
-from ganforge.doctor.journal import Journal, read_lines
+from ganforge.doctor.journal import Journal
 from ganforge.errors import DivergenceError, HealthError
 from ganforge.saved.checkpoint import what_is_kept
 from ganforge.training.run import Run
@@ -39,7 +39,7 @@ class Watch:
         self._journal: Journal | None = None
         if self._tracking is not None:
             self._journal = Journal(run.folder, run.step)
-            self._doctor.replay(read_lines(run.folder, until=run.step))
+            self._doctor.catch_up(run.folder, run.step)
 
     def look(self, line: Mapping[str, float]) -> None:
         """A log line as it stands in `metrics.jsonl`. All ranks together.
@@ -75,7 +75,7 @@ class Watch:
         step = self._run.step
         self._journal.rewind(step)
         self._doctor = Doctor(self._run.recipe.to_dict())
-        self._doctor.replay(read_lines(self._run.folder, until=step))
+        self._doctor.catch_up(self._run.folder, step)
         self.diverged(error)
         self._journal.write(Finding(step, DIVERGENCE, "ends", f"went back to step {step:,}", {}))
 

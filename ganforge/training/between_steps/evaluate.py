@@ -21,29 +21,36 @@ def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> b
     """
     if run.evaluator is None:
         return False
-    with run.shown():
-        figures = run.evaluator(lambda indices: run.sample("evaluation", indices))
+    progress = run.progress
+    with run.statistics.for_evaluation():
+        figures = run.evaluator(lambda indices: run.game.sample("evaluation", indices))
         seconds = figures.pop("seconds")
-        run.evaluation_seconds += seconds
-        run.figures, run.figures_step = figures, run.step
+        progress.evaluation_seconds += seconds
+        progress.figures, progress.figures_step = figures, run.step
         is_best = _remember(run, figures)
         if is_best and tracking is not None:
             save_best(run)
     if tracking is not None:
-        cost = {"seconds": seconds, "share": run.evaluation_seconds / (time.perf_counter() - run.began)}
+        cost = {
+            "seconds": seconds,
+            "share": progress.evaluation_seconds / (time.perf_counter() - progress.began),
+        }
         finite = {name: value for name, value in {**figures, **cost}.items() if math.isfinite(value)}
         tracking.figures(run.step, {f"evaluation/{name}": value for name, value in finite.items()})
         protocol = run.evaluator.protocol.to_dict()
         tracking.evaluation(run.step, {"images": run.images, **record(figures, protocol), **cost})
         tracking.summary({f"evaluation/{name}": value for name, value in figures.items()})
         tracking.summary({"evaluation/protocol": protocol})
-        if is_best and run.best is not None:
-            tracking.summary({f"best/{run.best.name}": run.best.value, "best/step": run.step})
+        if is_best and progress.best is not None:
+            tracking.summary({f"best/{progress.best.name}": progress.best.value, "best/step": run.step})
     shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
     display.say(f"step {run.step:,}  {shown}{'  (best so far)' if is_best else ''}")
-    if run.is_out_of_patience and run.best is not None:
+    for line in run.evaluator.warnings():
+        display.say(f"warning: {line}")
+    best = progress.best
+    if run.is_out_of_patience and best is not None:
         display.say(
-            f"no better {run.best.name} in {counted(run.best.stale, 'evaluation')} since step {run.best.step:,}: "
+            f"no better {best.name} in {counted(best.stale, 'evaluation')} since step {best.step:,}: "
             "the run ends here, as evaluation.patience says"
         )
     return is_best
@@ -52,20 +59,21 @@ def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> b
 def _remember(run: Run, figures: Mapping[str, float]) -> bool:
     """Whether these are the best figures so far; counts how many evaluations were not."""
     assert run.evaluator is not None
+    progress = run.progress
     better = run.evaluator.better()
     name = run.recipe.evaluation.best or next(iter(better))
     if not math.isfinite(figures[name]):
         is_best = False
-    elif run.best is None or run.best.name != name:  # another figure decides than before
+    elif progress.best is None or progress.best.name != name:  # another figure decides than before
         is_best = True
     else:
-        before = {**run.best.figures, name: run.best.value}
+        before = {**progress.best.figures, name: progress.best.value}
         is_best = goodness(figures, better, name) > goodness(before, better, name)
     if is_best:
         finite = {figure: value for figure, value in figures.items() if math.isfinite(value)}
-        run.best = Best(name, figures[name], run.step, finite)
-    elif run.best is not None:
-        run.best.stale += 1
+        progress.best = Best(name, figures[name], run.step, finite)
+    elif progress.best is not None:
+        progress.best.stale += 1
     return is_best
 
 

@@ -43,7 +43,7 @@ def log_figures(run: Run, tracking: Tracking | None, display: ProgressDisplay, w
     _require_finite(run, figures)
     speed = watch.lap()
     unreadable = {"data/unreadable": len(run.loader.unreadable())}
-    line = {"images": run.images, **figures, **run.state_of_game(), **speed, **unreadable}
+    line = {"images": run.images, **figures, **run.adaptive_figures(), **speed, **unreadable}
     if tracking is not None:
         tracking.figures(run.step, line)
     display.figures(run.step, run.images, figures)

@@ -11,10 +11,10 @@ from ganforge.training.telemetry.tracking import Tracking
 
 def show_samples(run: Run, tracking: Tracking | None) -> None:
     """A grid of the averaged generator, always from the same latents."""
-    with run.shown():
+    with run.statistics.for_evaluation():
         if tracking is None:
             return
-        samples = run.sample("samples", range(run.recipe.samples.num))
+        samples = run.game.sample("samples", range(run.recipe.samples.num))
     reals = None
     if not run.dataset.spec.is_image:
         reals = real_samples(run.dataset, np.arange(min(len(run.dataset), 1000)))

@@ -1,10 +1,10 @@
 """A checkpoint's way back into a run."""
 
 from ganforge.errors import CheckpointError
-from ganforge.game.randomness import restore_random_states, seed_everything
-from ganforge.metrics.best import Best
+from ganforge.game.randomness import seed_everything
 from ganforge.saved.checkpoint import Checkpoint
 from ganforge.training.run import Run
+from ganforge.training.saving.parts import load, plain_parts, rank_parts, shared_parts
 
 
 def restore(run: Run, checkpoint: Checkpoint) -> None:
@@ -15,23 +15,12 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
     """
     _check_layouts(run, checkpoint)
     restore_weights(run, checkpoint)
-    state = checkpoint.plain("training")
-    for player in (run.discriminator, run.generator):
-        player.load_state_dict(state[player.role])
-    run.load_game_state(state["game"])
-    run.step = checkpoint.state["step"]
-    run.rollbacks = checkpoint.state["rollbacks"]
-    run.loader.load_state_dict(_loader_state(checkpoint))
-    run.best = Best(**checkpoint.state["best"]) if checkpoint.state["best"] else None
+    load(shared_parts(run), checkpoint.plain("training"))
+    load(plain_parts(run), {**checkpoint.state, "loader": _loader_state(checkpoint)})
     rank = run.accelerator.process_index
     own = checkpoint.rank(rank)
     if own is not None and checkpoint.state["world_size"] == run.accelerator.num_processes:
-        for player in (run.discriminator, run.generator):
-            player.engine.load_shard(own["shards"][player.role])
-        run.meters.load_state_dict(own["meters"])
-        run.load_game_state(own["game"])
-        run.load_own_statistics(own.get("statistics", {}))  # checkpoints of old have none
-        restore_random_states(own["random"])
+        load(rank_parts(run), own)
     else:
         seed_everything(run.recipe.seed, f"rank {rank} from step {run.step}")
 
@@ -50,7 +39,7 @@ def _check_layouts(run: Run, checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointError: they are sharded in another way than this run would.
     """
-    for player in (run.discriminator, run.generator):
+    for player in run.players:
         before, now = checkpoint.state["layouts"][player.role], player.engine.layout
         if before != now:
             raise CheckpointError(

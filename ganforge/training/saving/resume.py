@@ -1,13 +1,14 @@
 """Going on with a run: which checkpoint, and whether the recipe still describes the same run."""
 
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from ganforge.errors import CheckpointError, Problem, RecipeError
 from ganforge.recipe import Recipe, difference
+from ganforge.redaction import without_credentials
 from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.variables import as_written
 from ganforge.wording import counted
 
 Resume = Literal["auto", "must", "never"]
@@ -34,7 +35,6 @@ KEEPS_THE_RUN = (
     "data.prefetch",
     "data.cache_limit_gb",
     "data.max_corrupt",
-    "variables.",
 )
 """Keys of a recipe that may change without making it another run."""
 
@@ -64,11 +64,10 @@ def check_same_run(recipe: Recipe, checkpoint: Checkpoint, allow_changed: bool) 
     Raises:
         RecipeError: something changed that would not be the same run, and `allow_changed` is False.
     """
-    old: Mapping[str, Any] = tomllib.loads(checkpoint.text("recipe.resolved.toml"))
-    changes = difference(old, recipe.to_dict())
-    as_written = {key for key, text in (recipe.variables or {}).items() if old.get("variables", {}).get(key) == text}
+    old = as_written(tomllib.loads(checkpoint.text("recipe.resolved.toml")))
+    changes = difference(old, as_written(recipe.to_dict()))
     lines = [f"{key}: {_show(before)} -> {_show(after)}" for key, (before, after) in changes.items()]
-    breaking = [key for key in changes if not key.startswith(KEEPS_THE_RUN) and key not in as_written]
+    breaking = [key for key in changes if not key.startswith(KEEPS_THE_RUN)]
     if breaking and not allow_changed:
         problems = [Problem(key, f"was {_show(changes[key][0])}, is now {_show(changes[key][1])}") for key in breaking]
         remedy = (
@@ -80,4 +79,4 @@ def check_same_run(recipe: Recipe, checkpoint: Checkpoint, allow_changed: bool) 
 
 
 def _show(value: Any) -> str:
-    return "nothing" if value is None else repr(value)
+    return "nothing" if value is None else without_credentials(repr(value))

@@ -9,7 +9,6 @@ import copy
 import platform
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,11 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ganforge.errors import CheckpointError
-from ganforge.game.randomness import random_states
 from ganforge.recipe import dump
 from ganforge.saved.checkpoint import CheckpointWriter, prune
 from ganforge.saved.generator_file import flat_state, save_generator
 from ganforge.training.run import Run
+from ganforge.training.saving.parts import plain_parts, rank_parts, save, shared_parts
 from ganforge.training.saving.shared_folder import wait_for
 from ganforge.version import __version__
 
@@ -58,10 +57,10 @@ class Saver:
         problem = _attempt(writer.stage) if accelerator.is_main_process else ""
         is_fine = self._all_fine(problem)
         if is_fine:
-            rank_state = _rank_state(run)
+            rank_state = save(rank_parts(run))
             problem = _attempt(lambda: writer.write_rank(accelerator.process_index, rank_state))
             is_fine = self._all_fine(problem)
-        with run.shown(), run.gathered():
+        with run.statistics.for_evaluation(), run.gathered():
             snapshot = self._snapshot() if accelerator.is_main_process and is_fine else ()
         if not is_fine:  # on every rank, whichever it was: none may think that there is a checkpoint
             self._report(problem or "another process could not write its part", must)
@@ -106,7 +105,7 @@ class Saver:
         """Copies of everything the thread will write, so that training can go on. Main process only."""
         run = self._run
         networks = {name: flat_state(network) for name, network in run.saved_networks().items()}
-        training = _on_cpu(_training_state(run))
+        training = _on_cpu(save(shared_parts(run)))
         return networks, training, _plain_state(run), run.generator_config()
 
     def _write(
@@ -128,33 +127,12 @@ class Saver:
         save_generator(self._run.folder / "generator.last.safetensors", networks["averaged"], config)
 
 
-def _rank_state(run: Run) -> dict[str, Any]:
-    """What only this rank has."""
-    shards = {player.role: player.engine.shard() for player in (run.discriminator, run.generator)}
-    return {
-        "random": random_states(),
-        "meters": run.meters.state_dict(),
-        "game": run.game_state(),
-        "shards": shards,
-        "statistics": run.own_statistics(),
-    }
-
-
-def _training_state(run: Run) -> dict[str, Any]:
-    players = {player.role: player.state_dict() for player in (run.discriminator, run.generator)}
-    return {"game": run.game_state(), **players}
-
-
 def _plain_state(run: Run) -> dict[str, Any]:
     return {
         "format": 1,
-        "step": run.step,
-        "images": run.images,
-        "loader": run.loader.state_dict(),
-        "best": asdict(run.best) if run.best else None,
-        "rollbacks": run.rollbacks,
+        **save(plain_parts(run)),
         "world_size": run.accelerator.num_processes,
-        "layouts": {player.role: player.engine.layout for player in (run.discriminator, run.generator)},
+        "layouts": {player.role: player.engine.layout for player in run.players},
         "versions": {
             "ganforge": __version__,
             "torch": torch.__version__,

@@ -14,6 +14,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from ganforge.building.game import class_counts
 from ganforge.building.parts import build_component
 from ganforge.data.dataset import Dataset
 from ganforge.data.samples import real_samples
@@ -33,13 +34,13 @@ class Probe:
     """Takes the doctor's figures; each method belongs to one place of the step.
 
     Args:
-        num_classes: of the dataset; 0 without labels.
+        class_shares: of the samples that the generator should make, by class; empty without labels.
         held_out: real samples that training never sees, or None.
         accelerator: for the device and the other ranks.
     """
 
-    def __init__(self, num_classes: int, held_out: Dataset | None, accelerator: Accelerator) -> None:
-        self._num_classes = num_classes
+    def __init__(self, class_shares: Sequence[float], held_out: Dataset | None, accelerator: Accelerator) -> None:
+        self._class_shares = class_shares
         self._accelerator = accelerator
         self._ranks = accelerator.num_processes
         device = accelerator.device
@@ -63,7 +64,7 @@ class Probe:
         gradients = [parameter.grad for parameter in moving.network.parameters() if parameter.grad is not None]
         if not gradients:
             return {}  # sharded, under ZeRO 1 and 2
-        scaler = moving.accelerator.scaler
+        scaler = moving.engine.scaler
         scale = 1.0 if scaler is None else scaler.get_scale()
         return {f"gradient_{moving.role}": norm_of(gradients) / scale}
 
@@ -74,7 +75,8 @@ class Probe:
         - `separation`: how often D finds a real sample more real than a fake one; 0.5 is chance. Unlike an accuracy
           it does not take 0 for the border, so it means the same for every objective.
         - `spread`, `duplicates`, `coverage`: see `likeness`; `spread_features` is `spread` in D's last hidden layer.
-        - `class_K`: share of the fakes that look like class K.
+        - `class_K`: share of the fakes that look like class K, over its share of the data, so that all classes have the
+          same figure where fakes are as reals; of classes that are large enough to be seen.
         - `overfitting`: see `overfitting`; only with held-out samples.
         """
         figures: dict[str, Tensor] = {}
@@ -88,10 +90,8 @@ class Probe:
             return figures
         real_rows, fake_rows = self._gather(rows_of(turn.real[:count])), self._gather(rows_of(fakes[:count]))
         figures |= likeness(real_rows, fake_rows)
-        if turn.real_labels is not None and 2 <= self._num_classes <= len(real_rows) // 3:
-            labels = self._gather(turn.real_labels[:count])
-            shares = class_shares(real_rows, labels, fake_rows, self._num_classes)
-            figures |= {f"class_{number}": share for number, share in enumerate(shares)}
+        if turn.real_labels is not None:
+            figures |= class_figures(real_rows, self._gather(turn.real_labels[:count]), fake_rows, self._class_shares)
         return figures | self._in_features(moving.network, turn, fakes, count)
 
     @torch.no_grad()
@@ -143,7 +143,24 @@ def build_probe(recipe: Recipe, dataset: Dataset, accelerator: Accelerator) -> P
         if held_out.spec.shape != dataset.spec.shape or held_out.spec.num_classes != dataset.spec.num_classes:
             text = f"holds samples of {held_out.spec}, training sees {dataset.spec}; name one of the same kind"
             raise RecipeError(recipe.name, [Problem("health.held_out", text)])
-    return Probe(dataset.spec.num_classes, held_out, accelerator)
+    counts = class_counts(recipe, dataset) or (1,) * dataset.spec.num_classes
+    return Probe([count / sum(counts) for count in counts], held_out, accelerator)
+
+
+def class_figures(reals: Tensor, labels: Tensor, fakes: Tensor, wanted: Sequence[float]) -> dict[str, Tensor]:
+    """`class_K` of each class of which three or more samples are to be expected here; none says nothing of others.
+
+    Args:
+        reals: `(samples, numbers)`.
+        labels: `(samples,)`, theirs.
+        fakes: `(samples, numbers)`.
+        wanted: the share of each class that is right.
+    """
+    seen = [number for number, share in enumerate(wanted) if share * len(reals) >= 3]
+    if len(seen) < 2:
+        return {}
+    shares = class_shares(reals, labels, fakes, len(wanted))
+    return {f"class_{number}": shares[number] / (len(seen) * wanted[number]) for number in seen}
 
 
 def separation(real_logits: Tensor, fake_logits: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ happened.
 """
 
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,10 @@ from PIL import Image
 
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
+from ganforge.jsonlines import keep_up_to
 from ganforge.recipe import Recipe
+from ganforge.redaction import table_without_credentials
+from ganforge.variables import as_written
 
 
 class MetricsLog:
@@ -28,9 +32,7 @@ class MetricsLog:
     """
 
     def __init__(self, path: Path, start: int) -> None:
-        if path.exists():
-            kept = [line for line in path.read_text().splitlines() if _step_of(line) <= start]
-            write_text(path, "".join(f"{line}\n" for line in kept))
+        keep_up_to(path, start)
         self.path = path
         self._file = path.open("a", buffering=1)
 
@@ -39,13 +41,6 @@ class MetricsLog:
 
     def close(self) -> None:
         self._file.close()
-
-
-def _step_of(line: str) -> float:
-    try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError):
-        return float("inf")  # a line torn by a kill
 
 
 class Tracking:
@@ -128,7 +123,7 @@ def _start_wandb(recipe: Recipe) -> WandBTracker:
         tags=list(table.tags),
         mode=table.mode,
         dir=str(recipe.folder),
-        config=recipe.to_dict(),
+        config=table_without_credentials(as_written(recipe.to_dict())),
     )
     try:
         tracker.start()
@@ -153,6 +148,15 @@ def _start_tensorboard(recipe: Recipe) -> TensorBoardTracker:
 def run_id(folder: Path) -> str:
     """The id under which trackers know this run; made once and kept in the run folder."""
     path = folder / "run.json"
-    if not path.exists():
-        write_text(path, json.dumps({"id": secrets.token_hex(4)}) + "\n")
-    return json.loads(path.read_text())["id"]
+    try:
+        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except (ValueError, RecursionError):
+        known = None
+    found = known.get("id") if isinstance(known, dict) else None
+    if not isinstance(found, str) or not re.fullmatch(r"[\w-]{1,64}", found):
+        found = secrets.token_hex(4)  # the first time, or the file was damaged: to a tracker it is another run then
+        try:
+            write_text(path, json.dumps({"id": found}) + "\n")
+        except OSError as error:
+            raise GanforgeError(f"{path}: cannot be written: {error.strerror}") from error
+    return found
