@@ -67,5 +67,14 @@ def build_loader(recipe: Recipe, dataset: Dataset, accelerator: Accelerator) -> 
         cache_dir=recipe.cache_dir,
         local_rank=accelerator.local_process_index,
         local_world_size=local_world_size(),
-        channels_last=has_channels_last(recipe.performance, accelerator.device, accelerator.mixed_precision),
+        channels_last=_takes_channels_last(recipe, accelerator),
     )
+
+
+def _takes_channels_last(recipe: Recipe, accelerator: Accelerator) -> bool:
+    """Whether reals go straight into convolutions, and those are channels-last: they would lay the reals out so anyway.
+
+    Augmentations and penalties look at reals themselves, and round their sums in the order of the layout.
+    """
+    goes_straight = not recipe.augment and not recipe.penalties
+    return goes_straight and has_channels_last(recipe.performance, accelerator.device, accelerator.mixed_precision)

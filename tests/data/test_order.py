@@ -4,11 +4,12 @@ import resource
 import subprocess
 import sys
 import time
+from typing import cast
 
 import numpy as np
 import pytest
 
-from ganforge.data.order import TABLE_LIMIT, Order
+from ganforge.data.order import TABLE_LIMIT, Order, _shuffled
 from ganforge.errors import DataError
 
 SIZES = [100, 37, 0, 250, 90, 1, 122]
@@ -122,3 +123,13 @@ def test_100_million_samples_need_no_table() -> None:
 def test_an_empty_dataset_is_refused() -> None:
     with pytest.raises(DataError, match="no samples"):
         Order([0, 0], seed=0)
+
+
+def test_equal_random_words_keep_their_places() -> None:
+    class Tied:
+        def random_raw(self, size: int) -> np.ndarray:
+            return np.arange(size, dtype=np.uint64)[::-1] // np.uint64(3)
+
+    for size in (1, 2, 17, 5000):
+        words = Tied().random_raw(size)
+        assert np.array_equal(_shuffled(size, cast(np.random.Philox, Tied())), np.argsort(words, kind="stable"))

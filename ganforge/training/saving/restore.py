@@ -16,13 +16,21 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
     _check_layouts(run, checkpoint)
     restore_weights(run, checkpoint)
     load(shared_parts(run), checkpoint.plain("training"))
-    load(plain_parts(run), {"loader": checkpoint.state, **checkpoint.state})  # of old the loader counted batches
+    load(plain_parts(run), {**checkpoint.state, "loader": _loader_state(checkpoint)})
     rank = run.accelerator.process_index
     own = checkpoint.rank(rank)
     if own is not None and checkpoint.state["world_size"] == run.accelerator.num_processes:
         load(rank_parts(run), own)
     else:
         seed_everything(run.recipe.seed, f"rank {rank} from step {run.step}")
+
+
+def _loader_state(checkpoint: Checkpoint) -> dict[str, int]:
+    """Checkpoints of old counted batches, whose size was that of all steps before."""
+    state = checkpoint.state
+    if "loader" in state:
+        return state["loader"]
+    return {"batches": state["batches"], "batch_size": state["images"] // max(1, state["step"])}
 
 
 def _check_layouts(run: Run, checkpoint: Checkpoint) -> None:
