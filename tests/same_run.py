@@ -26,7 +26,7 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert all(torch.equal(mine[key], theirs[key]) for key in mine)
     assert_equal(a.plain("training"), b.plain("training"))
     assert_equal(a.rank(0), b.rank(0))
-    for key in ("step", "images", "batches", "best"):
+    for key in ("step", "images", "data", "best"):
         assert a.state[key] == b.state[key]
 
 

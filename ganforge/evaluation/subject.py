@@ -13,7 +13,8 @@ from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
 from ganforge.game.latents import labels, latents
 from ganforge.metrics.evaluator import Sampler
-from ganforge.saved.generator_file import CHECKPOINT_STATE, GeneratorConfig, find_generator, load_generator
+from ganforge.saved.checkpoint import CHECKPOINT_STATE
+from ganforge.saved.generator_file import GeneratorConfig, find_generator, load_generator
 
 RECIPE = "recipe.resolved.toml"
 

@@ -48,7 +48,10 @@ class ReferenceCache:
             with replaced(path) as temporary:
                 tensors = {name: tensor.clone() for name, tensor in tensors.items()}
                 save_file(tensors, temporary, metadata={"key": json.dumps(key, sort_keys=True)})
-        except OSError as error:  # the next run computes it again, which is no reason to lose this one
+        except (
+            OSError,
+            SafetensorError,
+        ) as error:  # the next run computes it again, which is no reason to lose this one
             warnings.warn(f"{path}: reference features could not be kept: {error}", stacklevel=2)
 
     def _path(self, key: Mapping[str, Any]) -> Path:

@@ -19,14 +19,12 @@ from ganforge.errors import CheckpointError, RegistryError
 from ganforge.files import replaced, write_text
 from ganforge.options import validate
 from ganforge.registry import load_plugins, register
+from ganforge.saved.checkpoint import CHECKPOINT_STATE, CHECKPOINT_WEIGHTS, Checkpoint, read_state
 from ganforge.saved.hub import GENERATOR_NAME, fetch_generator, hub_name
 from ganforge.spec import DataSpec
 from ganforge.version import __version__
 
 FORMAT = 1
-
-CHECKPOINT_STATE, CHECKPOINT_WEIGHTS = "checkpoint.json", "averaged.safetensors"
-"""In a checkpoint's folder: what it says of itself, and the averaged generator, whose config its run has."""
 
 
 @dataclass(frozen=True)
@@ -112,16 +110,13 @@ def _is_of_checkpoint(path: Path) -> bool:
 
 def _config_of_checkpoint(folder: Path) -> GeneratorConfig:
     """That of its run's saved generator, whose figures are of other weights."""
-    try:
-        state = json.loads((folder / CHECKPOINT_STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder}: is not a checkpoint: {error}") from error
+    state = read_state(folder)
     run = folder.resolve().parent.parent
     try:
         config = read_config(run)
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: only its run's saved generator says what its network is. {error}") from error
-    return replace(config, step=state["step"], images=state["images"], averaged=True, metrics={}, protocol={})
+    return replace(config, step=state["step"], images=state.get("images", 0), averaged=True, metrics={}, protocol={})
 
 
 def find_generator(path: str | Path) -> Path:
@@ -178,6 +173,8 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.M
     path = find_generator(path)
     config = read_config(path)
     network = build_generator(config)
+    if _is_of_checkpoint(path):
+        Checkpoint(path.parent).check([path.name])
     try:
         network.load_state_dict(load_file(path))
     except RuntimeError as error:

@@ -17,7 +17,8 @@ from two_processes import launch_two
 
 from ganforge.errors import CheckpointError
 from ganforge.recipe import Recipe, dump, load
-from ganforge.saved.checkpoint import Checkpoint, CheckpointWriter, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.saved.checkpoint_writer import CheckpointWriter
 from ganforge.training.loop import train
 from ganforge.training.run import Run
 from ganforge.training.session import run_session

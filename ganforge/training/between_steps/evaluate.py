@@ -4,6 +4,8 @@ import math
 import time
 from collections.abc import Mapping
 
+from safetensors import SafetensorError
+
 from ganforge.metrics.best import Best, goodness
 from ganforge.metrics.protocol import record
 from ganforge.saved.generator_file import flat_state, save_generator
@@ -29,7 +31,7 @@ def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> b
         progress.figures, progress.figures_step = figures, run.step
         is_best = _remember(run, figures)
         if is_best and tracking is not None:
-            save_best(run)
+            save_best(run, display)
     if tracking is not None:
         cost = {
             "seconds": seconds,
@@ -75,7 +77,11 @@ def _remember(run: Run, figures: Mapping[str, float]) -> bool:
     return is_best
 
 
-def save_best(run: Run) -> None:
+def save_best(run: Run, display: ProgressDisplay) -> None:
     """Write the averaged generator as the best so far. Main process only."""
     state = flat_state(run.averaged.network)
-    save_generator(run.folder / "generator.best.safetensors", state, run.generator_config())
+    try:
+        save_generator(run.folder / "generator.best.safetensors", state, run.generator_config())
+    except (OSError, SafetensorError) as error:  # the latter reports a full disk, too
+        reason = getattr(error, "strerror", None) or str(error)
+        display.say(f"warning: generator.best.safetensors cannot be written and stays as it was: {reason}")

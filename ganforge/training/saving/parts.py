@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ganforge.errors import CheckpointError
 from ganforge.game.randomness import random_states, restore_random_states
 from ganforge.metrics.best import Best
 from ganforge.training.run import Run
@@ -54,7 +55,7 @@ def plain_parts(run: Run) -> Sequence[SavedPart]:
     progress = run.progress
     return (
         *(_attribute(progress, name) for name in ("step", "images", "rollbacks")),
-        SavedPart("batches", lambda: run.loader.position, run.loader.seek),
+        SavedPart("data", lambda: _data_position(run), lambda saved: _seek(run, saved)),
         SavedPart(
             "best",
             lambda: asdict(progress.best) if progress.best else None,
@@ -69,14 +70,34 @@ def save(parts: Sequence[SavedPart]) -> dict[str, Any]:
 
 
 def load(parts: Sequence[SavedPart], saved: dict[str, Any]) -> None:
-    """Put every entry back, in the order of the table."""
+    """Put every entry back, in the order of the table.
+
+    Raises:
+        CheckpointError: an entry is missing, or is not what its part takes.
+    """
     for part in parts:
-        if part.key in saved or not part.is_optional:
+        if part.key not in saved and part.is_optional:
+            continue
+        if part.key not in saved:
+            raise CheckpointError(f"it lacks '{part.key}'")
+        try:
             part.load(saved[part.key])
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise CheckpointError(f"its '{part.key}' does not fit this run: {reason}") from error
 
 
 def _attribute(owner: object, name: str) -> SavedPart:
     return SavedPart(name, lambda: getattr(owner, name), lambda value: setattr(owner, name, value))
+
+
+def _data_position(run: Run) -> dict[str, int]:
+    """Samples taken, which another batch size or number of ranks does not change."""
+    return {"samples": run.loader.position * run.loader.batch_size}
+
+
+def _seek(run: Run, saved: dict[str, int]) -> None:
+    run.loader.seek(saved["samples"] // run.loader.batch_size)
 
 
 def _shards(run: Run) -> dict[str, Any]:

@@ -7,7 +7,7 @@ happened.
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,10 @@ from PIL import Image
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
 from ganforge.recipe import Recipe
+from ganforge.training.telemetry.lines import LineFile
+
+Warn = Callable[[str, str], object]
+"""Takes what cannot be written, and why; training goes on."""
 
 
 class MetricsLog:
@@ -25,17 +29,18 @@ class MetricsLog:
     Args:
         path: of the file.
         start: lines after this step are dropped; they will be written again.
+        warn: told of a line that has to wait for room on the disk.
     """
 
-    def __init__(self, path: Path, start: int) -> None:
+    def __init__(self, path: Path, start: int, warn: Warn = lambda subject, problem: None) -> None:
         if path.exists():
             kept = [line for line in path.read_text().splitlines() if _step_of(line) <= start]
             write_text(path, "".join(f"{line}\n" for line in kept))
         self.path = path
-        self._file = path.open("a", buffering=1)
+        self._file = LineFile(path, lambda problem: warn(path.name, problem))
 
     def write(self, step: int, figures: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps({"step": step, **figures}) + "\n")
+        self._file.write(json.dumps({"step": step, **figures}))
 
     def close(self) -> None:
         self._file.close()
@@ -54,14 +59,16 @@ class Tracking:
     Args:
         recipe: says which trackers, and is stored with them.
         start: the step the run starts from.
+        warn: told of what could not be written while training goes on.
 
     Raises:
         GanforgeError: a tracker does not start, for example W&B without a login.
     """
 
-    def __init__(self, recipe: Recipe, start: int) -> None:
-        self._log = MetricsLog(recipe.folder / "metrics.jsonl", start)
-        self._evaluations = MetricsLog(recipe.folder / "evaluations.jsonl", start)
+    def __init__(self, recipe: Recipe, start: int, warn: Warn = lambda subject, problem: None) -> None:
+        self._warn = warn
+        self._log = MetricsLog(recipe.folder / "metrics.jsonl", start, warn)
+        self._evaluations = MetricsLog(recipe.folder / "evaluations.jsonl", start, warn)
         self._trackers: list[GeneralTracker] = []
         self._wandb: WandBTracker | None = None
         if recipe.tracking.wandb is not None:
@@ -74,13 +81,20 @@ class Tracking:
         """Forget what was logged after a step, since the run goes back to it. Trackers cannot; the file can."""
         for log in (self._log, self._evaluations):
             log.close()
-        self._log = MetricsLog(self._log.path, step)
-        self._evaluations = MetricsLog(self._evaluations.path, step)
+        self._log = MetricsLog(self._log.path, step, self._warn)
+        self._evaluations = MetricsLog(self._evaluations.path, step, self._warn)
 
     def figures(self, step: int, figures: Mapping[str, float]) -> None:
         self._log.write(step, figures)
+        self._tell(lambda tracker: tracker.log(dict(figures), step=step))
+
+    def _tell(self, tell: Callable[[GeneralTracker], object]) -> None:
+        """Trackers are sinks: whatever goes wrong in one is no reason to end a training."""
         for tracker in self._trackers:
-            tracker.log(dict(figures), step=step)
+            try:
+                tell(tracker)
+            except Exception as error:  # of whatever library the tracker is
+                self._warn(f"the tracker {tracker.name}", (str(error).splitlines() or [type(error).__name__])[0])
 
     def evaluation(self, step: int, record: Mapping[str, Any]) -> None:
         """Figures with the protocol that they were computed by, for `evaluations.jsonl`."""
@@ -89,28 +103,27 @@ class Tracking:
     def picture(self, step: int, name: str, picture: Image.Image) -> None:
         import numpy as np
 
-        for tracker in self._trackers:
+        def tell(tracker: GeneralTracker) -> None:
             if isinstance(tracker, WandBTracker):
                 tracker.log_images({name: [picture]}, step=step)
             elif isinstance(tracker, TensorBoardTracker):
                 pixels = np.asarray(picture.convert("RGB"))[None]
                 tracker.log_images({name: pixels}, step=step, dataformats="NHWC")
 
+        self._tell(tell)
+
     def summary(self, values: Mapping[str, Any]) -> None:
         """Figures that describe the whole run, such as the best metric."""
-        if self._wandb is not None:
-            self._wandb.run.summary.update(dict(values))
+        self._tell(lambda tracker: tracker is self._wandb and tracker.run.summary.update(dict(values)))
 
     def alert(self, title: str, text: str) -> None:
         """Something that a person who is not watching should hear of: W&B sends it by mail or chat."""
-        if self._wandb is not None:
-            self._wandb.run.alert(title=title, text=text)
+        self._tell(lambda tracker: tracker is self._wandb and tracker.run.alert(title=title, text=text))
 
     def close(self) -> None:
         self._log.close()
         self._evaluations.close()
-        for tracker in self._trackers:
-            tracker.finish()
+        self._tell(lambda tracker: tracker.finish())
 
 
 def _start_wandb(recipe: Recipe) -> WandBTracker:
