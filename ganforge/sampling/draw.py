@@ -12,8 +12,8 @@ from ganforge.game.latents import labels, latents
 from ganforge.options import did_you_mean
 from ganforge.parallel.launch import uses_cpu
 from ganforge.sampling.truncation import truncated
-from ganforge.saved.checkpoint import newest_checkpoint
 from ganforge.saved.generator_file import GeneratorConfig, load_generator
+from ganforge.saved.newest import newest_checkpoint
 
 BATCH = 256
 STREAM = "sample"

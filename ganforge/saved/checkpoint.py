@@ -10,17 +10,16 @@
         rank-00000.pt                random states and meters of each rank
     checkpoints/last                 the name of the newest
 
-This file reads and finds them, `checkpoint_writer` writes them. The newest that is what was written counts, whatever
-`last` says. A look at sizes is cheap (`is_whole`) and does for showing; what is used is compared with its sha256.
+This file reads them, `checkpoint_writer` writes them, `newest` finds the one to go on from: the newest that is what was
+written, whatever `last` says. A look at sizes is cheap (`is_whole`) and does for showing; what is used is compared with its sha256.
 """
 
 import hashlib
 import json
-import logging
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
@@ -29,7 +28,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ganforge.errors import CheckpointError, DamagedCheckpointError
+from ganforge.errors import DamagedCheckpointError
 from ganforge.version import __version__
 
 FORMAT = 2
@@ -42,8 +41,6 @@ CHECKPOINT_STATE, CHECKPOINT_WEIGHTS = "checkpoint.json", "averaged.safetensors"
 _LARGEST_STATE = 64 << 20
 _WHOLE_NUMBERS = ("step", "images", "rollbacks", "batches", "world_size")
 _TABLES = ("layouts", "data", "dataset", "versions")
-
-_log = logging.getLogger(__name__)
 
 
 def name_of(step: int) -> str:
@@ -197,7 +194,8 @@ class Checkpoint:
                 raise DamagedCheckpointError(self.path, f"{name} is damaged: it is not what was written (sha256)")
         self._checked.add(name)
         if digests is None:  # format 1: whether it can be read at all
-            {".safetensors": self.tensors, ".pt": self.plain}.get(Path(name).suffix, self._bytes)(Path(name).stem)
+            readers = {".safetensors": self.tensors, ".pt": self.plain}
+            readers.get(Path(name).suffix, lambda stem: self._read(name, _as_toml, ""))(Path(name).stem)
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         return self._read(f"{name}.safetensors", load_file, "")
@@ -216,11 +214,6 @@ class Checkpoint:
     def text(self, name: str) -> str:
         return self._read(name, lambda path: path.read_text(encoding="utf-8"), "")
 
-    def _bytes(self, stem: str) -> None:
-        for name in self.files:
-            if Path(name).stem == stem:
-                self._read(name, Path.read_bytes, "")
-
     def _read(self, name: str, read: Callable[[Path], Any], how: str) -> Any:
         self._check(name)
         try:
@@ -230,66 +223,5 @@ class Checkpoint:
             raise DamagedCheckpointError(self.path, f"{name} cannot be read{how}: {reason}") from error
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a look for the newest checkpoint that can be used came to.
-
-    Args:
-        checkpoint: the newest that can be used, or None.
-        passed_over: newer ones that cannot, each with its reason.
-    """
-
-    checkpoint: Checkpoint | None
-    passed_over: tuple[DamagedCheckpointError, ...] = ()
-
-
-def find_usable(
-    folder: Path, names: Collection[str] | None = None, before: int | None = None, nothing: Found | None = None
-) -> Found:
-    """The newest checkpoint that is what was written.
-
-    Args:
-        folder: the run's `checkpoints` folder.
-        names: files that have to be right; by default all.
-        before: a step that it has to be older than.
-        nothing: what had been passed over already.
-    """
-    passed = [] if nothing is None else [*nothing.passed_over]
-    for path in _newest_first(folder, before):
-        try:
-            checkpoint = Checkpoint(path)
-            checkpoint.check(names)
-        except DamagedCheckpointError as error:
-            passed.append(error)
-        else:
-            return Found(checkpoint, tuple(passed))
-    return Found(None, tuple(passed))
-
-
-def _newest_first(folder: Path, before: int | None) -> Iterator[Path]:
-    for path in reversed(candidates(folder)):
-        if before is None or (step_of(path) or 0) < before:
-            yield path
-
-
-def newest_checkpoint(folder: Path, names: Collection[str] | None = None) -> Checkpoint:
-    """The newest checkpoint of a run folder that can be used, or the checkpoint itself if `folder` is one.
-
-    Args:
-        folder: of a run, or a checkpoint.
-        names: files that will be looked at; by default all.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    if (folder / CHECKPOINT_STATE).is_file():
-        checkpoint = Checkpoint(folder)
-        checkpoint.check(names)
-        return checkpoint
-    found = find_usable(folder / "checkpoints", names)
-    if found.checkpoint is None:
-        reason = "".join(f"; {error.path.name}: {error.reason}" for error in found.passed_over[:1])
-        raise CheckpointError(f"{folder}: has no whole checkpoint{reason}")
-    for error in found.passed_over:
-        _log.warning("passed over %s; %s is used instead", error, found.checkpoint.path.name)
-    return found.checkpoint
+def _as_toml(path: Path) -> Mapping[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))

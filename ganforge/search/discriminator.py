@@ -9,7 +9,7 @@ from ganforge.building.parts import build_component
 from ganforge.errors import CheckpointError, GanforgeError
 from ganforge.recipe import load_saved
 from ganforge.registry import register
-from ganforge.saved.checkpoint import newest_checkpoint
+from ganforge.saved.newest import newest_checkpoint
 from ganforge.spec import DataSpec
 
 

@@ -11,7 +11,8 @@ from two_processes import launch_two
 from ganforge.errors import GanforgeError
 from ganforge.parallel.start import make_accelerator
 from ganforge.recipe import resolve
-from ganforge.saved.checkpoint import Checkpoint, Found, find_usable, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.saved.newest import Found, find_usable
 from ganforge.training.saving import shared_folder
 from ganforge.training.saving.shared_folder import agree_on_checkpoint, wait_for
 from ganforge.training.session import run_session

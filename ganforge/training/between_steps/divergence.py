@@ -1,7 +1,7 @@
 """The way back after something was no longer finite."""
 
 from ganforge.errors import DivergenceError
-from ganforge.saved.checkpoint import Found, find_usable
+from ganforge.saved.newest import Found, find_usable
 from ganforge.training.between_steps.doctor import Watch
 from ganforge.training.run import Run
 from ganforge.training.saving.go_back import choose_checkpoint, go_back

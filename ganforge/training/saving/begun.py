@@ -2,10 +2,12 @@
 
 import json
 import os
+import socket
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 
-from ganforge.files import sync
+from ganforge.files import sync, write_text
 from ganforge.recipe import Recipe, difference
 from ganforge.saved.checkpoint import candidates
 from ganforge.training.saving.folder_lock import HOLDER, LOCK
@@ -66,21 +68,45 @@ def ended_before_its_first_checkpoint(recipe: Recipe) -> bool:
     return not difference(before, recipe.to_dict())
 
 
-def move_aside(folder: Path) -> Path | None:
-    """Move what a run folder holds into `.old-1` below it, or `.old-2`, ...; nothing is deleted.
+def move_aside(folder: Path, stays: Collection[str] = STAYS) -> Path | None:
+    """Move what a folder holds into `.old-1` below it, or `.old-2`, ...; nothing is deleted.
+
+    It is written down which job asked for that: when its queue or launcher starts it again, it goes on.
+
+    Args:
+        folder: of a run, or of a study.
+        stays: names that stay where they are.
 
     Returns:
         where it is now; None if there was nothing.
     """
-    moved = [path for path in sorted(folder.iterdir()) if path.name not in STAYS and not path.name.startswith(OLD)]
-    if not moved:
-        return None
-    number = 1
-    while os.path.lexists(folder / f"{OLD}{number}"):
-        number += 1
-    place = folder / f"{OLD}{number}"
-    place.mkdir()
-    for path in moved:
-        os.rename(path, place / path.name)
-    sync(folder)
+    moved = [path for path in sorted(folder.iterdir()) if path.name not in stays and not path.name.startswith(OLD)]
+    place = None
+    if moved:
+        number = 1
+        while os.path.lexists(folder / f"{OLD}{number}"):
+            number += 1
+        place = folder / f"{OLD}{number}"
+        place.mkdir()
+        for path in moved:
+            os.rename(path, place / path.name)
+        sync(folder)
+    write_text(folder / RESTARTED, json.dumps({"job": _job()}) + "\n")
     return place
+
+
+def was_restarted_by_this_job(folder: Path) -> bool:
+    """Whether this is a job that its launcher or queue has started again, and that has begun the run anew already."""
+    counts = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
+    if all(os.environ.get(name, "") in ("", "0") for name in counts):
+        return False
+    try:
+        return json.loads((folder / RESTARTED).read_text(encoding="utf-8"))["job"] == _job()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _job() -> str:
+    """What stays the same when a queue or a launcher starts this process again."""
+    number = os.environ.get("SLURM_JOB_ID")
+    return f"slurm {number}" if number else f"child of {os.getppid()} on {socket.gethostname()}"

@@ -1,7 +1,8 @@
 """Going back to a checkpoint: at the start of a session, or after a divergence. All ranks together."""
 
-from ganforge.saved.checkpoint import Found, candidates, step_of
+from ganforge.saved.checkpoint import candidates, step_of
 from ganforge.saved.checkpoint_writer import set_aside, sweep
+from ganforge.saved.newest import Found
 from ganforge.training.run import Run
 from ganforge.training.saving.finite import why_unusable
 from ganforge.training.saving.restore import files_of_rank, restore

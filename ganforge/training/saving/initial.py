@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ganforge.errors import CheckpointError
-from ganforge.saved.checkpoint import CHECKPOINT_STATE, candidates, newest_checkpoint
+from ganforge.saved.checkpoint import CHECKPOINT_STATE, candidates
 from ganforge.saved.generator_file import find_generator, read_config
+from ganforge.saved.newest import newest_checkpoint
 from ganforge.training.run import Run
 
 NETWORKS = ("discriminator", "generator", "averaged")

@@ -1,16 +1,12 @@
 """How a session begins in its run folder: go on, begin, or begin anew and move aside what is there."""
 
-import json
-import os
-import socket
 from pathlib import Path
 
 from ganforge.errors import GanforgeError
-from ganforge.files import write_text
 from ganforge.recipe import Recipe
-from ganforge.saved.checkpoint import Found
+from ganforge.saved.newest import Found
 from ganforge.training.run import Run
-from ganforge.training.saving.begun import RESTARTED, move_aside
+from ganforge.training.saving.begun import move_aside, was_restarted_by_this_job
 from ganforge.training.saving.folder_lock import FolderLock
 from ganforge.training.saving.go_back import choose_checkpoint, go_back
 from ganforge.training.saving.initial import read_initial, take_initial
@@ -38,7 +34,7 @@ class Opening:
     def __init__(self, recipe: Recipe, lock: FolderLock, *, resume: Resume, restart: bool, allow_changed: bool) -> None:
         self._recipe, self._lock = recipe, lock
         self._resume: Resume = resume
-        self._restart = restart and not _was_restarted_by_this_job(recipe.folder)
+        self._restart = restart and not was_restarted_by_this_job(recipe.folder)
         self._allow_changed = allow_changed
         self._moved: Path | None = None
         self.found = Found(None)
@@ -79,7 +75,6 @@ class Opening:
         if self._restart:
             try:
                 self._moved = move_aside(folder)
-                write_text(folder / RESTARTED, json.dumps({"job": _job()}) + "\n")
             except OSError as error:
                 raise not_writable(folder, error) from error
 
@@ -106,9 +101,9 @@ class Opening:
             return lines
         changes = check_same_run(self._recipe, chosen.checkpoint, self._allow_changed) if is_main else []
         changes += check_same_data(run, chosen.checkpoint, self._allow_changed)
+        passed_over = go_back(run, chosen)
         if is_main:
             changes += moved_learning_rates(run, chosen.checkpoint)
-        passed_over = go_back(run, chosen)
         before, now = chosen.checkpoint.state.get("world_size"), run.accelerator.num_processes
         lines += [f"resumed from {chosen.checkpoint.path} at step {run.step:,}", *(f"  {line}" for line in passed_over)]
         if before != now:
@@ -121,20 +116,3 @@ class Opening:
 
 def not_writable(folder: Path, error: OSError) -> GanforgeError:
     return GanforgeError(f"{folder}: cannot be written: {error.strerror}; set another with --set output=...")
-
-
-def _was_restarted_by_this_job(folder: Path) -> bool:
-    """Whether this is a job that its launcher or queue has started again, and that has begun the run anew already."""
-    again = any(
-        os.environ.get(name, "0") not in ("", "0") for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
-    )
-    try:
-        return again and json.loads((folder / RESTARTED).read_text(encoding="utf-8"))["job"] == _job()
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _job() -> str:
-    """What stays the same when a queue or a launcher starts this process again."""
-    number = os.environ.get("SLURM_JOB_ID")
-    return f"slurm {number}" if number else f"child of {os.getppid()} on {socket.gethostname()}"

@@ -7,8 +7,10 @@ from typing import Any, Literal
 from ganforge.data.dataset import Dataset
 from ganforge.errors import CheckpointError, DamagedCheckpointError, Problem, RecipeError
 from ganforge.game.learning_rate import learning_rate_factor
+from ganforge.nested import flat
 from ganforge.recipe import Recipe, difference
-from ganforge.saved.checkpoint import Checkpoint, Found, find_usable, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.saved.newest import Found, find_usable
 from ganforge.training.run import Run
 from ganforge.training.saving.begun import OLD, ended_before_its_first_checkpoint, what_it_holds
 from ganforge.wording import counted
@@ -136,33 +138,31 @@ def _described(saved: Mapping[str, Any] | None) -> str:
 
 def moved_learning_rates(run: Run, checkpoint: Checkpoint) -> list[str]:
     """Where the learning rates jump because the run got another end, on which a decay depends; a line a player."""
-    old, step = _recipe_of(checkpoint), checkpoint.state["step"]
+    before = dict(flat(dict(_recipe_of(checkpoint)))).get("training.steps")
+    steps, step = run.recipe.training.steps, checkpoint.state["step"]
     lines = []
-    for role, table in (
-        ("generator", run.recipe.optimizer.generator),
-        ("discriminator", run.recipe.optimizer.discriminator),
-    ):
-        before = old["optimizer"][role]
-        steps = (old["training"]["steps"], run.recipe.training.steps)
+    for role in ("generator", "discriminator"):
+        table = getattr(run.recipe.optimizer, role)
+        if table.decay == "none" or before == steps or not isinstance(before, int):
+            continue
+        own = getattr(table, "lr", None)
         was, now = (
-            run.learning_rate_scale * learning_rate_factor(warmup, decay, end)(step)
-            for warmup, decay, end in (
-                (before.get("warmup", 0), before.get("decay", "none"), steps[0]),
-                (table.warmup, table.decay, steps[1]),
-            )
+            learning_rate_factor(table.warmup, table.decay, end)(step) * run.learning_rate_scale * (own or 1.0)
+            for end in (before, steps)
         )
-        if steps[0] != steps[1] and table.decay != "none" and was != now:
-            rate = getattr(table, "lr", None)
-            unit = "" if isinstance(rate, float) else " of the recipe's"
-            was, now = (factor * rate if isinstance(rate, float) else factor for factor in (was, now))
-            lines.append(
-                f"the {role}'s learning rate: {was:.3g} -> {now:.3g}{unit}, since its {table.decay} decay now ends at "
-                f"step {steps[1]:,} instead of {steps[0]:,}"
-            )
+        lines.append(
+            f"the {role}'s learning rate: {was:.3g} -> {now:.3g}{'' if own else ' of its own'}, since its "
+            f"{table.decay} decay ends at step {steps:,} and not at {before:,}"
+        )
     return lines
 
 
 def _recipe_of(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """Its tables; format 1 has no sha256 that would show damage before.
+
+    Raises:
+        DamagedCheckpointError: it is no recipe.
+    """
     try:
         return tomllib.loads(checkpoint.text("recipe.resolved.toml"))
     except ValueError as error:

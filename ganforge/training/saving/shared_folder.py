@@ -17,7 +17,8 @@ from accelerate.utils import broadcast_object_list, gather_object
 
 from ganforge.errors import DamagedCheckpointError, GanforgeError
 from ganforge.files import write_text
-from ganforge.saved.checkpoint import Checkpoint, Found, find_usable, is_whole, step_of
+from ganforge.saved.checkpoint import Checkpoint, is_whole, step_of
+from ganforge.saved.newest import Found, find_usable
 
 MARKER = ".session"
 PATIENCE = 120.0

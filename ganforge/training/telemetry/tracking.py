@@ -9,7 +9,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from accelerate.tracking import GeneralTracker, TensorBoardTracker, WandBTracker
 from PIL import Image
@@ -19,6 +19,7 @@ from ganforge.files import write_text
 from ganforge.recipe import Recipe
 from ganforge.training.telemetry.lines import LineFile
 
+Tracker = TypeVar("Tracker", bound=GeneralTracker)
 Warn = Callable[[str, str], object]
 """Takes what cannot be written, and why; training goes on."""
 
@@ -89,12 +90,19 @@ class Tracking:
         self._tell(lambda tracker: tracker.log(dict(figures), step=step))
 
     def _tell(self, tell: Callable[[GeneralTracker], object]) -> None:
-        """Trackers are sinks: whatever goes wrong in one is no reason to end a training."""
         for tracker in self._trackers:
-            try:
-                tell(tracker)
-            except Exception as error:  # of whatever library the tracker is
-                self._warn(f"the tracker {tracker.name}", (str(error).splitlines() or [type(error).__name__])[0])
+            self._tell_one(tracker, tell)
+
+    def _tell_wandb(self, tell: Callable[[WandBTracker], object]) -> None:
+        if self._wandb is not None:
+            self._tell_one(self._wandb, tell)
+
+    def _tell_one(self, tracker: Tracker, tell: Callable[[Tracker], object]) -> None:
+        """Trackers are sinks: whatever goes wrong in one is no reason to end a training."""
+        try:
+            tell(tracker)
+        except Exception as error:  # of whatever library the tracker is
+            self._warn(f"the tracker {type(tracker).__name__}", (str(error).splitlines() or [type(error).__name__])[0])
 
     def evaluation(self, step: int, record: Mapping[str, Any]) -> None:
         """Figures with the protocol that they were computed by, for `evaluations.jsonl`."""
@@ -114,11 +122,11 @@ class Tracking:
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Figures that describe the whole run, such as the best metric."""
-        self._tell(lambda tracker: tracker is self._wandb and tracker.run.summary.update(dict(values)))
+        self._tell_wandb(lambda wandb: wandb.run.summary.update(dict(values)))
 
     def alert(self, title: str, text: str) -> None:
         """Something that a person who is not watching should hear of: W&B sends it by mail or chat."""
-        self._tell(lambda tracker: tracker is self._wandb and tracker.run.alert(title=title, text=text))
+        self._tell_wandb(lambda wandb: wandb.run.alert(title=title, text=text))
 
     def close(self) -> None:
         self._log.close()
