@@ -11,7 +11,8 @@
     checkpoints/last                 the name of the newest
 
 This file reads them, `checkpoint_writer` writes them, `newest` finds the one to go on from: the newest that is what was
-written, whatever `last` says. A look at sizes is cheap (`is_whole`) and does for showing; what is used is compared with its sha256.
+written, whatever `last` says. A look at sizes is cheap (`is_whole`) and does for showing; what is used is compared
+with its sha256.
 """
 
 import hashlib

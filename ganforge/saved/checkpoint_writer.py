@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ganforge.files import sync, usual_mode, write_text
@@ -25,6 +24,7 @@ from ganforge.saved.checkpoint import (
     step_of,
     whole_checkpoints,
 )
+from ganforge.saved.tensor_file import save_tensors
 
 DAMAGED = "damaged-"
 
@@ -79,7 +79,7 @@ class CheckpointWriter:
     def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
         path = self.temporary / f"{name}.safetensors"
         with usual_mode(path):
-            save_file(tensors, path)
+            save_tensors(path, tensors)
         self._finish(path)
 
     def write_plain(self, name: str, state: Mapping[str, Any]) -> None:
@@ -92,7 +92,8 @@ class CheckpointWriter:
 
     def _save_plain(self, name: str, state: Mapping[str, Any]) -> Written:
         path = self.temporary / name
-        torch.save(dict(state), path)
+        with path.open("wb") as file:  # which says what the disk says; torch's own file does not
+            torch.save(dict(state), file)
         return self._finish(path)
 
     def _finish(self, path: Path) -> Written:

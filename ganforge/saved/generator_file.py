@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ganforge.errors import CheckpointError, RegistryError
@@ -21,6 +21,7 @@ from ganforge.options import validate
 from ganforge.registry import load_plugins, register
 from ganforge.saved.checkpoint import CHECKPOINT_STATE, CHECKPOINT_WEIGHTS, Checkpoint, read_state
 from ganforge.saved.hub import GENERATOR_NAME, fetch_generator, hub_name
+from ganforge.saved.tensor_file import save_tensors
 from ganforge.spec import DataSpec
 from ganforge.version import __version__
 
@@ -73,7 +74,7 @@ class GeneratorConfig:
 def save_generator(path: Path, state: dict[str, Tensor], config: GeneratorConfig) -> None:
     """Write weights, from `flat_state`, and config in one piece; an older file stays until the new one is whole."""
     with replaced(path) as temporary:
-        save_file(state, temporary, metadata={"ganforge": config.to_json()})
+        save_tensors(temporary, state, {"ganforge": config.to_json()})
     write_text(path.with_suffix(".json"), config.to_json() + "\n")
 
 

@@ -4,8 +4,6 @@ import math
 import time
 from collections.abc import Mapping
 
-from safetensors import SafetensorError
-
 from ganforge.metrics.best import Best, goodness
 from ganforge.metrics.protocol import record
 from ganforge.saved.generator_file import flat_state, save_generator
@@ -82,6 +80,5 @@ def save_best(run: Run, display: ProgressDisplay) -> None:
     state = flat_state(run.averaged.network)
     try:
         save_generator(run.folder / "generator.best.safetensors", state, run.generator_config())
-    except (OSError, SafetensorError) as error:  # the latter reports a full disk, too
-        reason = getattr(error, "strerror", None) or str(error)
-        display.say(f"warning: generator.best.safetensors cannot be written and stays as it was: {reason}")
+    except OSError as error:
+        display.cannot_write("generator.best.safetensors", f"{error.strerror or error}; it stays as it was")

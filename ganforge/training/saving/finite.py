@@ -65,6 +65,8 @@ def what_is_kept(run: Run) -> str:
         reason = reason or f"{path.name}: {found}"
     if reason:
         return f"no checkpoint can be used ({reason})"
+    if not run.folder.is_dir():
+        return "what was saved is gone with it"
     return "nothing has been saved yet (see checkpoint.every)"
 
 

@@ -51,7 +51,7 @@ class FolderLock:
             write_text(self._folder / HOLDER, json.dumps(holder) + "\n")
         except OSError as error:
             raise GanforgeError(
-                f"{self._folder}: cannot be written: {error.strerror}; set another with --set output=..."
+                f"{self._folder}: cannot be written: {error.strerror}; mend that, or set another with --set output=..."
             ) from error
 
     def _acquire(self) -> None:

@@ -115,4 +115,6 @@ class Opening:
 
 
 def not_writable(folder: Path, error: OSError) -> GanforgeError:
-    return GanforgeError(f"{folder}: cannot be written: {error.strerror}; set another with --set output=...")
+    return GanforgeError(
+        f"{folder}: cannot be written: {error.strerror}; mend that, or set another with --set output=..."
+    )

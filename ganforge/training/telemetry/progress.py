@@ -80,8 +80,8 @@ class ProgressDisplay:
             self.say(text)
 
     def cannot_write(self, subject: str, problem: str) -> None:
-        """Say once that something cannot be written that training can do without."""
-        self.say_once(subject, f"warning: {subject} cannot be written: {problem}. Training goes on without it")
+        """Say once that something cannot be written that training can do without, or can write later."""
+        self.say_once(subject, f"warning: {subject} cannot be written: {problem}. Training goes on")
 
     def close(self) -> None:
         if self._bar is not None:

@@ -7,6 +7,7 @@ happened.
 
 import json
 import secrets
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -77,6 +78,8 @@ class Tracking:
             self._trackers.append(self._wandb)
         if recipe.tracking.tensorboard is not None:
             self._trackers.append(_start_tensorboard(recipe))
+        self._hook = threading.excepthook
+        threading.excepthook = self._in_a_thread
 
     def rewind(self, step: int) -> None:
         """Forget what was logged after a step, since the run goes back to it. Trackers cannot; the file can."""
@@ -103,6 +106,13 @@ class Tracking:
             tell(tracker)
         except Exception as error:  # of whatever library the tracker is
             self._warn(f"the tracker {type(tracker).__name__}", (str(error).splitlines() or [type(error).__name__])[0])
+
+    def _in_a_thread(self, failure: threading.ExceptHookArgs) -> None:
+        """TensorBoard writes in a thread of its own, whose traceback would say less than a line."""
+        if type(failure.thread).__module__.startswith("tensorboard") and failure.exc_value is not None:
+            self._warn("the tracker TensorBoardTracker", str(failure.exc_value))
+        else:
+            self._hook(failure)
 
     def evaluation(self, step: int, record: Mapping[str, Any]) -> None:
         """Figures with the protocol that they were computed by, for `evaluations.jsonl`."""
@@ -132,6 +142,7 @@ class Tracking:
         self._log.close()
         self._evaluations.close()
         self._tell(lambda tracker: tracker.finish())
+        threading.excepthook = self._hook
 
 
 def _start_wandb(recipe: Recipe) -> WandBTracker:
