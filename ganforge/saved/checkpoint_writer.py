@@ -141,20 +141,23 @@ def prune(folder: Path, *, keep_last: int, keep_every: int, keep_step: int | Non
 
 
 def sweep(folder: Path) -> list[str]:
-    """Remove what a kill or a full disk left half-written; put back what a kill left half-replaced.
+    """Remove what a kill or a full disk left half-written.
 
     Returns:
         names of what was removed.
     """
-    removed = []
-    for path in sorted(folder.glob(f".{PREFIX}*")):
-        final = folder / path.name.removeprefix(".").removesuffix(".old")
-        if path.suffix == ".old" and not os.path.lexists(final) and is_whole(path):
-            os.replace(path, final)
-            continue
+    removed = sorted(folder.glob(f".{PREFIX}*"))
+    for path in removed:
         remove(path)
-        removed.append(path.name)
-    return removed
+    return [path.name for path in removed]
+
+
+def put_back(folder: Path) -> None:
+    """Bring back a checkpoint that a kill left half-replaced: the new one has not taken its place yet."""
+    for path in sorted(folder.glob(f".{PREFIX}*.old")):
+        final = folder / path.name.removeprefix(".").removesuffix(".old")
+        if not os.path.lexists(final) and is_whole(path):
+            os.replace(path, final)
 
 
 def set_aside(path: Path) -> Path:

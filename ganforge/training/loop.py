@@ -68,7 +68,7 @@ def alternate(
     discriminator, generator = run.discriminator, run.generator
     watch = Stopwatch(run)
     if run.step == 0:
-        show_samples(run, tracking, display)
+        show_samples(run, tracking, display, saver)
     while run.step < recipe.training.steps and not run.is_out_of_patience:
         begin_step(run)
         for moving, resting in ((discriminator, generator), (generator, discriminator)):
@@ -83,10 +83,10 @@ def alternate(
             doctor.look(log_figures(run, tracking, display, watch))
         is_best = False
         if due(run.step, recipe.evaluation.every) or (is_last and recipe.evaluation.at_end):
-            is_best = evaluate(run, tracking, display)
+            is_best = evaluate(run, tracking, display, saver)
             is_last = ends_here(run, report) or is_last or run.is_out_of_patience
         if due(run.step, recipe.samples.every) or is_last:
-            show_samples(run, tracking, display)
+            show_samples(run, tracking, display, saver)
         exit_code = 0 if is_last else stop.agreed(run.step)
         wants_best = is_best and recipe.checkpoint.keep_best
         if due(run.step, recipe.checkpoint.every) or wants_best or is_last or exit_code:

@@ -1,6 +1,5 @@
 """One process's part in a training session: build or restore the run, train, leave the folder in order."""
 
-import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from rich.console import Console
 
 from ganforge.files import write_text
 from ganforge.parallel.heartbeat import lost_hosts_noticed
+from ganforge.parallel.launch import is_first_rank
 from ganforge.parallel.lost_ranks import lost_ranks_named
 from ganforge.parallel.signals import nothing_trained_yet
 from ganforge.recipe import Recipe, dump
@@ -51,13 +51,11 @@ def run_session(
     Raises:
         GanforgeError: whatever the user can mend.
     """
-    # The first rank judges; what the others see of a shared folder may be a little old.
-    is_first = os.environ.get("RANK", "0") == "0"
     lock = FolderLock(recipe.folder, Console(stderr=True).print)
     opening = Opening(recipe, lock, resume=resume, restart=restart, allow_changed=allow_changed)
     with ExitStack() as leaving, disk_trouble_told(recipe.folder), nothing_trained_yet():
         leaving.callback(lock.release)
-        if is_first:
+        if is_first_rank():  # what the others see of a shared folder may be a little old
             opening.look()
         run = Run.build(recipe)
         leaving.callback(run.loader.close)

@@ -6,11 +6,12 @@ from ganforge.data.samples import real_samples
 from ganforge.files import replaced
 from ganforge.grid import picture_of
 from ganforge.training.run import Run
+from ganforge.training.saving.saver import Saver
 from ganforge.training.telemetry.progress import ProgressDisplay
 from ganforge.training.telemetry.tracking import Tracking
 
 
-def show_samples(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> None:
+def show_samples(run: Run, tracking: Tracking | None, display: ProgressDisplay, saver: Saver) -> None:
     """A grid of the averaged generator, always from the same latents. A full disk costs the picture, not the run."""
     with run.statistics.for_evaluation():
         if tracking is None:
@@ -22,6 +23,7 @@ def show_samples(run: Run, tracking: Tracking | None, display: ProgressDisplay) 
     picture = picture_of(samples, reals)
     path = run.folder / "samples" / f"step-{run.step:08d}.png"
     try:
+        saver.require_folder()
         path.parent.mkdir(exist_ok=True)
         with replaced(path) as temporary:
             picture.save(temporary, format="PNG")

@@ -1,7 +1,6 @@
 """Going back to a checkpoint: at the start of a session, or after a divergence. All ranks together."""
 
-from ganforge.saved.checkpoint import candidates, step_of
-from ganforge.saved.checkpoint_writer import set_aside, sweep
+from ganforge.saved.checkpoint_writer import set_aside
 from ganforge.saved.newest import Found
 from ganforge.training.run import Run
 from ganforge.training.saving.finite import why_unusable
@@ -35,12 +34,8 @@ def go_back(run: Run, chosen: Found) -> list[str]:
     restore(run, chosen.checkpoint)
     if not run.accelerator.is_main_process:
         return []
-    folder = chosen.checkpoint.path.parent
     lines = []
     for error in chosen.passed_over:
         aside = set_aside(error.path)
         lines.append(f"passed over {error.path.name}: {error.reason}; it is now {aside.name}")
-    for path in candidates(folder):
-        assert (step_of(path) or 0) <= run.step, f"{path} is newer than step {run.step}"
-    lines.extend(f"passed over {name}: not written to the end; removed" for name in sweep(folder))
     return lines

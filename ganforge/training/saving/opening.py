@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ganforge.errors import GanforgeError
 from ganforge.recipe import Recipe
+from ganforge.saved.checkpoint_writer import put_back, sweep
 from ganforge.saved.newest import Found
 from ganforge.training.run import Run
 from ganforge.training.saving.begun import move_aside, was_restarted_by_this_job
@@ -53,6 +54,7 @@ class Opening:
         self._lock.hold()
         if self._restart:
             return
+        put_back(self._recipe.folder / "checkpoints")
         self.found = find_checkpoint(self._recipe, self._resume)
         if self.found.checkpoint is not None:
             check_same_run(self._recipe, self.found.checkpoint, self._allow_changed)
@@ -92,6 +94,7 @@ class Opening:
         chosen = choose_checkpoint(run, self.found)
         is_main = run.accelerator.is_main_process
         lines = [f"what {run.folder} held is now in {self._moved}"] if self._moved is not None else []
+        half_written = sweep(run.folder / "checkpoints") if is_main else []
         if chosen.checkpoint is None:
             if is_main and not self._restart:
                 refuse_begun(self._recipe, chosen)
@@ -106,6 +109,7 @@ class Opening:
             changes += moved_learning_rates(run, chosen.checkpoint)
         before, now = chosen.checkpoint.state.get("world_size"), run.accelerator.num_processes
         lines += [f"resumed from {chosen.checkpoint.path} at step {run.step:,}", *(f"  {line}" for line in passed_over)]
+        lines += [f"  passed over {name}: not written to the end; removed" for name in half_written]
         if before != now:
             lines.append(f"  {before} processes then, {now} now: the same batches; equal to rounding, not bit for bit")
         lines += [f"  changed: {change}" for change in changes]

@@ -6,7 +6,6 @@ the first. Each rank's own part is small and is written at once, so that the thr
 """
 
 import copy
-import os
 import platform
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +23,7 @@ from ganforge.saved.checkpoint_writer import CheckpointWriter, Written, prune
 from ganforge.saved.generator_file import flat_state, save_generator
 from ganforge.training.run import Run
 from ganforge.training.saving.finite import require_finite_weights, what_is_kept
+from ganforge.training.saving.own_folder import OwnFolder
 from ganforge.training.saving.parts import plain_parts, rank_parts, save, shared_parts
 from ganforge.training.saving.resume import identity
 from ganforge.training.saving.shared_folder import wait_for
@@ -45,8 +45,7 @@ class Saver:
         self._pending: Future[None] | None = None
         self._writer: CheckpointWriter | None = None
         self._step = run.step
-        # Kept open, so that no other folder can have its number.
-        self._folder = os.open(run.folder, os.O_RDONLY) if run.accelerator.is_main_process else None
+        self._folder = OwnFolder(run.folder) if run.accelerator.is_main_process else None
 
     def save(self, must: bool = False) -> None:
         """Save a checkpoint of this step. All ranks together.
@@ -101,22 +100,21 @@ class Saver:
     def close(self) -> None:
         self._thread.shutdown()
         if self._folder is not None:
-            os.close(self._folder)
-            self._folder = None
+            self._folder.close()
 
     def _stage(self) -> None:
-        """Make the temporary folder, in the run folder that was there at the start and in no other.
-
-        One that was deleted is not made anew: it would be a run without its log and its recipe.
-        """
-        try:
-            now = os.stat(self._run.folder)
-        except OSError:
-            now = None
-        if self._folder is None or now is None or not os.path.samestat(now, os.fstat(self._folder)):
-            raise OSError(f"the run folder {self._run.folder} is gone, or another is in its place")
         assert self._writer is not None
+        self.require_folder()
         self._writer.stage()
+
+    def require_folder(self) -> None:
+        """Main process: before anything is written into the run folder.
+
+        Raises:
+            OSError: it is gone, or another is in its place.
+        """
+        if self._folder is not None:
+            self._folder.require()
 
     def _report(self, problem: str, must: bool) -> None:
         if self._writer is not None and self._run.accelerator.is_main_process:
