@@ -39,6 +39,7 @@ PREFIX = "step-"
 CHECKPOINT_STATE, CHECKPOINT_WEIGHTS = "checkpoint.json", "averaged.safetensors"
 """What a checkpoint says of itself, and the averaged generator, whose config its run has."""
 
+PIECE = 16 << 20
 _LARGEST_STATE = 64 << 20
 _WHOLE_NUMBERS = ("step", "images", "rollbacks", "batches", "world_size")
 _TABLES = ("layouts", "data", "dataset", "versions")
@@ -80,8 +81,13 @@ def digest_of(state: Mapping[str, Any]) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Hex sha256 of a file, in large pieces: between two of them a thread may wait long for the interpreter's lock."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        buffer = memoryview(bytearray(min(PIECE, max(1, os.fstat(file.fileno()).st_size))))
+        while size := file.readinto(buffer):
+            digest.update(buffer[:size])
+    return digest.hexdigest()
 
 
 def read_state(path: Path) -> dict[str, Any]:

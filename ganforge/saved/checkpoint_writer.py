@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,9 @@ class CheckpointWriter:
         self.folder = folder
         self.final = folder / name_of(step)
         self.temporary = folder / f".{name_of(step)}.tmp"
-        self._written: dict[str, Written] = {}
+        self._of_other_ranks: dict[str, Written] = {}
+        self._digests: dict[str, Future[str]] = {}
+        self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256")
 
     def stage(self) -> None:
         """Rank 0: an empty temporary folder. The run folder itself has to be there."""
@@ -70,11 +72,13 @@ class CheckpointWriter:
 
     def write_rank(self, rank: int, state: Mapping[str, Any]) -> Written:
         """Every rank: its own random states and meters. Rank 0 has to hear of it by `add`."""
-        return self._save_plain(f"rank-{rank:05d}.pt", state)
+        name = f"rank-{rank:05d}.pt"
+        self._save_plain(name, state)
+        return self._described(name)
 
     def add(self, parts: Collection[Written]) -> None:
         """Rank 0: what the other ranks have written."""
-        self._written |= {part.name: part for part in parts}
+        self._of_other_ranks |= {part.name: part for part in parts}
 
     def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
         path = self.temporary / f"{name}.safetensors"
@@ -90,24 +94,24 @@ class CheckpointWriter:
         write_text(self.temporary / name, text)
         self._finish(self.temporary / name)
 
-    def _save_plain(self, name: str, state: Mapping[str, Any]) -> Written:
+    def _save_plain(self, name: str, state: Mapping[str, Any]) -> None:
         path = self.temporary / name
         with path.open("wb") as file:  # which says what the disk says; torch's own file does not
             torch.save(dict(state), file)
-        return self._finish(path)
+        self._finish(path)
 
-    def _finish(self, path: Path) -> Written:
-        """Hash a file while the disk is busy with it."""
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            digest = beside.submit(sha256_of, path)
-            sync(path)
-        written = Written(path.name, path.stat().st_size, digest.result())
-        self._written[path.name] = written
-        return written
+    def _finish(self, path: Path) -> None:
+        """Hash a file while the disk is busy with it and while the next one is written."""
+        self._digests[path.name] = self._beside.submit(sha256_of, path)
+        sync(path)
+
+    def _described(self, name: str) -> Written:
+        return Written(name, (self.temporary / name).stat().st_size, self._digests[name].result())
 
     def commit(self, state: Mapping[str, Any]) -> Path:
         """Rank 0, after all ranks have written: list the files, sync, rename, move `last`."""
-        files = [self._written[name] for name in sorted(self._written)]
+        own = {name: self._described(name) for name in self._digests}
+        files = [file for _, file in sorted({**self._of_other_ranks, **own}.items())]
         told = {
             "format": FORMAT,
             **state,
