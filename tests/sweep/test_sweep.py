@@ -210,7 +210,7 @@ def test_a_study_begun_anew_keeps_the_old_one_and_one_that_is_worked_on_is_left_
         done = ganforge(*command, "--restart")
         assert (done.code, "another process works on trial 0001" in done.err) == (2, True)
     done = ganforge(*command, "--restart")
-    assert (done.code, f"held is now in {folder / '.old-1'}" in done.out.replace("\n", "")) == (0, True)
+    assert (done.code, "held is now in runs/tiny-sweep/.old-1" in done.out) == (0, True)
     assert (folder / ".old-1" / "study.db").exists()
     for trial in ("tiny-sweep-0000", "tiny-sweep-0001"):
         assert (folder / ".old-1" / trial / "metrics.jsonl").exists()

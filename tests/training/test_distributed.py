@@ -100,7 +100,7 @@ def test_two_ranks_train_what_one_process_trains(make_recipe, build_and_train, t
         for key, tensor in network.state_dict().items():
             torch.testing.assert_close(ranks[0]["networks"][name][key], tensor, rtol=1e-4, atol=1e-6)
     assert ranks[0]["figures"] == ranks[1]["figures"]
-    assert ranks[0]["figures"] == pytest.approx({k: v for k, v in alone.figures.items() if k != "seconds"}, abs=0.011)
+    assert ranks[0]["figures"] == pytest.approx({k: v for k, v in alone.progress.figures.items() if k != "seconds"}, abs=0.011)
 
 
 def session(path: str, out: str) -> None:
@@ -129,7 +129,7 @@ def failing_on_rank_one(path: str, out: str) -> None:
     def fails(self, rank, state):
         if rank == 1:
             raise OSError(28, "No space left on device")
-        write_rank(self, rank, state)
+        return write_rank(self, rank, state)
 
     CheckpointWriter.write_rank = fails
     with pytest.raises(CheckpointError) as error:
