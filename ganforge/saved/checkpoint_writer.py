@@ -111,6 +111,7 @@ class CheckpointWriter:
     def commit(self, state: Mapping[str, Any]) -> Path:
         """Rank 0, after all ranks have written: list the files, sync, rename, move `last`."""
         own = {name: self._described(name) for name in self._digests}
+        self._beside.shutdown()
         files = [file for _, file in sorted({**self._of_other_ranks, **own}.items())]
         told = {
             "format": FORMAT,
