@@ -6,6 +6,7 @@ traceback. `assert` is kept for what only a bug can break.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ganforge.redaction import without_credentials
 
@@ -35,6 +36,19 @@ class DataError(GanforgeError):
 
 class CheckpointError(GanforgeError):
     """A checkpoint or saved generator is missing, incomplete, or does not fit."""
+
+
+class DamagedCheckpointError(CheckpointError):
+    """A checkpoint is not what was written; an older one may do.
+
+    Args:
+        path: of the checkpoint.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path}: {reason}")
 
 
 class LaunchError(GanforgeError):

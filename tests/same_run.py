@@ -35,7 +35,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 def samples_read(checkpoint: Checkpoint) -> int:
     """Of the dataset; checkpoints of before 0.1.0 count batches, whose size never changed."""
     state = checkpoint.state
-    return state["loader"]["samples"] if "loader" in state else state["batches"] * state["images"] // state["step"]
+    return state["data"]["samples"] if "data" in state else state["batches"] * state["images"] // state["step"]
 
 
 def assert_equal(one: Any, other: Any) -> None:

@@ -14,7 +14,7 @@ from ganforge.export.write import NAMES, export
 from ganforge.metrics import extractors
 from ganforge.metrics.extractors import DigitsCNN
 from ganforge.metrics.reference import ReferenceCache
-from ganforge.saved.checkpoint import CheckpointWriter
+from ganforge.saved.checkpoint_writer import CheckpointWriter
 from ganforge.saved.generator_file import GeneratorConfig, build_generator, flat_state, save_generator
 from ganforge.spec import DataSpec
 

@@ -57,7 +57,7 @@ def test_other_keys_and_recipes_without_variables_stay_as_they_are(monkeypatch) 
 
 
 def test_the_same_variable_in_another_job_is_the_same_run_and_another_path_is_not(monkeypatch, tmp_path) -> None:
-    (tmp_path / "checkpoint.json").write_text("{}")
+    (tmp_path / "checkpoint.json").write_text('{"step": 1, "files": {"recipe.resolved.toml": 0}}')
     monkeypatch.setenv("DISK", "/scratch/17")
     (tmp_path / "recipe.resolved.toml").write_text(dump(shards("$DISK/faces")))
     checkpoint = Checkpoint(tmp_path)

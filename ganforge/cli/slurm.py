@@ -73,6 +73,10 @@ def slurm(
             help="Queue so many jobs, one after the other, where requeueing is forbidden.", show_default=False
         ),
     ] = None,
+    restart: Annotated[
+        bool,
+        typer.Option("--restart", help="Now, not in the job: move what the run folder holds into its .old-1."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script; write and submit nothing.")] = False,
     submit: Annotated[
         bool, typer.Option("--submit/--no-submit", help="Submit the script, or only write it into the run folder.")
@@ -115,6 +119,12 @@ def slurm(
     resolved = load(recipe, overrides or [], later=True, is_own=recipe.name != RESOLVED)
     check_batch(resolved, job.ranks)
     submission = Submission(job, resolved, recipe, overrides or [], array, ["ganforge", *sys.argv[1:]])
+    if restart and not dry_run:  # here, and not in the script, which is run again when the job is queued again
+        from ganforge.training.saving.restart import restart_folder
+
+        for folder in submission.folders:
+            if (place := restart_folder(folder)) is not None:
+                typer.echo(f"what {folder} held is now in {place}")
     if dry_run:
         typer.echo(submission.text(), nl=False)
     elif not submit:

@@ -45,6 +45,10 @@ def sweep(
     prune: Annotated[
         bool, typer.Option(help="End a trial early whose figure is worse than the median of the others at that step.")
     ] = True,
+    restart: Annotated[
+        bool,
+        typer.Option("--restart", help="Begin the study anew; what its folder holds is moved into its .old-1."),
+    ] = False,
 ) -> None:
     """Train a recipe many times with different options, and find the best by the recipe's own metric.
 
@@ -93,7 +97,7 @@ def sweep(
         storage=storage,
         prunes=prune,
     )
-    outcome = run_sweep(plan, int(os.environ.get("WORLD_SIZE", "1")), typer.echo)
+    outcome = run_sweep(plan, int(os.environ.get("WORLD_SIZE", "1")), typer.echo, restart)
     console = Console()
     console.print(outcome_table(outcome))
     if outcome.recipe is not None:

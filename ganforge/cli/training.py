@@ -27,11 +27,23 @@ def train(
             help="auto: go on if the run folder has a checkpoint; must: fail without one; never: fail with one."
         ),
     ] = ResumeChoice.auto,
+    restart: Annotated[
+        bool,
+        typer.Option("--restart", help="Begin anew; what the run folder holds is moved into its subfolder .old-1."),
+    ] = False,
     init_from: Annotated[
-        Path | None, typer.Option(help="Run folder whose weights a new run starts from.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Run folder, checkpoint or generator file whose weights a new run starts from.", show_default=False
+        ),
     ] = None,
+    init_what_fits: Annotated[
+        bool,
+        typer.Option("--init-what-fits", help="Of --init-from take the tensors that fit, and say which do not."),
+    ] = False,
     allow_changed: Annotated[
-        bool, typer.Option("--allow-changed", help="Go on under a changed recipe, though it is another run.")
+        bool,
+        typer.Option("--allow-changed", help="Go on under a changed recipe or dataset, though it is another run."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Build everything, print what would happen, take no step.")
@@ -45,8 +57,13 @@ def train(
     """
     from rich.console import Console
 
+    from ganforge.errors import GanforgeError
     from ganforge.recipe import load
 
+    if restart and resume is ResumeChoice.must:
+        raise GanforgeError("--restart begins anew and --resume must goes on; leave one out")
+    if init_what_fits and init_from is None:
+        raise GanforgeError("--init-what-fits says what to do with --init-from; name that as well")
     resolved = load(recipe, overrides or [])
     if dry_run:
         from ganforge.training.dry_run import describe_run
@@ -57,6 +74,13 @@ def train(
         return
     from ganforge.training.session import finish_processes, run_session
 
-    exit_code = run_session(resolved, resume=resume.value, allow_changed=allow_changed, init_from=init_from)
+    exit_code = run_session(
+        resolved,
+        resume=resume.value,
+        restart=restart,
+        allow_changed=allow_changed,
+        init_from=init_from,
+        init_what_fits=init_what_fits,
+    )
     finish_processes()
     raise typer.Exit(exit_code)

@@ -12,7 +12,8 @@ from ganforge.data.picture_folder import PictureFolder
 from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
 from ganforge.metrics.evaluator import SamplesByIndex
-from ganforge.saved.generator_file import CHECKPOINT_STATE, GeneratorConfig, find_generator, load_generator
+from ganforge.saved.checkpoint import CHECKPOINT_STATE
+from ganforge.saved.generator_file import GeneratorConfig, find_generator, load_generator
 from ganforge.saved.indexed import latents_of
 from ganforge.spec import DataSpec
 

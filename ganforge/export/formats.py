@@ -1,5 +1,6 @@
 """One file in another format: safetensors, ONNX, or a `torch.export` program."""
 
+import io
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -37,8 +38,10 @@ def export_torch(run: str | Path, out: Path) -> str:
     traceable = Traceable(_on_cpu(run))
     program = traceable.program()
     extra = {f"{CONFIG_KEY}.json": published_config(traceable.config).to_json()}
+    content = io.BytesIO()  # torch ends the process when its own file finds the disk full
+    torch.export.save(program, content, extra_files=extra)
     with _whole(out) as temporary:
-        torch.export.save(program, temporary, extra_files=extra)
+        temporary.write_bytes(content.getbuffer())
         loaded = torch.export.load(temporary).module()
         largest = traceable.check(lambda inputs: loaded(*inputs.values()), str(out))
     return f"{out}: checked, samples differ by at most {largest:.1g}; `torch.export.load('{out}').module()`"

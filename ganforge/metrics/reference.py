@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ganforge.files import replaced
 from ganforge.metrics.moments import Moments
 from ganforge.metrics.protocol import fingerprint
+from ganforge.saved.tensor_file import save_tensors
 
 
 class ReferenceCache:
@@ -47,8 +47,11 @@ class ReferenceCache:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replaced(path) as temporary:
                 tensors = {name: tensor.clone() for name, tensor in tensors.items()}
-                save_file(tensors, temporary, metadata={"key": json.dumps(key, sort_keys=True)})
-        except OSError as error:  # the next run computes it again, which is no reason to lose this one
+                save_tensors(temporary, tensors, {"key": json.dumps(key, sort_keys=True)})
+        except (
+            OSError,
+            SafetensorError,
+        ) as error:  # the next run computes it again, which is no reason to lose this one
             warnings.warn(f"{path}: reference features could not be kept: {error}", stacklevel=2)
 
     def _path(self, key: Mapping[str, Any]) -> Path:

@@ -7,6 +7,8 @@ alone. So a launch that would change it, or that cannot do it rightly, is refuse
 import os
 from collections.abc import Callable
 
+import torch.distributed
+
 from ganforge.errors import LaunchError
 from ganforge.parallel.deepspeed.config import uses_deepspeed, zero_config
 
@@ -22,6 +24,13 @@ def check_launch() -> None:
             raise LaunchError(text)
     if uses_deepspeed():
         zero_config()
+
+
+def is_first_rank() -> bool:
+    """Whether this process is rank 0, or will be once the ranks have met."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank() == 0
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _flag(name: str) -> bool:

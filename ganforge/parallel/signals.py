@@ -22,6 +22,10 @@ INTERRUPTED = 130
 _EXIT_CODES = {signal.SIGTERM: REQUEUE, signal.SIGUSR1: REQUEUE, signal.SIGINT: INTERRUPTED}
 AGREE_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
+_LAUNCHERS = (b"accelerate", b"torchrun", b"torch.distributed", b"torch/distributed", b"deepspeed")
+"""In the command line of a process that starts ranks."""
+_OF_LAUNCHERS = ("ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID")
+"""Variables that they set."""
 
 
 class StopRequest:
@@ -49,7 +53,6 @@ class StopRequest:
             yield  # Python gives signals to the main thread only; whoever started this one has to stop it
             return
         before = {number: signal.signal(number, self._remember) for number in _EXIT_CODES}
-        _stop_with_the_launcher()
         try:
             yield
         finally:
@@ -80,16 +83,47 @@ class StopRequest:
         return code
 
 
+@contextmanager
+def nothing_trained_yet() -> Iterator[None]:
+    """Around a session: while nothing listens for signals, one that asks to stop ends it at once, with the same codes.
+
+    Nothing is lost by that before the first step, or after the last checkpoint; a launcher starts it again. A signal
+    that whoever started this process had it ignore stays ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        os.write(2, b"ganforge: asked to stop while there was nothing to save; the same command starts again\n")
+        raise SystemExit(_EXIT_CODES[signal.Signals(number)])
+
+    before = {
+        number: signal.signal(number, leave) for number in _EXIT_CODES if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    _stop_with_the_launcher()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _stop_with_the_launcher() -> None:
-    """`accelerate launch` of one process dies of a signal and passes none on, and its training would go on unseen.
+    """A launcher that dies of SIGKILL passes nothing on, and its trainings would go on unseen; that of `accelerate`
+    does not even pass SIGTERM on when it runs one process.
 
     The kernel is asked to send SIGTERM when the launcher is gone (Linux); any other parent, such as a shell, may end.
     """
-    if not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux") or not any(name in os.environ for name in _OF_LAUNCHERS):
         return
+    parent = os.getppid()
     try:
-        parent = Path(f"/proc/{os.getppid()}/cmdline").read_bytes()
+        command = Path(f"/proc/{parent}/cmdline").read_bytes()
     except OSError:
         return
-    if b"accelerate" in parent:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if not any(name in command for name in _LAUNCHERS):
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:  # it was faster
+        os.kill(os.getpid(), signal.SIGTERM)

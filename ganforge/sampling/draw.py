@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ganforge.errors import CheckpointError, GanforgeError
+from ganforge.errors import CheckpointError, DamagedCheckpointError, GanforgeError
 from ganforge.game.networks import latent_distribution_of
 from ganforge.parallel.launch import uses_cpu
 from ganforge.sampling.truncation import truncate_styles, truncated
-from ganforge.saved.checkpoint import Checkpoint, is_whole, whole_checkpoints
 from ganforge.saved.generator_file import GeneratorConfig, load_generator
 from ganforge.saved.indexed import latents_of
+from ganforge.saved.newest import newest_checkpoint
 from ganforge.wording import did_you_mean
 
 BATCH = 256
@@ -46,11 +46,19 @@ def open_generator(run: str | Path, *, averaged: bool = True, device: torch.devi
 
 def _raw_generator(run: Path) -> nn.Module:
     """The weights of a checkpoint as they are trained, in the network of the run's saved generator."""
-    checkpoints = [run] if is_whole(run) else whole_checkpoints(run / "checkpoints")
-    if not checkpoints:
-        raise CheckpointError(f"{run}: --no-ema needs a run folder with a checkpoint, or a checkpoint")
+    name = "generator"
+    try:
+        checkpoint = newest_checkpoint(run, [f"{name}.safetensors"])
+    except DamagedCheckpointError:
+        raise
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; --no-ema needs a run folder with a checkpoint, or a checkpoint") from error
     network = load_generator(run)
-    network.load_state_dict(Checkpoint(checkpoints[-1]).tensors("generator"))
+    try:
+        network.load_state_dict(checkpoint.tensors(name))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise CheckpointError(f"{checkpoint.path}: the {name} does not fit {run}: {reason}") from error
     return network
 
 

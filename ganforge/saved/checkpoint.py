@@ -1,7 +1,7 @@
 """Checkpoints: a folder each, there whole or not at all, that can be opened without running code.
 
     checkpoints/step-00000500/
-        checkpoint.json              step, data position, best so far, tracker ids, versions, sizes of the files
+        checkpoint.json              step, data position, best so far, versions; each file's size and sha256
         recipe.resolved.toml
         discriminator.safetensors    networks, and the averaged generator
         generator.safetensors
@@ -10,178 +10,225 @@
         rank-00000.pt                random states and meters of each rank
     checkpoints/last                 the name of the newest
 
-A checkpoint is written under a temporary name, synced, and renamed; the last good one is never
-touched before that. The newest whole folder counts, whatever `last` says.
+This file reads them, `checkpoint_writer` writes them, `newest` finds the one to go on from: the newest that is what was
+written, whatever `last` says. A look at sizes is cheap (`is_whole`) and does for showing; what is used is compared
+with its sha256.
 """
 
+import hashlib
 import json
 import os
-import pickle
-import shutil
-from collections.abc import Mapping
+import re
+import tomllib
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from ganforge.errors import CheckpointError
-from ganforge.files import sync, usual_mode, write_text
-from ganforge.saved.generator_file import CHECKPOINT_STATE
+from ganforge.errors import DamagedCheckpointError
+from ganforge.version import __version__
+
+FORMAT = 2
+"""Since 2, sha256 of all files are written down; what has format 1 is believed if it can be read."""
 
 PREFIX = "step-"
+CHECKPOINT_STATE, CHECKPOINT_WEIGHTS = "checkpoint.json", "averaged.safetensors"
+"""What a checkpoint says of itself, and the averaged generator, whose config its run has."""
+
+PIECE = 16 << 20
+_LARGEST_STATE = 64 << 20
+_WHOLE_NUMBERS = ("step", "images", "rollbacks", "batches", "world_size")
+_TABLES = ("layouts", "data", "dataset", "versions")
 
 
 def name_of(step: int) -> str:
     return f"{PREFIX}{step:08d}"
 
 
+def step_of(path: Path) -> int | None:
+    """The step in the name of a checkpoint's folder; None if it is called otherwise."""
+    match = re.fullmatch(rf"{PREFIX}([0-9]{{1,18}})", path.name)
+    return None if match is None else int(match[1])
+
+
+def candidates(folder: Path) -> list[Path]:
+    """Whatever has a checkpoint's name, oldest first."""
+    found = [(step, path) for path in folder.glob(f"{PREFIX}*") if (step := step_of(path)) is not None]
+    return [path for _, path in sorted(found)]
+
+
 def whole_checkpoints(folder: Path) -> list[Path]:
-    """Complete checkpoints, oldest first."""
-    return [path for path in sorted(folder.glob(f"{PREFIX}*")) if is_whole(path)]
-
-
-def what_is_kept(folder: Path) -> str:
-    """What a run that ends in trouble can go back to, in words, for its error message."""
-    whole = whole_checkpoints(folder)
-    if not whole:
-        return "nothing has been saved yet (see checkpoint.every)"
-    return f"the checkpoint of step {int(whole[-1].name.removeprefix(PREFIX)):,} is intact"
-
-
-def torn_checkpoints(folder: Path) -> list[Path]:
-    """What a kill or a full disk left behind, newer than the newest whole one."""
-    whole = [path.name for path in whole_checkpoints(folder)]
-    newest = whole[-1] if whole else ""
-    candidates = [path for path in folder.glob(f"*{PREFIX}*") if path.is_dir() and path.name not in whole]
-    return [path for path in sorted(candidates) if path.name.removeprefix(".") > newest]
+    """Complete checkpoints by their files' sizes, oldest first."""
+    return [path for path in candidates(folder) if is_whole(path)]
 
 
 def is_whole(path: Path) -> bool:
-    """Whether every file that the checkpoint lists is there in its size."""
+    """Whether every file that the checkpoint lists is there in its size: a cheap look, which damage can pass."""
     try:
-        sizes = json.loads((path / CHECKPOINT_STATE).read_text())["files"]
-        return all((path / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, KeyError):
+        return not _incomplete(path, read_state(path)["files"])
+    except DamagedCheckpointError:
         return False
 
 
-class CheckpointWriter:
-    """Writes one checkpoint: `stage`, each rank its part, `commit`; the caller puts barriers between them.
+def digest_of(state: Mapping[str, Any]) -> str:
+    """Hex sha256 of what a `checkpoint.json` says, apart from this digest."""
+    told = {key: value for key, value in state.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
-    Args:
-        folder: the run's `checkpoints` folder.
-        step: number of finished alternations.
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file, in large pieces: between two of them a thread may wait long for the interpreter's lock."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        buffer = memoryview(bytearray(min(PIECE, max(1, os.fstat(file.fileno()).st_size))))
+        while size := file.readinto(buffer):
+            digest.update(buffer[:size])
+    return digest.hexdigest()
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself, in `checkpoint.json`.
+
+    Raises:
+        DamagedCheckpointError: it says nothing, says what nobody wrote, or says it in a newer format.
     """
-
-    def __init__(self, folder: Path, step: int) -> None:
-        self.folder = folder
-        self.final = folder / name_of(step)
-        self.temporary = folder / f".{name_of(step)}.tmp"
-
-    def stage(self) -> None:
-        """Rank 0: an empty temporary folder."""
-        shutil.rmtree(self.temporary, ignore_errors=True)
-        self.temporary.mkdir(parents=True)
-
-    def write_rank(self, rank: int, state: Mapping[str, Any]) -> None:
-        """Every rank: its own random states and meters."""
-        self._save_plain(f"rank-{rank:05d}.pt", state)
-
-    def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
-        path = self.temporary / f"{name}.safetensors"
-        with usual_mode(path):
-            save_file(tensors, path)
-        sync(path)
-
-    def write_plain(self, name: str, state: Mapping[str, Any]) -> None:
-        """Tensors, numbers, strings, lists and tables: what `torch.load(weights_only=True)` accepts."""
-        self._save_plain(f"{name}.pt", state)
-
-    def write_text(self, name: str, text: str) -> None:
-        write_text(self.temporary / name, text)
-
-    def _save_plain(self, name: str, state: Mapping[str, Any]) -> None:
-        path = self.temporary / name
-        torch.save(dict(state), path)
-        sync(path)
-
-    def commit(self, state: Mapping[str, Any]) -> Path:
-        """Rank 0, after all ranks have written: list the files, sync, rename, move `last`."""
-        files = {path.name: path.stat().st_size for path in sorted(self.temporary.iterdir())}
-        self.write_text(CHECKPOINT_STATE, json.dumps({**state, "files": files}, indent=2))
-        sync(self.temporary)
-        if self.final.exists():  # the same step again, after a resume: the new one takes its place
-            retired = self.final.with_name(f".{self.final.name}.old")
-            shutil.rmtree(retired, ignore_errors=True)
-            os.replace(self.final, retired)
-            os.replace(self.temporary, self.final)
-            shutil.rmtree(retired, ignore_errors=True)
-        else:
-            os.replace(self.temporary, self.final)
-        sync(self.folder)
-        write_text(self.folder / "last", self.final.name + "\n")
-        return self.final
+    try:
+        status = os.stat(path / CHECKPOINT_STATE)  # a pipe or a device might never end
+        if not S_ISREG(status.st_mode) or status.st_size > _LARGEST_STATE:
+            raise DamagedCheckpointError(path, f"{CHECKPOINT_STATE} is no file that ganforge wrote")
+        state = json.loads((path / CHECKPOINT_STATE).read_bytes())
+    except FileNotFoundError as error:
+        raise DamagedCheckpointError(path, f"not written to the end: it has no {CHECKPOINT_STATE}") from error
+    except OSError as error:
+        raise DamagedCheckpointError(path, f"{CHECKPOINT_STATE} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise DamagedCheckpointError(path, f"{CHECKPOINT_STATE} is damaged: it is not JSON") from error
+    if problem := _problem_of_state(state):
+        raise DamagedCheckpointError(path, f"{CHECKPOINT_STATE} {problem}")
+    return state
 
 
-def prune(folder: Path, *, keep_last: int, keep_every: int, keep_step: int | None = None) -> None:
-    """Remove all but the newest `keep_last`, the multiples of `keep_every`, that of `keep_step`, and what was torn."""
-    checkpoints = whole_checkpoints(folder)
-    for path in checkpoints[:-keep_last]:
-        step = int(path.name.removeprefix(PREFIX))
-        if step != keep_step and (not keep_every or step % keep_every):
-            shutil.rmtree(path, ignore_errors=True)
-    for path in folder.glob(f".{PREFIX}*"):
-        shutil.rmtree(path, ignore_errors=True)
+def _problem_of_state(state: Any) -> str:
+    """What is wrong with it, in words, or nothing."""
+    if not isinstance(state, dict):
+        return "is damaged: it is no table"
+    kind = state.get("format", 1)
+    if type(kind) is not int or kind < 1:
+        return f"is damaged: its format is {kind!r}"
+    if kind > FORMAT:
+        return f"has format {kind}, and ganforge {__version__} reads formats up to {FORMAT}: update ganforge"
+    wrong = [name for name in _WHOLE_NUMBERS if name in state and not _is_count(state[name])]
+    wrong += [name for name in _TABLES if name in state and not isinstance(state[name], dict)]
+    if not isinstance(state.get("best"), dict | None):
+        wrong.append("best")
+    files = state.get("files")
+    if not isinstance(files, dict) or not all(
+        Path(name).name == name and _is_count(size) for name, size in files.items()
+    ):
+        wrong.append("files")
+    elif kind > 1 or "digest" in state or "sha256" in state:
+        if state.get("digest") != digest_of(state):
+            return "is damaged: it is not what was written"
+        if not isinstance(state.get("sha256"), dict) or state["sha256"].keys() != files.keys():
+            wrong.append("sha256")
+    if "step" not in state:
+        wrong.append("step")
+    return f"is damaged: {wrong[0]} is no such thing" if wrong else ""
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _incomplete(path: Path, sizes: Mapping[str, int]) -> str:
+    """The first file that is not there in its size, or nothing."""
+    for name, size in sizes.items():
+        try:
+            status = os.stat(path / name)
+        except (OSError, ValueError):  # ValueError: a name that no file can have
+            return name
+        if not S_ISREG(status.st_mode) or status.st_size != size:
+            return name
+    return ""
 
 
 class Checkpoint:
-    """A whole checkpoint, for reading.
+    """A checkpoint, for reading. Each file is compared with its sha256 before it is read for the first time.
 
     Raises:
-        CheckpointError: a file is missing, damaged, or holds more than plain values.
+        DamagedCheckpointError: it is not what was written, or holds more than plain values.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self.state: dict[str, Any] = json.loads((path / CHECKPOINT_STATE).read_text())
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{path}: is not a checkpoint: {error}") from error
+        self.state = read_state(path)
+        self._checked: set[str] = set()
+
+    @property
+    def files(self) -> Collection[str]:
+        """Names of its files, apart from `checkpoint.json`."""
+        return self.state["files"].keys()
+
+    def check(self, names: Collection[str] | None = None) -> None:
+        """See to it that files are what was written, by default all of them.
+
+        Raises:
+            DamagedCheckpointError: naming the first that is not.
+        """
+        if (step := step_of(self.path)) is not None and step != self.state["step"]:
+            raise DamagedCheckpointError(self.path, f"it is of step {self.state['step']:,}, whatever its name says")
+        if incomplete := _incomplete(self.path, self.state["files"]):
+            raise DamagedCheckpointError(self.path, f"not written to the end: {incomplete}")
+        for name in self.files if names is None else names:
+            self._check(name)
+
+    def _check(self, name: str) -> None:
+        if name in self._checked:
+            return
+        if name not in self.files:
+            raise DamagedCheckpointError(self.path, f"it has no {name}")
+        digests = self.state.get("sha256")
+        if digests is not None:
+            try:
+                found = sha256_of(self.path / name)
+            except OSError as error:
+                raise DamagedCheckpointError(self.path, f"{name} cannot be read: {error.strerror}") from error
+            if found != digests[name]:
+                raise DamagedCheckpointError(self.path, f"{name} is damaged: it is not what was written (sha256)")
+        self._checked.add(name)
+        if digests is None:  # format 1: whether it can be read at all
+            readers = {".safetensors": self.tensors, ".pt": self.plain}
+            readers.get(Path(name).suffix, lambda stem: self._read(name, _as_toml, ""))(Path(name).stem)
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        path = self.path / f"{name}.safetensors"
-        try:
-            return load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"{path}: cannot be read: {error}") from error
+        return self._read(f"{name}.safetensors", load_file, "")
 
     def plain(self, name: str) -> dict[str, Any]:
-        path = self.path / f"{name}.pt"
-        try:
+        def load(path: Path) -> dict[str, Any]:
             return torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-            text = str(error).splitlines()[0]
-            raise CheckpointError(f"{path}: cannot be read as plain tensors and values: {text}") from error
+
+        return self._read(f"{name}.pt", load, " as plain tensors and values")
 
     def rank(self, rank: int) -> dict[str, Any] | None:
         """A rank's own part, or None if the run that wrote it had fewer ranks."""
         name = f"rank-{rank:05d}"
-        return self.plain(name) if (self.path / f"{name}.pt").exists() else None
+        return self.plain(name) if f"{name}.pt" in self.files else None
 
     def text(self, name: str) -> str:
-        return (self.path / name).read_text(encoding="utf-8")
+        return self._read(name, lambda path: path.read_text(encoding="utf-8"), "")
+
+    def _read(self, name: str, read: Callable[[Path], Any], how: str) -> Any:
+        self._check(name)
+        try:
+            return read(self.path / name)
+        except Exception as error:  # damaged bytes raise whatever they happen to mean to the library that reads them
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DamagedCheckpointError(self.path, f"{name} cannot be read{how}: {reason}") from error
 
 
-def newest_checkpoint(folder: Path) -> Checkpoint:
-    """The newest whole checkpoint of a run folder.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    checkpoints = whole_checkpoints(folder / "checkpoints")
-    if not checkpoints:
-        raise CheckpointError(f"{folder}: has no whole checkpoint")
-    return Checkpoint(checkpoints[-1])
+def _as_toml(path: Path) -> Mapping[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))

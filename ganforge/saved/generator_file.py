@@ -14,7 +14,7 @@ from typing import Annotated, Any, cast
 import torch
 from pydantic import Field, ValidationError, field_validator
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ganforge.allocation import at_most, machine_memory
@@ -23,7 +23,9 @@ from ganforge.files import replaced, write_text
 from ganforge.lookup import whole
 from ganforge.options import OptionsModel, problems_of, validate
 from ganforge.registry import load_plugins, register
+from ganforge.saved.checkpoint import CHECKPOINT_STATE, CHECKPOINT_WEIGHTS, Checkpoint, read_state
 from ganforge.saved.hub import GENERATOR_NAME, fetch_generator, hub_name
+from ganforge.saved.tensor_file import save_tensors
 from ganforge.spec import DataSpec
 from ganforge.trust import check_plugins, trusting
 from ganforge.version import __version__
@@ -32,9 +34,6 @@ FORMAT = 1
 
 ROOM = 256 << 20
 """Bytes beside the weights of a file that building its network may take, for what starts them."""
-
-CHECKPOINT_STATE, CHECKPOINT_WEIGHTS = "checkpoint.json", "averaged.safetensors"
-"""In a checkpoint's folder: what it says of itself, and the averaged generator, whose config its run has."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ class TrainedGenerator(nn.Module):
 def save_generator(path: Path, state: dict[str, Tensor], config: GeneratorConfig) -> None:
     """Write weights, from `flat_state`, and config in one piece; an older file stays until the new one is whole."""
     with replaced(path) as temporary:
-        save_file(state, temporary, metadata={"ganforge": config.to_json()})
+        save_tensors(temporary, state, {"ganforge": config.to_json()})
     write_text(path.with_suffix(".json"), config.to_json() + "\n")
 
 
@@ -194,10 +193,7 @@ def _is_of_checkpoint(path: Path) -> bool:
 
 def _config_of_checkpoint(folder: Path) -> GeneratorConfig:
     """That of its run's saved generator, whose figures are of other weights."""
-    try:
-        state = json.loads((folder / CHECKPOINT_STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{folder}: is not a checkpoint: {error}") from error
+    state = read_state(folder)
     run = folder.resolve().parent.parent
     try:
         config = read_config(run)
@@ -290,6 +286,8 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu", *, trus
         raise
     except (CheckpointError, RegistryError) as error:
         raise CheckpointError(f"{path}: {error}") from error
+    if _is_of_checkpoint(path):
+        Checkpoint(path.parent).check([path.name])
     try:
         network.load_state_dict(load_file(path))
     except (RuntimeError, SafetensorError, OSError) as error:

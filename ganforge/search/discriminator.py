@@ -9,7 +9,7 @@ from ganforge.building.parts import build_component
 from ganforge.errors import CheckpointError, GanforgeError
 from ganforge.recipe import load_saved
 from ganforge.registry import register
-from ganforge.saved.checkpoint import Checkpoint, is_whole, newest_checkpoint
+from ganforge.saved.newest import newest_checkpoint
 from ganforge.spec import DataSpec
 
 
@@ -31,7 +31,7 @@ def load_discriminator(run: Path, spec: DataSpec, device: torch.device) -> nn.Mo
             f"{run}: its discriminator judges {recipe.discriminator.packing} samples together (packing) and cannot say "
             "how real one looks; leave the prior out with --prior 0"
         )
-    checkpoint = Checkpoint(run) if is_whole(run) else newest_checkpoint(run)
+    checkpoint = newest_checkpoint(run, ["discriminator.safetensors"])
     network: nn.Module = build_component(
         recipe, register.discriminator, recipe.discriminator, "discriminator", spec=spec
     )

@@ -11,6 +11,7 @@ from ganforge.errors import DivergenceError, HealthError, LaunchError, RecipeErr
 from ganforge.metrics.best import goodness
 from ganforge.parallel.start import forget_processes
 from ganforge.sweep.plan import SweepPlan, deciding_figure, trial_name, ways_of
+from ganforge.sweep.restart import move_study_aside
 from ganforge.sweep.results import Outcome, outcome_of
 from ganforge.sweep.space import assignments_of
 from ganforge.sweep.study import Claim, SharedStudy
@@ -18,13 +19,14 @@ from ganforge.training.session import run_session
 from ganforge.variables import as_written
 
 
-def run_sweep(plan: SweepPlan, world_size: int, say: Callable[[str], None]) -> Outcome:
+def run_sweep(plan: SweepPlan, world_size: int, say: Callable[[str], None], restart: bool = False) -> Outcome:
     """Train trials until the study has enough of them, or until this process is asked to stop.
 
     Args:
         plan: what to do.
         world_size: processes that were started together.
         say: takes a line for people.
+        restart: begin the study anew, and move what its folder holds aside.
 
     Raises:
         RecipeError: the recipe or an axis is wrong.
@@ -38,6 +40,8 @@ def run_sweep(plan: SweepPlan, world_size: int, say: Callable[[str], None]) -> O
         )
     figure, direction = deciding_figure(plan.base)
     plan.check_values()  # before hours have gone into the trials with the right ones
+    if restart and (place := move_study_aside(plan)) is not None:
+        say(f"what {plan.folder} held is now in {place}")
     folder = plan.folder
     folder.mkdir(parents=True, exist_ok=True)
     study = SharedStudy(

@@ -27,6 +27,9 @@ from ganforge.sweep.space import Axis
 BUSY_SECONDS = 60
 """How long a process waits for another that writes to the same SQLite file."""
 
+TURNSTILE = ".study.lock"
+"""Held by whoever looks for a trial to work on."""
+
 STARTUP = 5
 """Trials that are finished before any is pruned; Optuna's default."""
 
@@ -80,7 +83,7 @@ class SharedStudy:
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.name, self.folder, self.axes = name, folder, axes
-        self._turnstile = FileLock(folder / ".study.lock")
+        self._turnstile = FileLock(folder / TURNSTILE)
         with self._turnstile, warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             self.study = optuna.create_study(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from ganforge.errors import DivergenceError
 from ganforge.parallel.signals import StopRequest
-from ganforge.training.between_steps.divergence import require_finite_weights, roll_back
+from ganforge.training.between_steps.divergence import roll_back
 from ganforge.training.between_steps.doctor import Watch
 from ganforge.training.between_steps.evaluate import evaluate
 from ganforge.training.between_steps.log import Stopwatch, log_figures
@@ -68,7 +68,7 @@ def alternate(
     discriminator, generator = run.discriminator, run.generator
     watch = Stopwatch(run)
     if run.step == 0:
-        show_samples(run, tracking)
+        show_samples(run, tracking, display, saver)
     while run.step < recipe.training.steps and not run.is_out_of_patience:
         begin_step(run)
         for moving, resting in ((discriminator, generator), (generator, discriminator)):
@@ -83,14 +83,13 @@ def alternate(
             doctor.look(log_figures(run, tracking, display, watch))
         is_best = False
         if due(run.step, recipe.evaluation.every) or (is_last and recipe.evaluation.at_end):
-            is_best = evaluate(run, tracking, display)
+            is_best = evaluate(run, tracking, display, saver)
             is_last = ends_here(run, report) or is_last or run.is_out_of_patience
         if due(run.step, recipe.samples.every) or is_last:
-            show_samples(run, tracking)
+            show_samples(run, tracking, display, saver)
         exit_code = 0 if is_last else stop.agreed(run.step)
         wants_best = is_best and recipe.checkpoint.keep_best
         if due(run.step, recipe.checkpoint.every) or wants_best or is_last or exit_code:
-            require_finite_weights(run)
             saver.save(must=is_last or exit_code != 0)
         if exit_code or is_last:
             return exit_code

@@ -1,23 +1,23 @@
 """One process's part in a training session: build or restore the run, train, leave the folder in order."""
 
-import os
 from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
-from ganforge.errors import GanforgeError
 from ganforge.files import write_text
 from ganforge.parallel.heartbeat import lost_hosts_noticed
+from ganforge.parallel.launch import is_first_rank
 from ganforge.parallel.lost_ranks import lost_ranks_named
+from ganforge.parallel.signals import nothing_trained_yet
 from ganforge.recipe import Recipe, dump
-from ganforge.saved.checkpoint import Checkpoint, newest_checkpoint, torn_checkpoints
+from ganforge.training.disk import disk_trouble_told
 from ganforge.training.loop import Report, train
 from ganforge.training.run import Run
-from ganforge.training.saving.restore import restore, restore_weights
-from ganforge.training.saving.resume import Resume, check_same_run, find_checkpoint
-from ganforge.training.saving.shared_folder import agree_on_checkpoint
+from ganforge.training.saving.folder_lock import FolderLock
+from ganforge.training.saving.opening import Opening, not_writable
+from ganforge.training.saving.resume import Resume
 from ganforge.training.telemetry.progress import ProgressDisplay
 from ganforge.training.telemetry.tracking import Tracking
 from ganforge.wording import counted
@@ -27,8 +27,10 @@ def run_session(
     recipe: Recipe,
     *,
     resume: Resume = "auto",
+    restart: bool = False,
     allow_changed: bool = False,
     init_from: Path | None = None,
+    init_what_fits: bool = False,
     report: Report | None = None,
 ) -> int:
     """Train a recipe in its run folder, from the start or from its newest checkpoint.
@@ -36,8 +38,11 @@ def run_session(
     Args:
         recipe: resolved.
         resume: `auto` goes on if the run folder has a checkpoint, `must` fails without one, `never` fails with one.
-        allow_changed: go on even under a recipe that makes it another run.
-        init_from: a run folder whose weights a new run starts from; a run that is being resumed has its own.
+        restart: begin anew, and move what the run folder holds aside.
+        allow_changed: go on even under a recipe that makes it another run, or with another dataset.
+        init_from: a run folder, checkpoint or generator file whose weights a new run starts from; a run that is being
+            resumed has its own.
+        init_what_fits: of those weights, take what fits.
         report: told of every evaluation on every rank; where it says so on all of them, the run ends there.
 
     Returns:
@@ -46,32 +51,31 @@ def run_session(
     Raises:
         GanforgeError: whatever the user can mend.
     """
-    # The first rank judges; what the others see of a shared folder may be a little old.
-    is_first = os.environ.get("RANK", "0") == "0"
-    checkpoint = find_checkpoint(recipe.folder, resume if is_first else "auto")
-    changes = check_same_run(recipe, checkpoint, allow_changed) if checkpoint and is_first else []
-    run = Run.build(recipe)
-    is_main = run.accelerator.is_main_process
-    console = Console() if is_main else None
-    with ExitStack() as leaving:
+    lock = FolderLock(recipe.folder, Console(stderr=True).print)
+    opening = Opening(recipe, lock, resume=resume, restart=restart, allow_changed=allow_changed)
+    with ExitStack() as leaving, disk_trouble_told(recipe.folder), nothing_trained_yet():
+        leaving.callback(lock.release)
+        if is_first_rank():  # what the others see of a shared folder may be a little old
+            opening.look()
+        run = Run.build(recipe)
         leaving.callback(run.loader.close)
+        is_main = run.accelerator.is_main_process
         if is_main:
-            _prepare_folder(recipe)
+            opening.take()
         with lost_ranks_named(run.accelerator.process_index):
-            checkpoint = agree_on_checkpoint(run.accelerator, recipe.folder, checkpoint)
+            origin = opening.begin(run, init_from, init_what_fits)
         leaving.enter_context(lost_hosts_noticed(run.accelerator.process_index, run.accelerator.num_processes))
-        if checkpoint is not None:
-            restore(run, checkpoint)
-        elif init_from is not None:
-            restore_weights(run, newest_checkpoint(init_from))
         display = ProgressDisplay(
-            console,
+            Console() if is_main else None,
             start=run.images,
             total=run.images + (recipe.training.steps - run.step) * recipe.training.batch_size,
         )
-        tracking = Tracking(recipe, run.step) if is_main else None
+        tracking = None
         try:
-            for line in [*_opening(run), *_origin(run, checkpoint, changes, init_from)]:
+            if is_main:
+                _write_recipe(recipe)
+                tracking = Tracking(recipe, run.step, display.cannot_write)
+            for line in [*_opening(run), *origin]:
                 display.say(line)
             with lost_ranks_named(run.accelerator.process_index):
                 exit_code = train(run, tracking, display, report)
@@ -85,14 +89,11 @@ def run_session(
         return exit_code
 
 
-def _prepare_folder(recipe: Recipe) -> None:
+def _write_recipe(recipe: Recipe) -> None:
     try:
-        recipe.folder.mkdir(parents=True, exist_ok=True)
         write_text(recipe.folder / "recipe.resolved.toml", dump(recipe))
     except OSError as error:
-        raise GanforgeError(
-            f"{recipe.folder}: cannot be written: {error.strerror}; set another with --set output=..."
-        ) from error
+        raise not_writable(recipe.folder, error) from error
 
 
 def _opening(run: Run) -> list[str]:
@@ -104,23 +105,6 @@ def _opening(run: Run) -> list[str]:
         run.loader.describe(),
         *run.describe_performance(),
     ]
-
-
-def _origin(run: Run, checkpoint: Checkpoint | None, changes: list[str], init_from: Path | None) -> list[str]:
-    """Where the run goes on from, and what is different from before."""
-    if checkpoint is None:
-        return [f"weights from {init_from}"] if init_from is not None else []
-    lines = [f"resumed from {checkpoint.path} at step {run.step:,}"]
-    lines.extend(
-        f"  passed over {path.name}: not written to the end" for path in torn_checkpoints(checkpoint.path.parent)
-    )
-    before, now = checkpoint.state["world_size"], run.accelerator.num_processes
-    if before != now:
-        lines.append(f"  {before} processes then, {now} now: the same batches; equal to rounding, not bit for bit")
-    lines.extend(f"  changed: {change}" for change in changes)
-    if run.step >= (steps := run.recipe.training.steps):
-        lines.append(f"  nothing is left of its {steps:,} steps; to train on: --set training.steps={2 * run.step}")
-    return lines
 
 
 def _closing(run: Run, exit_code: int) -> list[str]:

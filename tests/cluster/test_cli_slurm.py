@@ -64,3 +64,16 @@ def test_mistakes_are_told_before_anything_is_queued(ganforge, somewhere: Path) 
     site.parent.mkdir(parents=True)
     site.write_text("gpus = 8")
     assert f"{site}: gpus: unknown key" in ganforge("slurm", RECIPE).err
+
+
+def test_a_restart_is_done_when_the_job_is_written_and_not_in_the_script_that_is_run_again(
+    ganforge, somewhere: Path
+) -> None:
+    run = somewhere / "runs" / "again"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "metrics.jsonl").write_text('{"step": 1}\n')
+    said = ganforge("slurm", RECIPE, "--set", "name=again", "--no-submit", "--restart")
+    assert (said.code, "is now in runs/again/.old-1" in said.out) == (0, True)
+    assert (run / ".old-1" / "metrics.jsonl").exists()
+    script = (run / "slurm" / "job.sh").read_text()
+    assert "--restart" not in [word for line in script.splitlines() if line[:1] != "#" for word in line.split()]

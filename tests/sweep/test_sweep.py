@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import optuna
 import pytest
+from filelock import FileLock
 from optuna.trial import TrialState
 from same_run import assert_same_run
 
@@ -199,6 +200,25 @@ def open_study(tmp_path: Path) -> Callable[..., SharedStudy]:
         return SharedStudy("shared", storage, tmp_path, axes, recipe, "minimize", seed=0, prunes=False)
 
     return make
+
+
+def test_a_study_begun_anew_keeps_the_old_one_and_one_that_is_worked_on_is_left_alone(recipe, ganforge):
+    command = ("sweep", recipe, "--grid", "seed=1,2", "--set", "training.steps=10")
+    assert ganforge(*command).code == 0
+    folder = recipe.parent / "runs" / "tiny-sweep"
+    lock = FileLock(folder / ".trial-0001.lock")
+    with lock:
+        done = ganforge(*command, "--restart")
+        assert (done.code, "another process works on trial 0001" in done.err) == (2, True)
+    done = ganforge(*command, "--restart")
+    assert (done.code, "held is now in runs/tiny-sweep/.old-1" in done.out) == (0, True)
+    assert (folder / ".old-1" / "study.db").exists()
+    for trial in ("tiny-sweep-0000", "tiny-sweep-0001"):
+        assert (folder / ".old-1" / trial / "metrics.jsonl").exists()
+        assert (folder / trial / "metrics.jsonl").exists()
+    assert len(stored(folder)) == 2
+    done = ganforge(*command, "--restart", "--storage", f"sqlite:///{folder}/other.db")
+    assert (done.code, "begin another with --study" in done.err) == (2, True)
 
 
 def test_an_orphan_goes_to_whoever_asks_next_with_the_values_it_had(open_study):

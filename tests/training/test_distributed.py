@@ -17,7 +17,8 @@ from two_processes import launch_two
 
 from ganforge.errors import CheckpointError
 from ganforge.recipe import Recipe, dump, load
-from ganforge.saved.checkpoint import Checkpoint, CheckpointWriter, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.saved.checkpoint_writer import CheckpointWriter
 from ganforge.training.loop import train
 from ganforge.training.run import Run
 from ganforge.training.session import run_session
@@ -99,9 +100,8 @@ def test_two_ranks_train_what_one_process_trains(make_recipe, build_and_train, t
         for key, tensor in network.state_dict().items():
             torch.testing.assert_close(ranks[0]["networks"][name][key], tensor, rtol=1e-4, atol=1e-6)
     assert ranks[0]["figures"] == ranks[1]["figures"]
-    assert ranks[0]["figures"] == pytest.approx(
-        {k: v for k, v in alone.progress.figures.items() if k != "seconds"}, abs=0.011
-    )
+    of_one = {key: value for key, value in alone.progress.figures.items() if key != "seconds"}
+    assert ranks[0]["figures"] == pytest.approx(of_one, abs=0.011)
 
 
 def session(path: str, out: str) -> None:
@@ -130,7 +130,7 @@ def failing_on_rank_one(path: str, out: str) -> None:
     def fails(self, rank, state):
         if rank == 1:
             raise OSError(28, "No space left on device")
-        write_rank(self, rank, state)
+        return write_rank(self, rank, state)
 
     CheckpointWriter.write_rank = fails
     with pytest.raises(CheckpointError) as error:

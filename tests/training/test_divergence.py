@@ -1,6 +1,7 @@
 """Losses that leave the finite numbers: stop with the last good checkpoint, or go back to it."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -10,6 +11,9 @@ from ganforge.penalties import Penalty
 from ganforge.registry import register
 from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.training.run import Run
+from ganforge.training.saving.finite import what_is_kept
+from ganforge.training.saving.saver import Saver
+from training.test_damaged import spoil
 
 
 class Breaks(Penalty):
@@ -93,6 +97,61 @@ def test_a_rollback_goes_on_from_the_checkpoint_with_a_smaller_learning_rate(mak
     steps = [json.loads(line)["step"] for line in (recipe.folder / "metrics.jsonl").read_text().splitlines()]
     assert steps == list(range(1, 9))
     assert Checkpoint(whole_checkpoints(recipe.folder / "checkpoints")[-1]).state["rollbacks"] == 1
+
+
+def test_a_rollback_passes_over_a_checkpoint_that_is_not_finite_and_goes_further_back(
+    make_recipe, train_silently, capsys
+):
+    recipe = recipe_that_breaks(make_recipe, 1).model_copy(
+        update={"checkpoint": make_recipe(checkpoint={"every": 2, "keep_last": 9}).checkpoint}
+    )
+    train_silently(recipe.model_copy(update={"training": recipe.training.model_copy(update={"steps": 4})}))
+    spoil(recipe.folder / "checkpoints" / "step-00000004", float("nan"))
+    shutil.copytree(recipe.folder / "checkpoints" / "step-00000004", kept := recipe.folder / "kept")
+    shutil.rmtree(recipe.folder / "checkpoints" / "step-00000004")
+    from ganforge.training.between_steps import divergence
+
+    choose = divergence.choose_checkpoint
+
+    def spoilt_meanwhile(run, found):
+        """Somebody puts it there after training has passed its step, as a full disk or a bad one might."""
+        shutil.rmtree(recipe.folder / "checkpoints" / "step-00000004")
+        shutil.copytree(kept, recipe.folder / "checkpoints" / "step-00000004")
+        return choose(run, divergence.find_usable(run.folder / "checkpoints"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(divergence, "choose_checkpoint", spoilt_meanwhile)
+        assert train_silently(recipe) == 0
+    out = capsys.readouterr().out
+    assert "passed over step-00000004: the generator's weights are not finite" in out
+    assert "rolled back to step 2 (1 of 3)" in out
+
+
+def test_a_checkpoint_that_is_not_finite_is_not_called_intact(make_recipe, train_silently):
+    recipe = make_recipe(checkpoint={"every": 2, "keep_last": 9})
+    train_silently(recipe)
+    run = Run.build(recipe)
+    assert what_is_kept(run) == "the checkpoint of step 6 is intact"
+    spoil(recipe.folder / "checkpoints" / "step-00000006", float("nan"))
+    assert what_is_kept(run) == "the checkpoint of step 4 is intact"
+    (recipe.folder / "checkpoints" / "step-00000004" / "training.pt").write_bytes(b"")
+    (recipe.folder / "checkpoints" / "step-00000002" / "training.pt").unlink()
+    wanted = "no checkpoint can be used (step-00000006: the generator's weights are not finite)"
+    assert what_is_kept(run) == wanted
+
+
+def test_no_save_writes_weights_that_are_not_finite(make_recipe):
+    """Whoever asks for it: the loop at a step, a rollback after it went back, the end of a run."""
+    recipe = make_recipe()
+    recipe.folder.mkdir(parents=True)
+    run = Run.build(recipe)
+    saver = Saver(run, print)
+    with torch.no_grad():
+        next(run.networks.discriminator.parameters()).view(-1)[0] = float("nan")
+    with pytest.raises(DivergenceError, match="the discriminator's weights are no longer finite"):
+        saver.save(must=True)
+    saver.close()
+    assert whole_checkpoints(recipe.folder / "checkpoints") == []
 
 
 def test_rollbacks_end_at_their_limit(make_recipe, train_silently):

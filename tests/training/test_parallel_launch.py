@@ -10,6 +10,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from accelerate.state import PartialState
 from same_run import assert_same_run
@@ -21,7 +22,7 @@ from ganforge.parallel import start
 from ganforge.penalties import Penalty
 from ganforge.recipe import Recipe, dump, load
 from ganforge.registry import register
-from ganforge.saved.checkpoint import Checkpoint
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.training.session import run_session
 
 ROOT = Path(__file__).parents[2]
@@ -173,6 +174,30 @@ def test_when_the_launcher_of_one_process_is_ended_its_training_saves_and_ends_t
         Checkpoint(folder / "checkpoints" / (folder / "checkpoints" / "last").read_text().strip()).state["step"]
         < 30_000
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux to pass it on")
+@pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
+def test_when_the_launcher_of_two_ranks_is_killed_they_save_and_end(make_recipe, tmp_path, launcher):
+    recipe = make_recipe(training={"steps": 300_000, "log_every": 10}, checkpoint={"every": 500_000}, name="orphans")
+    launch = {
+        "torchrun": [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"],
+        "accelerate": [*LAUNCH, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"],
+    }[launcher]
+    process = subprocess.Popen(
+        [*launch, "-m", "ganforge", "train", str(write(recipe, tmp_path))],
+        env=environment(ACCELERATE_USE_CPU="true"), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    log = recipe.folder / "metrics.jsonl"
+    until(lambda: log.exists() and log.stat().st_size > 0)
+    ranks = psutil.Process(process.pid).children()
+    assert len(ranks) == 2
+    process.kill()
+    process.wait(timeout=60)
+    until(lambda: not any(rank.is_running() for rank in ranks), seconds=60)
+    (newest,) = whole_checkpoints(recipe.folder / "checkpoints")
+    assert Checkpoint(newest).state["step"] < 300_000
 
 
 def until(is_so, seconds=180):

@@ -117,3 +117,26 @@ def test_the_averaged_generator_in_the_run_folder_is_the_checkpoints(make_recipe
     saved = load_file(recipe.folder / "generator.last.safetensors")
     averaged = Checkpoint(whole_checkpoints(recipe.folder / "checkpoints")[-1]).tensors("averaged")
     assert all(torch.equal(saved[key], averaged[key]) for key in averaged)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 85), (signal.SIGUSR1, 85), (signal.SIGINT, 130)])
+def test_a_signal_while_libraries_are_imported_or_the_run_is_built_leaves_with_its_code(
+    make_recipe, tmp_path, number, code
+):
+    """Nothing is trained yet, and a launcher that starts it again loses nothing."""
+    path = tmp_path / "recipe.toml"
+    path.write_text(dump(make_recipe(training={"steps": 1_000_000})))
+    for module in ("typer", "torch", "ganforge.training.session"):
+        process = subprocess.Popen(
+            [sys.executable, "-v", "-m", "ganforge", "train", str(path)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        for line in process.stdout:
+            if line.startswith(f"import '{module}"):
+                break
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == code, f"{module}: {output[-2000:]}"
+        assert "Traceback" not in output
+        assert "ganforge: asked to stop" in output

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ganforge.errors import CheckpointError, GanforgeError
-from ganforge.saved.checkpoint import Checkpoint, CheckpointWriter, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.saved.checkpoint_writer import CheckpointWriter
 from ganforge.training.saving import saver as saving
 
 
@@ -37,7 +38,7 @@ def test_on_a_full_disk_the_last_whole_checkpoint_stays_and_it_is_said(make_reci
     kept = whole_checkpoints(recipe.folder / "checkpoints")
     fill(small_disk, leave=30_000)
     longer = make_recipe(output=str(small_disk), training={"steps": 12})
-    with pytest.raises(CheckpointError, match=r"step 12 could not be written: .*; the one before it is whole"):
+    with pytest.raises(CheckpointError, match=r"step 12 could not be written: .*; the checkpoint of step 6 is intact"):
         train_silently(longer)
     assert whole_checkpoints(recipe.folder / "checkpoints") == kept
     (small_disk / "filler").unlink()

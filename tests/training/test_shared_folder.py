@@ -12,8 +12,8 @@ from ganforge.errors import GanforgeError
 from ganforge.parallel.start import make_accelerator
 from ganforge.recipe import resolve
 from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.saved.newest import Found, find_usable
 from ganforge.training.saving import shared_folder
-from ganforge.training.saving.resume import find_checkpoint
 from ganforge.training.saving.shared_folder import agree_on_checkpoint, wait_for
 from ganforge.training.session import run_session
 
@@ -49,13 +49,13 @@ def stale(folder: str) -> None:
     accelerator = make_accelerator("no")
     rank = accelerator.process_index
     own = Path(folder) / ("new" if rank == 0 else "old")
-    found = find_checkpoint(own, "auto")
-    assert found is not None
+    found = find_usable(own / "checkpoints")
+    assert found.checkpoint is not None
     if rank == 1:
         threading.Thread(target=lambda: (time.sleep(1.0), own.unlink(), own.symlink_to(Path(folder) / "new"))).start()
     agreed = agree_on_checkpoint(accelerator, own, found)
-    assert agreed is not None
-    assert agreed.path.name == "step-00000002"
+    assert agreed.checkpoint is not None
+    assert agreed.checkpoint.path.name == "step-00000002"
 
 
 def whole(folder: Path, step: int) -> None:
@@ -79,10 +79,10 @@ def unshared(folder: str) -> None:
     shared_folder.PATIENCE = 0.5
     if accelerator.process_index == 0:  # rank 1 leaves, and takes the connection with it
         with pytest.raises(RuntimeError):
-            agree_on_checkpoint(accelerator, own, None)
+            agree_on_checkpoint(accelerator, own, Found(None))
         return
     with pytest.raises(GanforgeError, match=r"rank 1 on .* does not see what rank 0 writes there; the folder must lie"):
-        agree_on_checkpoint(accelerator, own, None)
+        agree_on_checkpoint(accelerator, own, Found(None))
     torch.distributed.destroy_process_group()
     raise SystemExit(0)
 

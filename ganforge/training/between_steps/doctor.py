@@ -1,7 +1,7 @@
 """The doctor's place in training: told every log line, it writes, says and sends what is new, and may stop the run."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import torch
@@ -10,10 +10,10 @@ from torch import Tensor
 from ganforge.doctor.doctor import Doctor
 from ganforge.doctor.findings import Finding, said
 from ganforge.doctor.illnesses import DIVERGENCE
-from ganforge.doctor.journal import Journal
+from ganforge.doctor.journal import HEALTH, Journal
 from ganforge.errors import DivergenceError, HealthError
-from ganforge.saved.checkpoint import what_is_kept
 from ganforge.training.run import Run
+from ganforge.training.saving.finite import what_is_kept
 from ganforge.training.telemetry.progress import ProgressDisplay
 from ganforge.training.telemetry.tracking import Tracking
 
@@ -55,7 +55,7 @@ class Watch:
         if self._table.stop_on and self._any_rank(bool(reasons)):
             raise HealthError(
                 f"step {self._run.step:,}: stopped by the doctor, as health.stop_on asks: "
-                f"{'; '.join(reasons) or 'see the main process'}; {what_is_kept(self._run.folder / 'checkpoints')}; "
+                f"{'; '.join(reasons) or 'see the main process'}; {what_is_kept(self._run)}; "
                 f"`ganforge doctor {self._run.folder}` says what helps"
             )
 
@@ -65,7 +65,7 @@ class Watch:
             return
         evidence = {"learning_rate_scale": self._run.learning_rate_scale}
         remedies = self._doctor.against_divergence
-        self._journal.write(Finding(self._run.step, DIVERGENCE, "begins", str(error), evidence, remedies))
+        self._note(Finding(self._run.step, DIVERGENCE, "begins", str(error), evidence, remedies))
         self._tracking.alert(DIVERGENCE, str(error))
 
     def rolled_back(self, error: DivergenceError) -> None:
@@ -73,19 +73,29 @@ class Watch:
         if self._journal is None:
             return
         step = self._run.step
-        self._journal.rewind(step)
+        self._writing(lambda journal: journal.rewind(step))
         self._doctor = Doctor(self._run.recipe.to_dict())
         self._doctor.catch_up(self._run.folder, step)
         self.diverged(error)
-        self._journal.write(Finding(step, DIVERGENCE, "ends", f"went back to step {step:,}", {}))
+        self._note(Finding(step, DIVERGENCE, "ends", f"went back to step {step:,}", {}))
 
     def _tell(self, finding: Finding) -> None:
-        assert self._journal is not None
         assert self._tracking is not None
-        self._journal.write(finding)
+        self._note(finding)
         self._display.say(said(finding))
         if finding.event == "begins":
             self._tracking.alert(finding.name.replace("_", " "), said(finding))
+
+    def _note(self, finding: Finding) -> None:
+        self._writing(lambda journal: journal.write(finding))
+
+    def _writing(self, write: Callable[[Journal], None]) -> None:
+        """A full disk costs a finding's line in the file, not the run."""
+        assert self._journal is not None
+        try:
+            write(self._journal)
+        except OSError as error:
+            self._display.cannot_write(HEALTH, error.strerror or str(error))
 
     def _any_rank(self, mine: bool) -> bool:
         accelerator = self._run.accelerator

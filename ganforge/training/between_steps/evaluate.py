@@ -8,12 +8,13 @@ from ganforge.metrics.best import Best, goodness
 from ganforge.metrics.protocol import record
 from ganforge.saved.generator_file import flat_state, save_generator
 from ganforge.training.run import Run
+from ganforge.training.saving.saver import Saver
 from ganforge.training.telemetry.progress import ProgressDisplay
 from ganforge.training.telemetry.tracking import Tracking
 from ganforge.wording import counted
 
 
-def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> bool:
+def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay, saver: Saver) -> bool:
     """Metrics of the averaged generator; keeps it if it is the best so far. All ranks together, with the same outcome.
 
     Returns:
@@ -29,7 +30,7 @@ def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay) -> b
         progress.figures, progress.figures_step = figures, run.step
         is_best = _remember(run, figures)
         if is_best and tracking is not None:
-            save_best(run)
+            save_best(run, display, saver)
     if tracking is not None:
         cost = {
             "seconds": seconds,
@@ -77,7 +78,11 @@ def _remember(run: Run, figures: Mapping[str, float]) -> bool:
     return is_best
 
 
-def save_best(run: Run) -> None:
+def save_best(run: Run, display: ProgressDisplay, saver: Saver) -> None:
     """Write the averaged generator as the best so far. Main process only."""
     state = flat_state(run.averaged.network)
-    save_generator(run.folder / "generator.best.safetensors", state, run.generator_config())
+    try:
+        saver.require_folder()
+        save_generator(run.folder / "generator.best.safetensors", state, run.generator_config())
+    except OSError as error:
+        display.cannot_write("generator.best.safetensors", f"{error.strerror or error}; it stays as it was")

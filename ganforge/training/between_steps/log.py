@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from ganforge.doctor.history import is_looked_at
 from ganforge.errors import DivergenceError
-from ganforge.saved.checkpoint import what_is_kept
 from ganforge.training.between_steps.doctor import only_finite
 from ganforge.training.run import Run
+from ganforge.training.saving.finite import what_is_kept
 from ganforge.training.telemetry.progress import ProgressDisplay
 from ganforge.training.telemetry.tracking import Tracking
 
@@ -49,7 +49,8 @@ def log_figures(run: Run, tracking: Tracking | None, display: ProgressDisplay, w
     display.figures(run.step, run.images, figures)
     if speed["data/wait_share"] > TOLERABLE_WAIT:
         display.say_once(
-            f"warning: {speed['data/wait_share']:.0%} of the time goes into waiting for data; {run.loader.remedy()}"
+            "waiting for data",
+            f"warning: {speed['data/wait_share']:.0%} of the time goes into waiting for data; {run.loader.remedy()}",
         )
     return {"step": run.step, **line}
 
@@ -59,7 +60,7 @@ def _require_finite(run: Run, figures: Mapping[str, float]) -> None:
         if not math.isfinite(value):
             player, _, term = name.partition("/")
             raise DivergenceError(
-                f"step {run.step:,}: the {player}'s {term} is {value}; {what_is_kept(run.folder / 'checkpoints')}. "
+                f"step {run.step:,}: the {player}'s {term} is {value}; {what_is_kept(run)}. "
                 "Smaller learning rates (optimizer.generator.lr, optimizer.discriminator.lr) or a penalty such as r1 "
                 "often help"
             )

@@ -6,11 +6,13 @@ from ganforge.data.samples import real_samples
 from ganforge.files import replaced
 from ganforge.grid import picture_of
 from ganforge.training.run import Run
+from ganforge.training.saving.saver import Saver
+from ganforge.training.telemetry.progress import ProgressDisplay
 from ganforge.training.telemetry.tracking import Tracking
 
 
-def show_samples(run: Run, tracking: Tracking | None) -> None:
-    """A grid of the averaged generator, always from the same latents."""
+def show_samples(run: Run, tracking: Tracking | None, display: ProgressDisplay, saver: Saver) -> None:
+    """A grid of the averaged generator, always from the same latents. A full disk costs the picture, not the run."""
     with run.statistics.for_evaluation():
         if tracking is None:
             return
@@ -20,7 +22,11 @@ def show_samples(run: Run, tracking: Tracking | None) -> None:
         reals = real_samples(run.dataset, np.arange(min(len(run.dataset), 1000)))
     picture = picture_of(samples, reals)
     path = run.folder / "samples" / f"step-{run.step:08d}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replaced(path) as temporary:
-        picture.save(temporary, format="PNG")
+    try:
+        saver.require_folder()
+        path.parent.mkdir(exist_ok=True)
+        with replaced(path) as temporary:
+            picture.save(temporary, format="PNG")
+    except OSError as error:
+        display.cannot_write("samples", error.strerror or str(error))
     tracking.picture(run.step, "samples", picture)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ganforge.errors import CheckpointError, DataError
 from ganforge.game.randomness import random_states, restore_random_states
 from ganforge.metrics.best import Best
 from ganforge.training.run import Run
@@ -54,7 +55,7 @@ def plain_parts(run: Run) -> Sequence[SavedPart]:
     progress = run.progress
     return (
         *(_attribute(progress, name) for name in ("step", "images", "rollbacks")),
-        SavedPart("loader", run.loader.state_dict, run.loader.load_state_dict),
+        SavedPart("data", run.loader.state_dict, run.loader.load_state_dict),
         SavedPart(
             "best",
             lambda: asdict(progress.best) if progress.best else None,
@@ -69,10 +70,21 @@ def save(parts: Sequence[SavedPart]) -> dict[str, Any]:
 
 
 def load(parts: Sequence[SavedPart], saved: dict[str, Any]) -> None:
-    """Put every entry back, in the order of the table."""
+    """Put every entry back, in the order of the table.
+
+    Raises:
+        CheckpointError: an entry is missing, or is not what its part takes.
+    """
     for part in parts:
-        if part.key in saved or not part.is_optional:
+        if part.key not in saved and part.is_optional:
+            continue
+        if part.key not in saved:
+            raise CheckpointError(f"it lacks '{part.key}'")
+        try:
             part.load(saved[part.key])
+        except (AttributeError, DataError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise CheckpointError(f"its '{part.key}' does not fit this run: {reason}") from error
 
 
 def _attribute(owner: object, name: str) -> SavedPart:

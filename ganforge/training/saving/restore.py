@@ -1,10 +1,14 @@
 """A checkpoint's way back into a run."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from ganforge.errors import CheckpointError
 from ganforge.game.randomness import seed_everything
 from ganforge.saved.checkpoint import Checkpoint
+from ganforge.toml_files import tables_of
 from ganforge.training.run import Run
-from ganforge.training.saving.parts import load, plain_parts, rank_parts, shared_parts
+from ganforge.training.saving.parts import SavedPart, load, plain_parts, rank_parts, shared_parts
 
 
 def restore(run: Run, checkpoint: Checkpoint) -> None:
@@ -15,22 +19,42 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
     """
     _check_layouts(run, checkpoint)
     restore_weights(run, checkpoint)
-    load(shared_parts(run), checkpoint.plain("training"))
-    load(plain_parts(run), {**checkpoint.state, "loader": _loader_state(checkpoint)})
+    _load(checkpoint, "training.pt", shared_parts(run), checkpoint.plain("training"))
+    _load(checkpoint, "checkpoint.json", plain_parts(run), _plain_state(checkpoint))
     rank = run.accelerator.process_index
     own = checkpoint.rank(rank)
-    if own is not None and checkpoint.state["world_size"] == run.accelerator.num_processes:
-        load(rank_parts(run), own)
+    if own is not None and checkpoint.state.get("world_size") == run.accelerator.num_processes:
+        _load(checkpoint, _rank_file(rank), rank_parts(run), own)
     else:
         seed_everything(run.recipe.seed, f"rank {rank} from step {run.step}")
 
 
-def _loader_state(checkpoint: Checkpoint) -> dict[str, int]:
-    """Checkpoints of old counted batches, whose size was that of all steps before."""
+def files_of_rank(checkpoint: Checkpoint, rank: int) -> list[str]:
+    """What `restore` reads on this rank: all on the first, which answers for the others' parts as well."""
+    return [name for name in checkpoint.files if rank == 0 or not name.startswith("rank-") or name == _rank_file(rank)]
+
+
+def _rank_file(rank: int) -> str:
+    return f"rank-{rank:05d}.pt"
+
+
+def _load(checkpoint: Checkpoint, file: str, parts: Sequence[SavedPart], saved: dict[str, Any]) -> None:
+    try:
+        load(parts, saved)
+    except CheckpointError as error:
+        raise CheckpointError(f"{checkpoint.path / file}: {error}") from error
+
+
+def _plain_state(checkpoint: Checkpoint) -> dict[str, Any]:
+    """As of today; format 1 counted batches of the size that its recipe has."""
     state = checkpoint.state
-    if "loader" in state:
-        return state["loader"]
-    return {"batches": state["batches"], "batch_size": state["images"] // max(1, state["step"])}
+    if "data" in state or "batches" not in state:
+        return state
+    try:
+        batch_size = int(tables_of(checkpoint.text("recipe.resolved.toml"))["training"]["batch_size"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{checkpoint.path}: its recipe does not tell its batch size") from error
+    return {**state, "data": {"samples": state["batches"] * batch_size}}
 
 
 def _check_layouts(run: Run, checkpoint: Checkpoint) -> None:
@@ -40,7 +64,7 @@ def _check_layouts(run: Run, checkpoint: Checkpoint) -> None:
         CheckpointError: they are sharded in another way than this run would.
     """
     for player in run.players:
-        before, now = checkpoint.state["layouts"][player.role], player.engine.layout
+        before, now = checkpoint.state.get("layouts", {}).get(player.role), player.engine.layout
         if before != now:
             raise CheckpointError(
                 f"{checkpoint.path}: the {player.role}'s optimizer state was saved as '{before}', this run keeps it "
@@ -49,7 +73,7 @@ def _check_layouts(run: Run, checkpoint: Checkpoint) -> None:
 
 
 def restore_weights(run: Run, checkpoint: Checkpoint) -> None:
-    """Both networks and the averaged generator, and nothing else: what `--init-from` takes.
+    """Both networks and the averaged generator, and nothing else.
 
     Raises:
         CheckpointError: they do not fit the recipe's networks.

@@ -7,22 +7,25 @@ the first. Each rank's own part is small and is written at once, so that the thr
 
 import copy
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import accelerate
 import torch
+from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from torch import Tensor
 
 from ganforge.errors import CheckpointError
 from ganforge.recipe import dump
-from ganforge.saved.checkpoint import CheckpointWriter, prune
+from ganforge.saved.checkpoint_writer import CheckpointWriter, Written, prune
 from ganforge.saved.generator_file import flat_state, save_generator
 from ganforge.training.run import Run
+from ganforge.training.saving.finite import require_finite_weights, what_is_kept
+from ganforge.training.saving.own_folder import OwnFolder
 from ganforge.training.saving.parts import plain_parts, rank_parts, save, shared_parts
+from ganforge.training.saving.resume import identity
 from ganforge.training.saving.shared_folder import wait_for
 from ganforge.version import __version__
 
@@ -40,6 +43,9 @@ class Saver:
         self._warn = warn
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
+        self._writer: CheckpointWriter | None = None
+        self._step = run.step
+        self._folder = OwnFolder(run.folder) if run.accelerator.is_main_process else None
 
     def save(self, must: bool = False) -> None:
         """Save a checkpoint of this step. All ranks together.
@@ -50,23 +56,30 @@ class Saver:
 
         Raises:
             CheckpointError: `must`, and it could not be written.
+            DivergenceError: a weight is no longer finite.
         """
         run, accelerator = self._run, self._run.accelerator
         self.wait(must=False)
-        writer = CheckpointWriter(run.folder / "checkpoints", run.step)
-        problem = _attempt(writer.stage) if accelerator.is_main_process else ""
+        require_finite_weights(run)
+        self._step = run.step
+        writer = self._writer = CheckpointWriter(run.folder / "checkpoints", run.step)
+        problem = _attempt(self._stage) if accelerator.is_main_process else ""
         is_fine = self._all_fine(problem)
+        parts: list[Written] = []
         if is_fine:
             rank_state = save(rank_parts(run))
-            problem = _attempt(lambda: writer.write_rank(accelerator.process_index, rank_state))
+            problem = _attempt(lambda: parts.append(writer.write_rank(accelerator.process_index, rank_state)))
             is_fine = self._all_fine(problem)
+            if is_fine and accelerator.num_processes > 1:
+                parts = gather_object(parts)
+            writer.add(parts)
         with run.statistics.for_evaluation(), run.gathered():
             snapshot = self._snapshot() if accelerator.is_main_process and is_fine else ()
         if not is_fine:  # on every rank, whichever it was: none may think that there is a checkpoint
             self._report(problem or "another process could not write its part", must)
             return
         if accelerator.is_main_process:
-            self._pending = self._thread.submit(self._write, writer, *snapshot)
+            self._pending = self._thread.submit(self._write, writer, parts, *snapshot)
         if must:
             self.wait(must=True)
 
@@ -86,11 +99,29 @@ class Saver:
 
     def close(self) -> None:
         self._thread.shutdown()
+        if self._folder is not None:
+            self._folder.close()
+
+    def _stage(self) -> None:
+        assert self._writer is not None
+        self.require_folder()
+        self._writer.stage()
+
+    def require_folder(self) -> None:
+        """Main process: before anything is written into the run folder.
+
+        Raises:
+            OSError: it is gone, or another is in its place.
+        """
+        if self._folder is not None:
+            self._folder.require()
 
     def _report(self, problem: str, must: bool) -> None:
-        text = f"the checkpoint of step {self._run.step:,} could not be written: {problem}; the one before it is whole"
+        if self._writer is not None and self._run.accelerator.is_main_process:
+            self._writer.discard()
+        text = f"the checkpoint of step {self._step:,} could not be written: {problem}; {what_is_kept(self._run)}"
         if must:
-            raise CheckpointError(text)
+            raise CheckpointError(f"{text}. Once that is mended, the same command goes on")
         self._warn(f"warning: {text}. Training goes on")
 
     def _all_fine(self, problem: str) -> bool:
@@ -109,16 +140,22 @@ class Saver:
         return networks, training, _plain_state(run), run.generator_config()
 
     def _write(
-        self, writer: CheckpointWriter, networks: dict[str, dict[str, Tensor]], training: Any, plain: Any, config: Any
+        self,
+        writer: CheckpointWriter,
+        parts: Sequence[Written],
+        networks: dict[str, dict[str, Tensor]],
+        training: Any,
+        plain: Any,
+        config: Any,
     ) -> None:
         recipe = self._run.recipe
-        for rank in range(self._run.accelerator.num_processes):  # of other nodes, which this one may see late
-            part = writer.temporary / f"rank-{rank:05d}.pt"
-            if not wait_for(part, Path.exists):
-                raise OSError(f"{part} is not to be seen here, but rank {rank} has written it; is the folder shared?")
+        for rank, part in enumerate(parts):  # of other nodes, which this one may see late
+            path = writer.temporary / part.name
+            if not wait_for(path, lambda path, size=part.size: path.stat().st_size == size):
+                raise OSError(f"{path} is not to be seen here, but rank {rank} has written it; is the folder shared?")
+        writer.write_plain("training", training)  # the largest first: it is hashed while the others are written
         for name, tensors in networks.items():
             writer.write_tensors(name, tensors)
-        writer.write_plain("training", training)
         writer.write_text("recipe.resolved.toml", dump(recipe))
         writer.commit(plain)
         kept = recipe.checkpoint
@@ -129,10 +166,10 @@ class Saver:
 
 def _plain_state(run: Run) -> dict[str, Any]:
     return {
-        "format": 1,
         **save(plain_parts(run)),
         "world_size": run.accelerator.num_processes,
         "layouts": {player.role: player.engine.layout for player in run.players},
+        "dataset": identity(run.dataset),
         "versions": {
             "ganforge": __version__,
             "torch": torch.__version__,
@@ -157,6 +194,8 @@ def _attempt(action: Callable[[], object]) -> str:
     """Do it; what the operating system says against it, or nothing."""
     try:
         action()
-    except (OSError, RuntimeError, SafetensorError) as error:  # all three report a full disk
+    except OSError as error:
+        return error.strerror or str(error).splitlines()[0]
+    except (RuntimeError, SafetensorError) as error:  # they report a full disk, too
         return str(error).splitlines()[0]
     return ""

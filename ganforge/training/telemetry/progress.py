@@ -30,7 +30,7 @@ class ProgressDisplay:
         self._console = console
         self._total = total
         self._begin = (time.monotonic(), start)
-        self._has_warned = False
+        self._warned_of: set[str] = set()
         self._has_told_speed = False
         self._bar: Progress | None = None
         if console is not None and console.is_terminal:
@@ -73,11 +73,15 @@ class ProgressDisplay:
         if self._console is not None:
             self._console.print(text, highlight=False, soft_wrap=True, markup=False)  # "[[penalties]]" is no markup
 
-    def say_once(self, text: str) -> None:
-        """A warning about something that is likely to go on; only its first occurrence is shown."""
-        if not self._has_warned:
-            self._has_warned = True
+    def say_once(self, subject: str, text: str) -> None:
+        """A warning about something that is likely to go on; only the first about a subject is shown."""
+        if subject not in self._warned_of:
+            self._warned_of.add(subject)
             self.say(text)
+
+    def cannot_write(self, subject: str, problem: str) -> None:
+        """Say once that something cannot be written that training can do without, or can write later."""
+        self.say_once(subject, f"warning: {subject} cannot be written: {problem}. Training goes on")
 
     def close(self) -> None:
         if self._bar is not None:

@@ -8,9 +8,10 @@ happened.
 import json
 import re
 import secrets
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from accelerate.tracking import GeneralTracker, TensorBoardTracker, WandBTracker
 from PIL import Image
@@ -20,7 +21,12 @@ from ganforge.files import write_text
 from ganforge.jsonlines import keep_up_to
 from ganforge.recipe import Recipe
 from ganforge.redaction import table_without_credentials
+from ganforge.training.telemetry.lines import LineFile
 from ganforge.variables import as_written
+
+Tracker = TypeVar("Tracker", bound=GeneralTracker)
+Warn = Callable[[str, str], object]
+"""Takes what cannot be written, and why; training goes on."""
 
 
 class MetricsLog:
@@ -29,15 +35,16 @@ class MetricsLog:
     Args:
         path: of the file.
         start: lines after this step are dropped; they will be written again.
+        warn: told of a line that has to wait for room on the disk.
     """
 
-    def __init__(self, path: Path, start: int) -> None:
+    def __init__(self, path: Path, start: int, warn: Warn = lambda subject, problem: None) -> None:
         keep_up_to(path, start)
         self.path = path
-        self._file = path.open("a", buffering=1)
+        self._file = LineFile(path, lambda problem: warn(path.name, problem))
 
     def write(self, step: int, figures: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps({"step": step, **figures}) + "\n")
+        self._file.write(json.dumps({"step": step, **figures}))
 
     def close(self) -> None:
         self._file.close()
@@ -49,14 +56,16 @@ class Tracking:
     Args:
         recipe: says which trackers, and is stored with them.
         start: the step the run starts from.
+        warn: told of what could not be written while training goes on.
 
     Raises:
         GanforgeError: a tracker does not start, for example W&B without a login.
     """
 
-    def __init__(self, recipe: Recipe, start: int) -> None:
-        self._log = MetricsLog(recipe.folder / "metrics.jsonl", start)
-        self._evaluations = MetricsLog(recipe.folder / "evaluations.jsonl", start)
+    def __init__(self, recipe: Recipe, start: int, warn: Warn = lambda subject, problem: None) -> None:
+        self._warn = warn
+        self._log = MetricsLog(recipe.folder / "metrics.jsonl", start, warn)
+        self._evaluations = MetricsLog(recipe.folder / "evaluations.jsonl", start, warn)
         self._trackers: list[GeneralTracker] = []
         self._wandb: WandBTracker | None = None
         if recipe.tracking.wandb is not None:
@@ -64,18 +73,41 @@ class Tracking:
             self._trackers.append(self._wandb)
         if recipe.tracking.tensorboard is not None:
             self._trackers.append(_start_tensorboard(recipe))
+        self._hook = threading.excepthook
+        threading.excepthook = self._in_a_thread
 
     def rewind(self, step: int) -> None:
         """Forget what was logged after a step, since the run goes back to it. Trackers cannot; the file can."""
         for log in (self._log, self._evaluations):
             log.close()
-        self._log = MetricsLog(self._log.path, step)
-        self._evaluations = MetricsLog(self._evaluations.path, step)
+        self._log = MetricsLog(self._log.path, step, self._warn)
+        self._evaluations = MetricsLog(self._evaluations.path, step, self._warn)
 
     def figures(self, step: int, figures: Mapping[str, float]) -> None:
         self._log.write(step, figures)
+        self._tell(lambda tracker: tracker.log(dict(figures), step=step))
+
+    def _tell(self, tell: Callable[[GeneralTracker], object]) -> None:
         for tracker in self._trackers:
-            tracker.log(dict(figures), step=step)
+            self._tell_one(tracker, tell)
+
+    def _tell_wandb(self, tell: Callable[[WandBTracker], object]) -> None:
+        if self._wandb is not None:
+            self._tell_one(self._wandb, tell)
+
+    def _tell_one(self, tracker: Tracker, tell: Callable[[Tracker], object]) -> None:
+        """Trackers are sinks: whatever goes wrong in one is no reason to end a training."""
+        try:
+            tell(tracker)
+        except Exception as error:  # of whatever library the tracker is
+            self._warn(f"the tracker {type(tracker).__name__}", (str(error).splitlines() or [type(error).__name__])[0])
+
+    def _in_a_thread(self, failure: threading.ExceptHookArgs) -> None:
+        """TensorBoard writes in a thread of its own, whose traceback would say less than a line."""
+        if type(failure.thread).__module__.startswith("tensorboard") and failure.exc_value is not None:
+            self._warn("the tracker TensorBoardTracker", str(failure.exc_value))
+        else:
+            self._hook(failure)
 
     def evaluation(self, step: int, record: Mapping[str, Any]) -> None:
         """Figures with the protocol that they were computed by, for `evaluations.jsonl`."""
@@ -84,28 +116,28 @@ class Tracking:
     def picture(self, step: int, name: str, picture: Image.Image) -> None:
         import numpy as np
 
-        for tracker in self._trackers:
+        def tell(tracker: GeneralTracker) -> None:
             if isinstance(tracker, WandBTracker):
                 tracker.log_images({name: [picture]}, step=step)
             elif isinstance(tracker, TensorBoardTracker):
                 pixels = np.asarray(picture.convert("RGB"))[None]
                 tracker.log_images({name: pixels}, step=step, dataformats="NHWC")
 
+        self._tell(tell)
+
     def summary(self, values: Mapping[str, Any]) -> None:
         """Figures that describe the whole run, such as the best metric."""
-        if self._wandb is not None:
-            self._wandb.run.summary.update(dict(values))
+        self._tell_wandb(lambda wandb: wandb.run.summary.update(dict(values)))
 
     def alert(self, title: str, text: str) -> None:
         """Something that a person who is not watching should hear of: W&B sends it by mail or chat."""
-        if self._wandb is not None:
-            self._wandb.run.alert(title=title, text=text)
+        self._tell_wandb(lambda wandb: wandb.run.alert(title=title, text=text))
 
     def close(self) -> None:
         self._log.close()
         self._evaluations.close()
-        for tracker in self._trackers:
-            tracker.finish()
+        self._tell(lambda tracker: tracker.finish())
+        threading.excepthook = self._hook
 
 
 def _start_wandb(recipe: Recipe) -> WandBTracker:

@@ -1,0 +1,37 @@
+"""Beginning a study anew: what its folder holds is moved aside, unless somebody still works on it."""
+
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ganforge.errors import GanforgeError
+from ganforge.sweep.plan import SweepPlan
+from ganforge.sweep.study import TURNSTILE
+from ganforge.training.saving.begun import RESTARTED, move_aside, was_restarted_by_this_job
+
+
+def move_study_aside(plan: SweepPlan) -> Path | None:
+    """Move the study, with its trials' runs, into `.old-1` of its folder.
+
+    Returns:
+        where it is now; None if there was nothing, or if this same job has done so before it was started again.
+
+    Raises:
+        GanforgeError: the study is kept elsewhere, or another process works on a trial of it.
+    """
+    folder = plan.folder
+    if plan.storage:
+        raise GanforgeError(f"--restart: the study is kept in {plan.storage}; begin another with --study")
+    if not folder.is_dir() or was_restarted_by_this_job(folder):
+        return None
+    with FileLock(folder / TURNSTILE):
+        for path in folder.glob(".trial-*.lock"):
+            try:
+                FileLock(path).acquire(timeout=0).lock.release()
+            except Timeout:
+                trial = path.stem.removeprefix(".trial-")
+                raise GanforgeError(
+                    f"--restart: another process works on trial {trial} of {folder}; end it first, or leave "
+                    "--restart out to share the trials"
+                ) from None
+        return move_aside(folder, (TURNSTILE, RESTARTED))

@@ -1,0 +1,112 @@
+"""A folder in which a run was begun: nothing of it is written over unless somebody asks, and then it is moved aside."""
+
+import json
+import os
+import socket
+import tomllib
+from collections.abc import Collection
+from pathlib import Path
+
+from ganforge.files import sync, write_text
+from ganforge.recipe import Recipe, difference
+from ganforge.saved.checkpoint import candidates
+from ganforge.training.saving.folder_lock import HOLDER, LOCK
+from ganforge.wording import counted
+
+OLD = ".old-"
+RESTARTED = ".restarted"
+STAYS = (LOCK, HOLDER, RESTARTED, ".session", "slurm")
+"""What a restart leaves where it is: what belongs to the process or to the job that starts it."""
+
+
+def what_it_holds(folder: Path) -> list[str]:
+    """Traces of a run in a folder, in words; none if there are none."""
+    found = []
+    if steps := logged_steps(folder):
+        found.append(f"metrics.jsonl up to step {steps:,}")
+    elif (folder / "metrics.jsonl").is_file() and (folder / "metrics.jsonl").stat().st_size:
+        found.append("metrics.jsonl")
+    found += [path.name for path in sorted(folder.glob("generator.*.safetensors"))]
+    checkpoints = folder / "checkpoints"
+    if count := len(candidates(checkpoints)):
+        found.append(counted(count, "checkpoint"))
+    elif checkpoints.is_dir() and any(not path.name.startswith(".step-") for path in checkpoints.iterdir()):
+        found.append("checkpoints/")
+    return found
+
+
+def logged_steps(folder: Path) -> int:
+    """The last step that `metrics.jsonl` knows of; 0 if none."""
+    last = 0
+    try:
+        with (folder / "metrics.jsonl").open("rb") as file:
+            for text in file:
+                try:
+                    line = json.loads(text)
+                except (ValueError, RecursionError):
+                    continue
+                step = line.get("step") if isinstance(line, dict) else None
+                last = max(last, step) if type(step) is int else last
+    except OSError:
+        return 0
+    return last
+
+
+def ended_before_its_first_checkpoint(recipe: Recipe) -> bool:
+    """Whether all that a folder holds is the log of the same run, ended before it had anything to save.
+
+    To begin such a run again loses nothing: it makes the same figures once more.
+    """
+    folder = recipe.folder
+    held, last = what_it_holds(folder), min(recipe.checkpoint.every, recipe.training.steps - 1)
+    if len(held) != 1 or not 0 < logged_steps(folder) <= last:
+        return False
+    try:
+        before = tomllib.loads((folder / "recipe.resolved.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return not difference(before, recipe.to_dict())
+
+
+def move_aside(folder: Path, stays: Collection[str] = STAYS) -> Path | None:
+    """Move what a folder holds into `.old-1` below it, or `.old-2`, ...; nothing is deleted.
+
+    It is written down which job asked for that: when its queue or launcher starts it again, it goes on.
+
+    Args:
+        folder: of a run, or of a study.
+        stays: names that stay where they are.
+
+    Returns:
+        where it is now; None if there was nothing.
+    """
+    moved = [path for path in sorted(folder.iterdir()) if path.name not in stays and not path.name.startswith(OLD)]
+    place = None
+    if moved:
+        number = 1
+        while os.path.lexists(folder / f"{OLD}{number}"):
+            number += 1
+        place = folder / f"{OLD}{number}"
+        place.mkdir()
+        for path in moved:
+            os.rename(path, place / path.name)
+        sync(folder)
+    write_text(folder / RESTARTED, json.dumps({"job": _job()}) + "\n")
+    return place
+
+
+def was_restarted_by_this_job(folder: Path) -> bool:
+    """Whether this is a job that its launcher or queue has started again, and that has begun the run anew already."""
+    counts = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
+    if all(os.environ.get(name, "") in ("", "0") for name in counts):
+        return False
+    try:
+        return json.loads((folder / RESTARTED).read_text(encoding="utf-8"))["job"] == _job()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _job() -> str:
+    """What stays the same when a queue or a launcher starts this process again."""
+    number = os.environ.get("SLURM_JOB_ID")
+    return f"slurm {number}" if number else f"child of {os.getppid()} on {socket.gethostname()}"
