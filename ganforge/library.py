@@ -24,7 +24,8 @@ from ganforge.metrics.best import Best
 from ganforge.nested import as_toml
 from ganforge.parallel.start import borrowed_processes, make_accelerator
 from ganforge.recipe import Recipe, load, override, resolve
-from ganforge.saved.generator_file import GeneratorConfig, TrainedGenerator, load_generator
+from ganforge.saved.generator_config import GeneratorConfig
+from ganforge.saved.generator_file import TrainedGenerator, load_generator
 from ganforge.saved.newest import newest_checkpoint
 from ganforge.spec import DataSpec
 from ganforge.training.saving.resume import Resume

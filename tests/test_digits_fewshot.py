@@ -13,9 +13,9 @@ from ganforge.data.digits import digits
 from ganforge.data.samples import real_samples
 from ganforge.metrics.extractors import DigitsCNN
 from ganforge.recipe import load
+from ganforge.telemetry.progress import ProgressDisplay
 from ganforge.training.loop import train
 from ganforge.training.run import Run
-from ganforge.training.telemetry.progress import ProgressDisplay
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "digits32.toml"
 FEW = (

@@ -15,7 +15,8 @@ from ganforge.metrics import extractors
 from ganforge.metrics.extractors import DigitsCNN
 from ganforge.metrics.reference import ReferenceCache
 from ganforge.saved.checkpoint_writer import CheckpointWriter
-from ganforge.saved.generator_file import GeneratorConfig, build_generator, flat_state, save_generator
+from ganforge.saved.generator_config import GeneratorConfig
+from ganforge.saved.generator_file import build_generator, flat_state, save_generator
 from ganforge.spec import DataSpec
 
 

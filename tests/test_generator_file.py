@@ -11,7 +11,8 @@ import ganforge as package
 from ganforge.cli.main import app
 from ganforge.errors import CheckpointError
 from ganforge.sampling import draw
-from ganforge.saved.generator_file import GeneratorConfig, build_generator, flat_state, read_config, save_generator
+from ganforge.saved.generator_config import GeneratorConfig
+from ganforge.saved.generator_file import build_generator, flat_state, read_config, save_generator
 from ganforge.spec import DataSpec
 
 

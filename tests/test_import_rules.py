@@ -35,7 +35,9 @@ ROOMS = (
     "cluster", "report",
     "parallel",
     "building",
+    "telemetry", "run_folder",
     "evaluation", "sampling", "training",
+    "dry_run",
     "library",
     "bench", "export", "search", "sweep", "testing",
     "",  # the public names
@@ -45,10 +47,10 @@ ROOMS = (
 """From the ground up: a room may import what stands before it in this row, and itself."""
 
 ONLY_THERE = {
-    "accelerate": {"building", "evaluation", "game", "metrics", "parallel", "training"},
+    "accelerate": {"building", "evaluation", "game", "metrics", "parallel", "run_folder", "telemetry", "training"},
     "typer": {"cli"},
     "optuna": {"sweep", "cli"},
-    "wandb": {"training"},
+    "wandb": {"telemetry"},
     "huggingface_hub": {"saved"},
     "onnxruntime": {"export"},
     "av": {"sampling"},

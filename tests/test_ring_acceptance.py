@@ -6,9 +6,9 @@ import pytest
 from accelerate.state import AcceleratorState
 
 from ganforge.recipe import load
+from ganforge.telemetry.progress import ProgressDisplay
 from ganforge.training.loop import train
 from ganforge.training.run import Run
-from ganforge.training.telemetry.progress import ProgressDisplay
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "ring2d.toml"
 BETA1_HALF = [f"optimizer.{player}.betas=[0.5,0.999]" for player in ("generator", "discriminator")]

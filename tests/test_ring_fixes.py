@@ -8,9 +8,9 @@ from accelerate.state import AcceleratorState
 from rich.console import Console
 
 from ganforge.recipe import load
+from ganforge.telemetry.progress import ProgressDisplay
 from ganforge.training.loop import train
 from ganforge.training.run import Run
-from ganforge.training.telemetry.progress import ProgressDisplay
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "ring2d.toml"
 SEEDS = (0, 3, 5)

@@ -12,7 +12,8 @@ from ganforge.errors import DataError, GanforgeError, TrustError
 from ganforge.export.card import model_card
 from ganforge.recipe import load_saved
 from ganforge.redaction import HIDDEN, without_credentials
-from ganforge.saved.generator_file import GeneratorConfig, build_generator, flat_state, save_generator
+from ganforge.saved.generator_config import GeneratorConfig
+from ganforge.saved.generator_file import build_generator, flat_state, save_generator
 from ganforge.spec import DataSpec
 from ganforge.trust import check_commands, trusting
 

@@ -120,7 +120,7 @@ def slurm(
     check_batch(resolved, job.ranks)
     submission = Submission(job, resolved, recipe, overrides or [], array, ["ganforge", *sys.argv[1:]])
     if restart and not dry_run:  # here, and not in the script, which is run again when the job is queued again
-        from ganforge.training.saving.restart import restart_folder
+        from ganforge.run_folder.restart import restart_folder
 
         for folder in submission.folders:
             if (place := restart_folder(folder)) is not None:

@@ -66,7 +66,7 @@ def train(
         raise GanforgeError("--init-what-fits says what to do with --init-from; name that as well")
     resolved = load(recipe, overrides or [])
     if dry_run:
-        from ganforge.training.dry_run import describe_run
+        from ganforge.dry_run import describe_run
         from ganforge.trust import check_commands
 
         check_commands(resolved.to_dict(), f"{recipe} with --dry-run")

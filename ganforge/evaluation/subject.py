@@ -13,7 +13,8 @@ from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
 from ganforge.metrics.evaluator import SamplesByIndex
 from ganforge.saved.checkpoint import CHECKPOINT_STATE
-from ganforge.saved.generator_file import GeneratorConfig, find_generator, load_generator
+from ganforge.saved.generator_config import GeneratorConfig
+from ganforge.saved.generator_file import find_generator, load_generator
 from ganforge.saved.indexed import latents_of
 from ganforge.spec import DataSpec
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ganforge.errors import GanforgeError
 from ganforge.registry import Component, register
-from ganforge.saved.generator_file import GeneratorConfig
+from ganforge.saved.generator_config import GeneratorConfig
 from ganforge.saved.hub import GENERATOR_NAME
 from ganforge.version import __version__
 

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from ganforge.redaction import without_credentials
-from ganforge.saved.generator_file import GeneratorConfig
+from ganforge.saved.generator_config import GeneratorConfig
 
 OF_THIS_MACHINE = ("output", "tracking")
 """Tables and keys of a recipe that are about who trained it and where."""

@@ -27,7 +27,8 @@ from torch import Tensor
 from ganforge.errors import CheckpointError, GanforgeError
 from ganforge.files import usual_mode, write_text
 from ganforge.importing.found import Found
-from ganforge.saved.generator_file import GeneratorConfig, save_generator
+from ganforge.saved.generator_config import GeneratorConfig
+from ganforge.saved.generator_file import save_generator
 from ganforge.saved.hub import GENERATOR_NAME
 
 FORMAT = 1

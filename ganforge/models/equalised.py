@@ -19,12 +19,12 @@ SLOPE = 0.2
 GAIN = math.sqrt(2.0)
 """Keeps the second moment through a leaky ReLU, nearly (He et al. 2015, for a slope of 0)."""
 
-ChannelBase = Annotated[int, Field(ge=1)]
-ChannelMax = Annotated[int, Field(ge=1)]
-MappingLayers = Annotated[int, Field(ge=1)]
+ChannelBase = Annotated[int, Field(ge=1, le=2**20)]
+ChannelMax = Annotated[int, Field(ge=1, le=2**20)]
+MappingLayers = Annotated[int, Field(ge=1, le=2**20)]
 MappingRate = Annotated[float, Field(gt=0)]
 Clamp = Annotated[float, Field(ge=0)]
-HalfBlocks = Annotated[int, Field(ge=0)]
+HalfBlocks = Annotated[int, Field(ge=0, le=16)]
 Half = Literal["bf16", "fp16"]
 FULL_ON = ("cpu",)
 """Devices on which half blocks compute in full: there 16 bits are slow, and the double backward of wide maps has been

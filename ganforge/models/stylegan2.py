@@ -36,7 +36,7 @@ from ganforge.models.synthesis import Architecture, Synthesis
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 
-Dimension = Annotated[int, Field(ge=1)]
+Dimension = Annotated[int, Field(ge=1, le=2**20)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 

@@ -39,7 +39,7 @@ class LeCam(Penalty):
         strength: Strength = 0.3,
         decay: Annotated[float, Field(ge=0, lt=1)] = 0.99,
         one_sided: bool = True,
-        start: Annotated[int, Field(ge=0)] = 1000,
+        start: Annotated[int, Field(ge=0, le=10**15)] = 1000,
     ) -> None:
         self.strength = strength
         self.decay = decay

@@ -41,7 +41,7 @@ class PathLength(Penalty):
         *,
         strength: Strength = 2.0,
         decay: Annotated[float, Field(gt=0, le=1)] = 0.01,
-        shrink: Annotated[int, Field(ge=1)] = 2,
+        shrink: Annotated[int, Field(ge=1, le=1024)] = 2,
     ) -> None:
         self.strength = strength
         self.decay = decay

@@ -10,6 +10,7 @@ from ganforge.doctor.diagnosis import NOTHING_TO_JUDGE, NOTHING_WRONG, Episode
 from ganforge.lookup import table_at, tables_at, text, whole
 from ganforge.recipe import difference
 from ganforge.report.facts import Evaluation, RunFacts
+from ganforge.report.markup import dot, table
 from ganforge.wording import printable
 
 NUM_COLOURS = 8
@@ -41,7 +42,7 @@ def _card(index: int, run: RunFacts) -> str:
     )
     bar = min(1.0, run.last_step / run.steps) if run.steps else 0.0
     return (
-        f'<article class="card"><h3>{_dot(index)}{escape(run.name)}</h3>'
+        f'<article class="card"><h3>{dot(index)}{escape(run.name)}</h3>'
         f'<div class="bar"><i style="width:{bar:.1%}"></i></div><dl>{rows}</dl></article>'
     )
 
@@ -62,7 +63,7 @@ def samples(runs: list[RunFacts]) -> str:
         return ""
     places = "".join(
         f'<figure data-run="{index}"><img alt="samples of {escape(run.name)}">'
-        f"<figcaption>{_dot(index)}{escape(run.name)}<span></span></figcaption></figure>"
+        f"<figcaption>{dot(index)}{escape(run.name)}<span></span></figcaption></figure>"
         for index, run in shown
     )
     return (
@@ -76,7 +77,7 @@ def health(runs: list[RunFacts]) -> str:
     """A bar an illness over the run, then what the doctor says."""
     parts = []
     for index, run in enumerate(runs):
-        title = f"<h3>{_dot(index)}{escape(run.name)}</h3>" if len(runs) > 1 else ""
+        title = f"<h3>{dot(index)}{escape(run.name)}</h3>" if len(runs) > 1 else ""
         if not run.episodes and not run.lines_judged:
             parts.append(f"{title}<p>{NOTHING_TO_JUDGE.capitalize()}.</p>")
             continue
@@ -129,8 +130,8 @@ def metrics(runs: list[RunFacts]) -> str:
         )
         earlier = len(run.evaluations) - MOST_ROWS
         note = f"<p>The last {MOST_ROWS} of {len(run.evaluations)} evaluations.</p>" if earlier > 0 else ""
-        title = f"<h3>{_dot(index)}{escape(run.name)}</h3>" if len(runs) > 1 else ""
-        parts.append(f"{title}{_table(head, rows)}{note}{_protocol(usual)}")
+        title = f"<h3>{dot(index)}{escape(run.name)}</h3>" if len(runs) > 1 else ""
+        parts.append(f"{title}{table(head, rows)}{note}{_protocol(usual)}")
     return "".join(parts)
 
 
@@ -146,10 +147,6 @@ def _columns(run: RunFacts, usual: Mapping[str, Any]) -> list[tuple[str, Callabl
     if any(_differs_in(evaluation.protocol, usual) for evaluation in run.evaluations):
         columns.append(("another protocol", lambda evaluation: _differs_in(evaluation.protocol, usual)))
     return columns
-
-
-def _table(head: str, rows: str) -> str:
-    return f'<div class="wide"><table class="figures"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
 def _figure(name: str, evaluation: Evaluation) -> str:
@@ -203,7 +200,7 @@ def curves(runs: list[RunFacts]) -> str:
     if not any(run.series for run in runs):
         return ""
     legend = "".join(
-        f'<button type="button" class="chip" data-toggle="{index}" aria-pressed="true">{_dot(index)}{escape(run.name)}'
+        f'<button type="button" class="chip" data-toggle="{index}" aria-pressed="true">{dot(index)}{escape(run.name)}'
         "</button>"
         for index, run in enumerate(runs)
     )
@@ -222,7 +219,7 @@ def recipes(runs: list[RunFacts]) -> str:
     for index, run in enumerate(runs):
         is_open = " open" if len(runs) == 1 else ""
         parts.append(
-            f"<details{is_open}><summary>{_dot(index)}{escape(run.name)}: recipe.resolved.toml</summary>"
+            f"<details{is_open}><summary>{dot(index)}{escape(run.name)}: recipe.resolved.toml</summary>"
             f"<pre>{escape(run.recipe_text)}</pre></details>"
         )
     return "".join(parts)
@@ -236,26 +233,26 @@ def _differences(runs: list[RunFacts]) -> str:
     if not changed:
         return "<p>The recipes are the same.</p>"
     values = [difference({}, run.recipe) for run in runs]
-    head = "".join(f"<th>{_dot(index)}{escape(run.name)}</th>" for index, run in enumerate(runs))
+    head = "".join(f"<th>{dot(index)}{escape(run.name)}</th>" for index, run in enumerate(runs))
     rows = "".join(
         f"<tr><td>{escape(key)}</td>"
         + "".join(f"<td>{escape(_shown(table.get(key, (None, None))[1]))}</td>" for table in values)
         + "</tr>"
         for key in changed
     )
-    return _table(f"<th>differs</th>{head}", rows)
+    return table(f"<th>differs</th>{head}", rows)
 
 
 def environment(runs: list[RunFacts]) -> str:
     """Versions and ranks, from the newest checkpoint of each run."""
     tables = [_environment_of(run) for run in runs]
     keys = list(dict.fromkeys(key for table in tables for key in table))
-    head = "".join(f"<th>{_dot(index)}{escape(run.name)}</th>" for index, run in enumerate(runs))
+    head = "".join(f"<th>{dot(index)}{escape(run.name)}</th>" for index, run in enumerate(runs))
     rows = "".join(
         f"<tr><td>{escape(key)}</td>" + "".join(f"<td>{escape(table.get(key, '-'))}</td>" for table in tables) + "</tr>"
         for key in keys
     )
-    return _table(f"<th></th>{head}", rows)
+    return table(f"<th></th>{head}", rows)
 
 
 def _environment_of(run: RunFacts) -> dict[str, str]:
@@ -282,12 +279,6 @@ def _shown(value: Any) -> str:
     if value is None:
         return "-"
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _dot(index: int) -> str:
-    """A run's colour; the ninth has the first one's, in half a dot."""
-    again = " again" * (index >= NUM_COLOURS)
-    return f'<span class="dot run-{index % NUM_COLOURS}{again}"></span>'
 
 
 SECTIONS: tuple[tuple[str, Callable[[list[RunFacts]], str]], ...] = (

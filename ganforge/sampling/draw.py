@@ -10,7 +10,8 @@ from ganforge.errors import CheckpointError, DamagedCheckpointError, GanforgeErr
 from ganforge.game.networks import latent_distribution_of
 from ganforge.parallel.launch import uses_cpu
 from ganforge.sampling.truncation import truncate_styles, truncated
-from ganforge.saved.generator_file import GeneratorConfig, load_generator
+from ganforge.saved.generator_config import GeneratorConfig
+from ganforge.saved.generator_file import load_generator
 from ganforge.saved.indexed import latents_of
 from ganforge.saved.newest import newest_checkpoint
 from ganforge.wording import did_you_mean

@@ -5,14 +5,11 @@ sample spec and where the weights come from; a `.json` beside it says the same f
 Opening one runs no code of the file's.
 """
 
-import json
-import math
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import cast
 
 import torch
-from pydantic import Field, ValidationError, field_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -21,122 +18,16 @@ from ganforge.allocation import at_most, machine_memory
 from ganforge.errors import CheckpointError, RegistryError, TrustError
 from ganforge.files import replaced, write_text
 from ganforge.lookup import whole
-from ganforge.options import OptionsModel, problems_of, validate
+from ganforge.options import validate
 from ganforge.registry import load_plugins, register
 from ganforge.saved.checkpoint import CHECKPOINT_STATE, CHECKPOINT_WEIGHTS, Checkpoint, read_state
+from ganforge.saved.generator_config import GeneratorConfig
 from ganforge.saved.hub import GENERATOR_NAME, fetch_generator, hub_name
 from ganforge.saved.tensor_file import save_tensors
-from ganforge.spec import DataSpec
 from ganforge.trust import check_plugins, trusting
-from ganforge.version import __version__
-
-FORMAT = 1
 
 ROOM = 256 << 20
 """Bytes beside the weights of a file that building its network may take, for what starts them."""
-
-
-@dataclass(frozen=True)
-class GeneratorConfig:
-    """What a saved generator is and where it comes from.
-
-    Args:
-        generator: the component's table: its name and every option.
-        spec: what its samples look like.
-        plugins: modules that register the component.
-        run: name of the recipe.
-        step: alternations trained.
-        images: real images seen.
-        seed: the run's seed.
-        averaged: whether these are the averaged (EMA) weights.
-        class_counts: real samples of each class, by which labels of samples are drawn; empty for all classes alike.
-        metrics: figures of these weights.
-        protocol: how they were computed: extractor and hash of its weights, counts, data, versions.
-    """
-
-    generator: dict[str, Any]
-    spec: DataSpec
-    plugins: tuple[str, ...] = ()
-    run: str = ""
-    step: int = 0
-    images: int = 0
-    seed: int = 0
-    averaged: bool = True
-    class_counts: tuple[int, ...] = ()
-    metrics: dict[str, Any] = field(default_factory=dict)
-    protocol: dict[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> str:
-        table = {**asdict(self), "spec": self.spec.to_dict(), "format": FORMAT, "ganforge": __version__}
-        return json.dumps(table, indent=2)
-
-    @classmethod
-    def from_json(cls, text: str, path: Path) -> "GeneratorConfig":
-        """The config that a file holds, checked: anybody may have written it.
-
-        Raises:
-            CheckpointError: in one line what is wrong with it.
-        """
-        table = _format_checked(text, path)
-        try:
-            read = _Table.model_validate_json(json.dumps(table), strict=True)
-            spec = DataSpec(read.spec.shape, read.spec.classes)
-        except ValidationError as error:
-            raise CheckpointError(f"{path}: its config is damaged: {problems_of(error, (), _Table)[0]}") from error
-        except ValueError as error:
-            raise CheckpointError(f"{path}: its config is damaged: spec: {error}") from error
-        if math.prod(spec.shape) > MOST_VALUES:
-            raise CheckpointError(f"{path}: its config is damaged: spec.shape: {spec} have too many values each")
-        if read.class_counts and (len(read.class_counts) != spec.num_classes or not any(read.class_counts)):
-            text = f"class_counts are no numbers of samples, one of each of {spec.num_classes} classes"
-            raise CheckpointError(f"{path}: its config is damaged: {text}")
-        values = {item.name: getattr(read, item.name) for item in fields(cls)}
-        return cls(**{**values, "spec": spec})
-
-
-MOST_VALUES = 2**28
-"""Values of one sample; a picture of 8192x8192 in four channels has as many."""
-
-
-class _Spec(OptionsModel):
-    shape: tuple[Annotated[int, Field(ge=1, le=2**20)], ...]
-    classes: tuple[str, ...] = ()
-
-
-class _Table(OptionsModel):
-    """`GeneratorConfig` as it stands in a file."""
-
-    generator: dict[str, Any]
-    spec: _Spec
-    plugins: tuple[str, ...] = ()
-    run: str = ""
-    step: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    images: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
-    averaged: bool = True
-    class_counts: tuple[Annotated[int, Field(ge=0, lt=2**48)], ...] = ()
-    metrics: dict[str, Any] = Field(default_factory=dict)
-    protocol: dict[str, Any] = Field(default_factory=dict)
-
-    @field_validator("generator")
-    @classmethod
-    def _has_a_name(cls, table: dict[str, Any]) -> dict[str, Any]:
-        if not isinstance(table.get("name"), str):
-            raise ValueError("has no name of a generator")
-        return table
-
-
-def _format_checked(text: str, path: Path) -> dict[str, Any]:
-    """The object in the text, without what it says of its format and version."""
-    try:
-        table = json.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
-        raise CheckpointError(f"{path}: its config is damaged: it is not JSON") from error
-    if not isinstance(table, dict):
-        raise CheckpointError(f"{path}: its config is damaged: it is no object")
-    if table.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: written in another format; this ganforge {__version__} reads format {FORMAT}")
-    return {key: value for key, value in table.items() if key not in ("format", "ganforge")}
 
 
 class TrainedGenerator(nn.Module):

@@ -4,7 +4,7 @@ from torch import nn
 
 from ganforge.game.latents import IndexedLatents
 from ganforge.game.networks import latent_dim_of, latent_distribution_of
-from ganforge.saved.generator_file import GeneratorConfig
+from ganforge.saved.generator_config import GeneratorConfig
 
 
 def latents_of(network: nn.Module, config: GeneratorConfig, seed: int | None = None) -> IndexedLatents:

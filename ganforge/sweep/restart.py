@@ -5,9 +5,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ganforge.errors import GanforgeError
+from ganforge.run_folder.begun import RESTARTED, move_aside, was_restarted_by_this_job
 from ganforge.sweep.plan import SweepPlan
 from ganforge.sweep.study import TURNSTILE
-from ganforge.training.saving.begun import RESTARTED, move_aside, was_restarted_by_this_job
 
 
 def move_study_aside(plan: SweepPlan) -> Path | None:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 
 from ganforge.errors import DivergenceError
 from ganforge.parallel.signals import StopRequest
+from ganforge.telemetry.progress import ProgressDisplay
+from ganforge.telemetry.tracking import Tracking
 from ganforge.training.between_steps.divergence import roll_back
 from ganforge.training.between_steps.doctor import Watch
 from ganforge.training.between_steps.evaluate import evaluate
@@ -12,8 +14,6 @@ from ganforge.training.between_steps.samples import show_samples
 from ganforge.training.run import Run
 from ganforge.training.saving.saver import Saver
 from ganforge.training.step import begin_step, finish_step, move
-from ganforge.training.telemetry.progress import ProgressDisplay
-from ganforge.training.telemetry.tracking import Tracking
 
 Report = Callable[[int, Mapping[str, float]], bool]
 """Takes the step and the evaluation's deciding figure, on every rank; says, on all alike, whether to end the run."""

@@ -32,10 +32,10 @@ from ganforge.game.state import load_named_state, named_state
 from ganforge.metrics.evaluator import Evaluator
 from ganforge.parallel.launch import check_launch
 from ganforge.recipe import Recipe
-from ganforge.saved.generator_file import GeneratorConfig
+from ganforge.saved.generator_config import GeneratorConfig
+from ganforge.telemetry.meters import Meters
+from ganforge.telemetry.probe import Probe, build_probe
 from ganforge.training.progress import Progress
-from ganforge.training.telemetry.meters import Meters
-from ganforge.training.telemetry.probe import Probe, build_probe
 
 REESTIMATION_BATCHES = 16
 """Batches of samples from which batch norm's statistics of the averaged generator are taken anew."""

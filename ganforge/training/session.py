@@ -12,14 +12,14 @@ from ganforge.parallel.launch import is_first_rank
 from ganforge.parallel.lost_ranks import lost_ranks_named
 from ganforge.parallel.signals import nothing_trained_yet
 from ganforge.recipe import Recipe, dump
-from ganforge.training.disk import disk_trouble_told
+from ganforge.run_folder.disk import disk_trouble_told
+from ganforge.run_folder.folder_lock import FolderLock
+from ganforge.telemetry.progress import ProgressDisplay
+from ganforge.telemetry.tracking import Tracking
 from ganforge.training.loop import Report, train
 from ganforge.training.run import Run
-from ganforge.training.saving.folder_lock import FolderLock
 from ganforge.training.saving.opening import Opening, not_writable
 from ganforge.training.saving.resume import Resume
-from ganforge.training.telemetry.progress import ProgressDisplay
-from ganforge.training.telemetry.tracking import Tracking
 from ganforge.wording import counted
 
 

@@ -21,9 +21,9 @@ from rich.console import Console
 
 from ganforge.errors import DivergenceError
 from ganforge.recipe import Recipe, dump, load
+from ganforge.telemetry.progress import ProgressDisplay
 from ganforge.training.loop import train
 from ganforge.training.run import Run
-from ganforge.training.telemetry.progress import ProgressDisplay
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "ring2d.toml"
 SEEDS = (0, 3, 5)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganforge.training.telemetry.likeness import class_shares, likeness, rows_of
-from ganforge.training.telemetry.probe import (
+from ganforge.telemetry.likeness import class_shares, likeness, rows_of
+from ganforge.telemetry.probe import (
     _as_in_evaluation,
     _features,
     class_figures,

@@ -10,9 +10,9 @@ from ganforge.doctor.journal import read_findings, read_lines
 from ganforge.errors import DivergenceError, HealthError, RecipeError
 from ganforge.recipe import dump, load
 from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.telemetry.probe import Probe
 from ganforge.training.run import Run
 from ganforge.training.session import run_session
-from ganforge.training.telemetry.probe import Probe
 
 ILL = ("optimizer.discriminator.lr=1e-6", "training.log_every=10")
 EVERYTHING_IN_D = (

@@ -17,7 +17,8 @@ from ganforge.export import formats
 from ganforge.export.program import Traceable
 from ganforge.options import validate
 from ganforge.registry import register
-from ganforge.saved.generator_file import GeneratorConfig, build_generator, flat_state, read_config, save_generator
+from ganforge.saved.generator_config import GeneratorConfig
+from ganforge.saved.generator_file import build_generator, flat_state, read_config, save_generator
 from ganforge.spec import DataSpec
 
 SPEC = DataSpec((3, 32, 32), ("cat", "dog", "eel"))

@@ -11,7 +11,8 @@ import ganforge as package
 from ganforge.errors import CheckpointError
 from ganforge.export.published import published_recipe, without_places
 from ganforge.registry import register
-from ganforge.saved.generator_file import GeneratorConfig, build_generator, flat_state, read_config, save_generator
+from ganforge.saved.generator_config import GeneratorConfig
+from ganforge.saved.generator_file import build_generator, flat_state, read_config, save_generator
 from ganforge.saved.hub import hub_name
 from ganforge.spec import DataSpec
 

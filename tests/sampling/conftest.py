@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganforge.saved.generator_file import GeneratorConfig, build_generator, flat_state, save_generator
+from ganforge.saved.generator_config import GeneratorConfig
+from ganforge.saved.generator_file import build_generator, flat_state, save_generator
 from ganforge.spec import DataSpec
 
 CLASSES = ("cat", "dog", "eel")

@@ -11,7 +11,8 @@ import torch
 from ganforge.errors import GanforgeError
 from ganforge.models.style_space import StyledGenerator
 from ganforge.sampling import Sampler
-from ganforge.saved.generator_file import GeneratorConfig, build_generator, flat_state, load_generator, save_generator
+from ganforge.saved.generator_config import GeneratorConfig
+from ganforge.saved.generator_file import build_generator, flat_state, load_generator, save_generator
 from ganforge.search.latents import SearchOptions, search
 from ganforge.search.losses import projection_loss
 from ganforge.spec import DataSpec

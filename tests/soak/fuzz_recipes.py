@@ -24,10 +24,10 @@ from mutations import HOSTILE, mutated_bytes, mutated_tables, nested, paths_of, 
 from rich.console import Console
 
 from ganforge.building import networks
+from ganforge.dry_run import describe_run
 from ganforge.errors import GanforgeError
 from ganforge.recipe import dump, load
 from ganforge.registry import register
-from ganforge.training.dry_run import describe_run
 
 PRETENDED = 1 << 30
 """Bytes of memory that the machine is said to have, so that no recipe takes more for its weights."""

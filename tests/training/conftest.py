@@ -3,11 +3,11 @@ from accelerate.state import AcceleratorState
 from rich.console import Console
 
 from ganforge.recipe import Recipe, resolve
+from ganforge.telemetry.progress import ProgressDisplay
 from ganforge.training.loop import train
 from ganforge.training.run import Run
 from ganforge.training.saving.resume import Resume
 from ganforge.training.session import run_session
-from ganforge.training.telemetry.progress import ProgressDisplay
 
 
 @pytest.fixture(autouse=True)

@@ -15,10 +15,10 @@ from two_processes import launch_two
 
 from ganforge.errors import CheckpointError, GanforgeError
 from ganforge.recipe import Recipe, dump, load
+from ganforge.run_folder import folder_lock
+from ganforge.run_folder.begun import move_aside, was_restarted_by_this_job
+from ganforge.run_folder.folder_lock import FolderLock
 from ganforge.saved.checkpoint import whole_checkpoints
-from ganforge.training.saving import folder_lock
-from ganforge.training.saving.begun import move_aside, was_restarted_by_this_job
-from ganforge.training.saving.folder_lock import FolderLock
 from ganforge.training.session import run_session
 
 
@@ -142,7 +142,7 @@ def test_two_ranks_restart_together(make_recipe, train_silently, tmp_path):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from ganforge.training.saving.folder_lock import FolderLock
+from ganforge.run_folder.folder_lock import FolderLock
 lock = FolderLock(Path(sys.argv[1]), print)
 lock.hold()
 print("held", flush=True)
@@ -157,6 +157,7 @@ def holder(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path / "held")], stdout=subprocess.PIPE, text=True
     )
+    assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     yield process
     process.kill()

@@ -34,7 +34,8 @@ def undamaged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.mark.parametrize("case", [*range(3, 40, 4), 0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 19, 29])
 def test_a_damaged_run_ends_as_the_undamaged_one_and_names_what_it_passed_over(undamaged, tmp_path, case):
     """A share of the fuzzer's 150."""
-    attack(*undamaged, tmp_path, case, seed=0)
+    folder, log = undamaged
+    attack(folder, log, tmp_path, case, seed=0)
 
 
 def test_a_checkpoint_keeps_sha256_of_each_file_and_of_itself(make_recipe, train_silently):

@@ -11,8 +11,8 @@ import pytest
 from ganforge.errors import CheckpointError, GanforgeError
 from ganforge.export.write import NAMES, export
 from ganforge.saved.checkpoint import whole_checkpoints
+from ganforge.telemetry.lines import LineFile
 from ganforge.training import loop
-from ganforge.training.telemetry.lines import LineFile
 
 
 @pytest.fixture

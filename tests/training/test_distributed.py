@@ -19,10 +19,10 @@ from ganforge.errors import CheckpointError
 from ganforge.recipe import Recipe, dump, load
 from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.saved.checkpoint_writer import CheckpointWriter
+from ganforge.telemetry.progress import ProgressDisplay
 from ganforge.training.loop import train
 from ganforge.training.run import Run
 from ganforge.training.session import run_session
-from ganforge.training.telemetry.progress import ProgressDisplay
 from training.test_reproducible import RANDOM
 
 ROOT = Path(__file__).parents[2]

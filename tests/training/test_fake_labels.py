@@ -128,7 +128,7 @@ def test_a_saved_generator_is_judged_and_sampled_with_the_labels_of_its_run(make
 
 @pytest.mark.parametrize("counts", [(1, 2), (0,) * 10, (1,) * 9 + (-1,), (1,) * 9 + (2.5,), "ten"])
 def test_a_generator_file_with_counts_that_nothing_can_be_drawn_by_is_refused(tmp_path: Path, skewed, counts):
-    from ganforge.saved.generator_file import GeneratorConfig
+    from ganforge.saved.generator_config import GeneratorConfig
 
     config = GeneratorConfig({"name": "mlp"}, skewed.spec, class_counts=COUNTS)
     path = tmp_path / "generator.safetensors"

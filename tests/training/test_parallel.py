@@ -12,11 +12,11 @@ from two_processes import DDP, launch_two
 
 from ganforge.building.networks import build_networks
 from ganforge.building.parts import build_dataset
+from ganforge.dry_run import describe_run
 from ganforge.game.rank_batch_norm import RankBatchNorm
 from ganforge.recipe import dump, load
 from ganforge.registry import register
 from ganforge.spec import DataSpec
-from ganforge.training.dry_run import describe_run
 from training.ways import ZERO, allowed, assert_close, assert_equal, needs_deepspeed, on_two, outcome
 
 PICTURES = {

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from ganforge.training.telemetry import progress
-from ganforge.training.telemetry.progress import ProgressDisplay
+from ganforge.telemetry import progress
+from ganforge.telemetry.progress import ProgressDisplay
 
 
 @pytest.fixture

@@ -132,6 +132,7 @@ def test_a_signal_while_libraries_are_imported_or_the_run_is_built_leaves_with_i
             [sys.executable, "-v", "-m", "ganforge", "train", str(path)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
+        assert process.stdout is not None
         for line in process.stdout:
             if line.startswith(f"import '{module}"):
                 break

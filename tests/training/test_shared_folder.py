@@ -11,10 +11,10 @@ from two_processes import launch_two
 from ganforge.errors import GanforgeError
 from ganforge.parallel.start import make_accelerator
 from ganforge.recipe import resolve
+from ganforge.run_folder import shared_folder
+from ganforge.run_folder.shared_folder import agree_on_checkpoint, wait_for
 from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.saved.newest import Found, find_usable
-from ganforge.training.saving import shared_folder
-from ganforge.training.saving.shared_folder import agree_on_checkpoint, wait_for
 from ganforge.training.session import run_session
 
 

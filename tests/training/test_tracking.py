@@ -7,7 +7,7 @@ import pytest
 
 from ganforge.errors import DivergenceError, GanforgeError
 from ganforge.jsonlines import StepLines
-from ganforge.training.telemetry.tracking import MetricsLog, run_id
+from ganforge.telemetry.tracking import MetricsLog, run_id
 
 
 def test_a_resumed_log_drops_what_comes_after_the_checkpoint_and_torn_lines(tmp_path):

@@ -17,9 +17,9 @@ from rich.console import Console
 from two_processes import launch_two
 
 from ganforge.recipe import Recipe, dump, load
+from ganforge.telemetry.progress import ProgressDisplay
 from ganforge.training.loop import train
 from ganforge.training.run import Run
-from ganforge.training.telemetry.progress import ProgressDisplay
 
 needs_deepspeed = pytest.mark.skipif(find_spec("deepspeed") is None, reason="pip install 'ganforge[deepspeed]'")
 

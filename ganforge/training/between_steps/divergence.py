@@ -2,12 +2,12 @@
 
 from ganforge.errors import DivergenceError
 from ganforge.saved.newest import Found, find_usable
+from ganforge.telemetry.progress import ProgressDisplay
+from ganforge.telemetry.tracking import Tracking
 from ganforge.training.between_steps.doctor import Watch
 from ganforge.training.run import Run
 from ganforge.training.saving.go_back import choose_checkpoint, go_back
 from ganforge.training.saving.saver import Saver
-from ganforge.training.telemetry.progress import ProgressDisplay
-from ganforge.training.telemetry.tracking import Tracking
 from ganforge.wording import counted
 
 

@@ -12,10 +12,10 @@ from ganforge.doctor.findings import Finding, said
 from ganforge.doctor.illnesses import DIVERGENCE
 from ganforge.doctor.journal import HEALTH, Journal
 from ganforge.errors import DivergenceError, HealthError
+from ganforge.telemetry.progress import ProgressDisplay
+from ganforge.telemetry.tracking import Tracking
 from ganforge.training.run import Run
 from ganforge.training.saving.finite import what_is_kept
-from ganforge.training.telemetry.progress import ProgressDisplay
-from ganforge.training.telemetry.tracking import Tracking
 
 
 class Watch:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from ganforge.metrics.best import Best, goodness
 from ganforge.metrics.protocol import record
 from ganforge.saved.generator_file import flat_state, save_generator
+from ganforge.telemetry.progress import ProgressDisplay
+from ganforge.telemetry.tracking import Tracking
 from ganforge.training.run import Run
 from ganforge.training.saving.saver import Saver
-from ganforge.training.telemetry.progress import ProgressDisplay
-from ganforge.training.telemetry.tracking import Tracking
 from ganforge.wording import counted
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from ganforge.doctor.history import is_looked_at
 from ganforge.errors import DivergenceError
+from ganforge.telemetry.progress import ProgressDisplay
+from ganforge.telemetry.tracking import Tracking
 from ganforge.training.between_steps.doctor import only_finite
 from ganforge.training.run import Run
 from ganforge.training.saving.finite import what_is_kept
-from ganforge.training.telemetry.progress import ProgressDisplay
-from ganforge.training.telemetry.tracking import Tracking
 
 
 class Stopwatch:

@@ -5,10 +5,10 @@ import numpy as np
 from ganforge.data.samples import real_samples
 from ganforge.files import replaced
 from ganforge.grid import picture_of
+from ganforge.telemetry.progress import ProgressDisplay
+from ganforge.telemetry.tracking import Tracking
 from ganforge.training.run import Run
 from ganforge.training.saving.saver import Saver
-from ganforge.training.telemetry.progress import ProgressDisplay
-from ganforge.training.telemetry.tracking import Tracking
 
 
 def show_samples(run: Run, tracking: Tracking | None, display: ProgressDisplay, saver: Saver) -> None:

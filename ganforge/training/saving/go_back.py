@@ -1,11 +1,11 @@
 """Going back to a checkpoint: at the start of a session, or after a divergence. All ranks together."""
 
+from ganforge.run_folder.shared_folder import agree_on_checkpoint
 from ganforge.saved.checkpoint_writer import set_aside
 from ganforge.saved.newest import Found
 from ganforge.training.run import Run
 from ganforge.training.saving.finite import why_unusable
 from ganforge.training.saving.restore import files_of_rank, restore
-from ganforge.training.saving.shared_folder import agree_on_checkpoint
 
 
 def choose_checkpoint(run: Run, found: Found) -> Found:

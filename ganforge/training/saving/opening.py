@@ -4,11 +4,11 @@ from pathlib import Path
 
 from ganforge.errors import GanforgeError
 from ganforge.recipe import Recipe
+from ganforge.run_folder.begun import move_aside, was_restarted_by_this_job
+from ganforge.run_folder.folder_lock import FolderLock
 from ganforge.saved.checkpoint_writer import put_back, sweep
 from ganforge.saved.newest import Found
 from ganforge.training.run import Run
-from ganforge.training.saving.begun import move_aside, was_restarted_by_this_job
-from ganforge.training.saving.folder_lock import FolderLock
 from ganforge.training.saving.go_back import choose_checkpoint, go_back
 from ganforge.training.saving.initial import read_initial, take_initial
 from ganforge.training.saving.resume import (

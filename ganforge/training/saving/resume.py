@@ -9,11 +9,11 @@ from ganforge.game.learning_rate import learning_rate_factor
 from ganforge.nested import flat
 from ganforge.recipe import Recipe, difference
 from ganforge.redaction import without_credentials
+from ganforge.run_folder.begun import OLD, ended_before_its_first_checkpoint, what_it_holds
 from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.saved.newest import Found, find_usable
 from ganforge.toml_files import tables_of
 from ganforge.training.run import Run
-from ganforge.training.saving.begun import OLD, ended_before_its_first_checkpoint, what_it_holds
 from ganforge.variables import as_written
 from ganforge.wording import counted
 

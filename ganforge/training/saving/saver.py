@@ -19,14 +19,14 @@ from torch import Tensor
 
 from ganforge.errors import CheckpointError
 from ganforge.recipe import dump
+from ganforge.run_folder.own_folder import OwnFolder
+from ganforge.run_folder.shared_folder import wait_for
 from ganforge.saved.checkpoint_writer import CheckpointWriter, Written, prune
 from ganforge.saved.generator_file import flat_state, save_generator
 from ganforge.training.run import Run
 from ganforge.training.saving.finite import require_finite_weights, what_is_kept
-from ganforge.training.saving.own_folder import OwnFolder
 from ganforge.training.saving.parts import plain_parts, rank_parts, save, shared_parts
 from ganforge.training.saving.resume import identity
-from ganforge.training.saving.shared_folder import wait_for
 from ganforge.version import __version__
 
 

@@ -24,7 +24,7 @@ from ganforge.game.player import Player
 from ganforge.game.turn import Turn
 from ganforge.recipe import Recipe
 from ganforge.registry import register
-from ganforge.training.telemetry.likeness import class_shares, likeness, rows_of
+from ganforge.telemetry.likeness import class_shares, likeness, rows_of
 
 MOST = 64
 """Samples of each kind that are compared: 64 by 64 distances cost next to nothing."""

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ganforge.training.saving.begun import move_aside
-from ganforge.training.saving.folder_lock import FolderLock
+from ganforge.run_folder.begun import move_aside
+from ganforge.run_folder.folder_lock import FolderLock
 
 
 def restart_folder(folder: Path) -> Path | None:

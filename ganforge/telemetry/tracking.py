@@ -21,7 +21,7 @@ from ganforge.files import write_text
 from ganforge.jsonlines import keep_up_to
 from ganforge.recipe import Recipe
 from ganforge.redaction import table_without_credentials
-from ganforge.training.telemetry.lines import LineFile
+from ganforge.telemetry.lines import LineFile
 from ganforge.variables import as_written
 
 Tracker = TypeVar("Tracker", bound=GeneralTracker)

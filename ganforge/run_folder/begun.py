@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ganforge.files import sync, write_text
 from ganforge.recipe import Recipe, difference
+from ganforge.run_folder.folder_lock import HOLDER, LOCK
 from ganforge.saved.checkpoint import candidates
-from ganforge.training.saving.folder_lock import HOLDER, LOCK
 from ganforge.wording import counted
 
 OLD = ".old-"

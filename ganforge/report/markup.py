@@ -1,0 +1,11 @@
+"""Pieces of markup that the sections of a page share."""
+
+
+def table(head: str, rows: str) -> str:
+    return f'<div class="wide"><table class="figures"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def dot(index: int) -> str:
+    """A run's colour; the ninth has the first one's, in half a dot."""
+    again = " again" * (index >= NUM_COLOURS)
+    return f'<span class="dot run-{index % NUM_COLOURS}{again}"></span>'
