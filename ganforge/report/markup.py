@@ -1,5 +1,7 @@
 """Pieces of markup that the sections of a page share."""
 
+from ganforge.report.sections import NUM_COLOURS
+
 
 def table(head: str, rows: str) -> str:
     return f'<div class="wide"><table class="figures"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
