@@ -1,6 +1,7 @@
 """Pieces of markup that the sections of a page share."""
 
-from ganforge.report.sections import NUM_COLOURS
+NUM_COLOURS = 8
+"""Of lines and dots, as in page.css and page.js."""
 
 
 def table(head: str, rows: str) -> str:

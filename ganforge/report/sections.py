@@ -13,9 +13,6 @@ from ganforge.report.facts import Evaluation, RunFacts
 from ganforge.report.markup import dot, table
 from ganforge.wording import printable
 
-NUM_COLOURS = 8
-"""Of lines and dots, as in page.css and page.js."""
-
 MOST_ROWS = 12
 """Evaluations that a table shows: the last ones; the curves have all."""
 
