@@ -271,9 +271,9 @@ class Registry:
         self.schedule = Kind("schedule", modules=("ganforge.schedules",))
         self.dataset = Kind(
             "dataset",
-            offers=("cache_dir",),
+            offers=("cache_dir", "cache_limit_bytes"),
             modules=("ganforge.data.shards", "ganforge.data.digits", "ganforge.data.synthetic"),
-            reserved=("cache_dir", *LoaderOptions.model_fields),
+            reserved=("cache_dir", "cache_limit_bytes", *LoaderOptions.model_fields),
         )
         self.optimizer = Kind(
             "optimizer",

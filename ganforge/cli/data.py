@@ -157,9 +157,8 @@ def verify(
 @app.command()
 def index(path: Annotated[Path, typer.Argument(help="A tar, or a folder of tars.")]) -> None:
     """Write an `.idx` beside each tar, as DALI's wds2idx does."""
-    from ganforge.data.tarindex import format_idx, scan_tar
+    from ganforge.data.tarindex import scan_tar, write_idx
     from ganforge.errors import DataError
-    from ganforge.files import write_text
 
     tars = sorted(path.glob("*.tar")) if path.is_dir() else [path]
     if not tars:
@@ -168,7 +167,7 @@ def index(path: Annotated[Path, typer.Argument(help="A tar, or a folder of tars.
         if not tar.exists():
             raise DataError(f"{tar}: there is no such file")
         samples = scan_tar(tar)
-        write_text(tar.with_suffix(".idx"), format_idx(samples))
+        write_idx(tar.with_suffix(".idx"), samples)
         typer.echo(f"{tar.with_suffix('.idx')}: {counted(len(samples), 'sample')}")
 
 

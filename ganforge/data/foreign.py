@@ -17,15 +17,27 @@ from typing import NamedTuple
 import numpy as np
 from filelock import FileLock
 
-from ganforge.data.cache import ShardCache
+from ganforge.data.cache import CACHE_LIMIT_BYTES, ShardCache
 from ganforge.data.fetch import Patience
+from ganforge.data.limits import LABEL_BYTES, METADATA_BYTES, PICTURE_BYTES, in_bytes, numbered_classes
 from ganforge.data.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard, load_manifest
-from ganforge.data.openshard import array_header, picture_member
-from ganforge.data.pictures import ARRAY_EXTENSION, BadPicture, Crop, Fit, from_array, open_picture, to_pixels
+from ganforge.data.npy import MAGIC, array_from
+from ganforge.data.openshard import picture_member
+from ganforge.data.pictures import (
+    ARRAY_EXTENSION,
+    BadPicture,
+    Crop,
+    Fit,
+    from_array,
+    npy_header,
+    open_picture,
+    to_pixels,
+)
+from ganforge.data.plainjson import parse_json
 from ganforge.data.remote import UrlStore
 from ganforge.data.sharddataset import ShardDataset
 from ganforge.data.shardwriter import raw_layout
-from ganforge.data.tarindex import Sample, format_idx, scan_tar
+from ganforge.data.tarindex import Member, Sample, scan_tar, shown, write_idx
 from ganforge.data.urls import is_remote, local_path, safe_name
 from ganforge.errors import DataError
 
@@ -51,14 +63,27 @@ class Wishes(NamedTuple):
 
 
 def open_foreign(
-    where: str, locations: Sequence[str], cache_dir: Path, wishes: Wishes, patience: Patience | None = None
+    where: str,
+    locations: Sequence[str],
+    cache_dir: Path,
+    wishes: Wishes,
+    patience: Patience | None = None,
+    cache_limit_bytes: int = CACHE_LIMIT_BYTES,
 ) -> ShardDataset:
     """Tars without a manifest as a dataset.
+
+    Args:
+        where: as the recipe names them.
+        locations: path or url of each.
+        cache_dir: for fetched shards and the index.
+        wishes: what the recipe says of them.
+        patience: limits on fetching.
+        cache_limit_bytes: of all fetched shards together, and so of each.
 
     Raises:
         DataError: a shard is damaged or cannot be had, or there are no pictures.
     """
-    cache = ShardCache(cache_dir / "shards", patience)
+    cache = ShardCache(cache_dir / "shards", patience, cache_limit_bytes)
     identity = json.dumps([[_identity(location) for location in locations], wishes])
     folder = cache_dir / "indexes" / hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -71,8 +96,18 @@ def open_foreign(
             _index(where, locations, cache, wishes, temporary)
             os.rename(temporary, folder)
     manifest = load_manifest(folder)
-    kept = json.loads((folder / "locations.json").read_text())
+    kept = _read_locations(folder / "locations.json", len(manifest.shards))
     return ShardDataset(manifest, UrlStore(where, manifest, kept, cache, str(folder / LABELS_NAME), folder))
+
+
+def _read_locations(path: Path, count: int) -> list[str]:
+    try:
+        kept = parse_json(path.read_bytes())
+        if not isinstance(kept, list) or len(kept) != count or not all(isinstance(place, str) for place in kept):
+            raise ValueError("it does not name every shard")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: is damaged: {error}; remove the folder, and it is made again") from error
+    return kept
 
 
 def _identity(location: str) -> list[object]:
@@ -89,7 +124,7 @@ def _index(where: str, locations: Sequence[str], cache: ShardCache, wishes: Wish
     shards: list[Shard] = []
     kept: list[str] = []
     labels: list[int | str | None] = []
-    pictures: list[bytes] = []
+    probes: list[_Probe] = []
     all_raw = True
     for number, location in enumerate(locations):
         tar = cache.get(location) if is_remote(location) else local_path(location)
@@ -102,27 +137,27 @@ def _index(where: str, locations: Sequence[str], cache: ShardCache, wishes: Wish
         with open(tar, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest() if is_remote(location) else ""
             labels += [_label(file, sample, location) for sample in samples]
-            for sample in samples[: max(0, _PROBES - len(pictures))]:
-                member = sample[picture_member(sample, wishes.image_key)]
-                file.seek(member.offset)
-                pictures.append(file.read(member.size))
+            for sample in samples[: max(0, _PROBES - len(probes))]:
+                probes.append(_probe(file, sample[picture_member(sample, wishes.image_key)], wishes))
         name = safe_name(number, location)
         shards.append(
             Shard(name=name, count=len(samples), bytes=tar.stat().st_size, sha256=digest, first=first, stride=stride)
         )
-        (folder / shards[-1].index_name).write_text(format_idx(samples), errors="surrogateescape")
+        write_idx(folder / shards[-1].index_name, samples)
         kept.append(str(location) if is_remote(location) else str(local_path(location).absolute()))
         if digest:
             _rename_to_content(cache, location, digest)
+            cache.make_room()
     if not shards:
         raise DataError(
             f"{where}: none of {len(locations)} shards holds a picture; set data.image_key to its extension"
         )
-    shape = _shape(where, pictures, wishes)
-    all_raw = all_raw and all(_is_raw(data, shape) for data in pictures)
+    shape = _shape(where, probes, wishes)
+    header = npy_header((shape[1], shape[2], shape[0]))
+    all_raw = all_raw and all(probe.head.startswith(header) for probe in probes)
     if not all_raw:
         shards = [shard.model_copy(update={"first": 0, "stride": 0}) for shard in shards]
-    classes, numbers = _classes(labels)
+    classes, numbers = _classes(labels, where)
     sha256 = ""
     if classes:
         np.save(folder / LABELS_NAME, np.array(numbers, dtype=np.int64))
@@ -153,27 +188,38 @@ def _label(file: io.BufferedReader, sample: Sample, location: str) -> int | str 
         last = member.extension.rsplit(".", 1)[-1].lower()
         if last not in ("cls", "json"):
             continue
+        most = LABEL_BYTES if last == "cls" else METADATA_BYTES
+        if member.size > most:
+            large = f"is {in_bytes(member.size)} large, too much for a label"
+            raise DataError(f"{location}: {shown(member.name)}: {large}; mend the shard")
         file.seek(member.offset)
         data = file.read(member.size)
         try:
             if last == "cls":
                 return int(data)
-            table = json.loads(data)
+            table = parse_json(data)
         except ValueError:
-            raise DataError(f"{location}: {member.name}: {data[:40]!r} is no label; mend the shard") from None
+            raise DataError(f"{location}: {shown(member.name)}: {data[:40]!r} is no label; mend the shard") from None
         for key in _LABEL_KEYS:
             if isinstance(table, dict) and type(table.get(key)) in (int, str):
-                return table[key]
+                return _checked(table[key], f"{location}: {shown(member.name)}")
     return None
 
 
-def _classes(labels: list[int | str | None]) -> tuple[tuple[str, ...], list[int]]:
+def _checked(label: int | str, where: str) -> int | str:
+    """A label that can be the name of a class in a manifest, which is UTF-8."""
+    if isinstance(label, str) and (len(label) > LABEL_BYTES or any("\ud800" <= char <= "\udfff" for char in label)):
+        raise DataError(f"{where}: {label[:40]!a} cannot be the name of a class; mend the shard")
+    return label
+
+
+def _classes(labels: list[int | str | None], where: str) -> tuple[tuple[str, ...], list[int]]:
     """Names of the classes and a number a sample; no classes unless every sample has a label of one type."""
     kinds = {type(label) for label in labels}
     if kinds == {int}:
         numbers = [label for label in labels if isinstance(label, int)]
         if min(numbers) >= 0:
-            return tuple(str(number) for number in range(max(numbers) + 1)), numbers
+            return numbered_classes(max(numbers), where), numbers
     if kinds == {str}:
         names = tuple(sorted({label for label in labels if isinstance(label, str)}))
         table = {name: number for number, name in enumerate(names)}
@@ -183,15 +229,35 @@ def _classes(labels: list[int | str | None]) -> tuple[tuple[str, ...], list[int]
     return (), []
 
 
-def _shape(where: str, pictures: list[bytes], wishes: Wishes) -> tuple[int, int, int]:
-    shapes, reason = [], ""
-    for data in pictures:
-        try:
-            shapes.append(_pixels(data, wishes).shape)
-        except BadPicture as error:
-            reason = reason or str(error)
+class _Probe(NamedTuple):
+    """What one of the first pictures looks like.
+
+    Attributes:
+        shape: `(height, width, channels)` when fitted as wished; None if it cannot be read.
+        head: the first bytes of its file.
+        reason: why it cannot be read.
+    """
+
+    shape: tuple[int, ...] | None
+    head: bytes
+    reason: str = ""
+
+
+def _probe(file: io.BufferedReader, member: Member, wishes: Wishes) -> _Probe:
+    if member.size > PICTURE_BYTES:
+        return _Probe(None, b"", f"is {in_bytes(member.size)} large, and pictures may have {in_bytes(PICTURE_BYTES)}")
+    file.seek(member.offset)
+    data = file.read(member.size)
+    try:
+        return _Probe(_pixels(data, wishes).shape, data[:128])
+    except BadPicture as error:
+        return _Probe(None, data[:128], str(error))
+
+
+def _shape(where: str, probes: list[_Probe], wishes: Wishes) -> tuple[int, int, int]:
+    shapes = [probe.shape for probe in probes if probe.shape is not None]
     if not shapes:
-        raise DataError(f"{where}: none of the first {len(pictures)} pictures can be read; the first {reason}")
+        raise DataError(f"{where}: none of the first {len(probes)} pictures can be read; the first {probes[0].reason}")
     channels = wishes.channels or (1 if all(shape[2] == 1 for shape in shapes) else 3)
     height, width = (wishes.size, wishes.size) if wishes.size else shapes[0][:2]
     return channels, height, width
@@ -199,18 +265,9 @@ def _shape(where: str, pictures: list[bytes], wishes: Wishes) -> tuple[int, int,
 
 def _pixels(data: bytes, wishes: Wishes) -> np.ndarray:
     fit = Fit(wishes.size, wishes.size, wishes.fit, wishes.channels)
-    if data.startswith(b"\x93NUMPY"):
-        return from_array(_array(data), fit)
-    return to_pixels(open_picture(data), fit)
-
-
-def _array(data: bytes) -> np.ndarray:
+    if not data.startswith(MAGIC):
+        return to_pixels(open_picture(data), fit)
     try:
-        return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        return from_array(array_from(data), fit)
+    except ValueError as error:
         raise BadPicture(f"is a damaged .{ARRAY_EXTENSION}: {error}") from None
-
-
-def _is_raw(data: bytes, shape: tuple[int, int, int]) -> bool:
-    """Whether it is an array that can be used as it lies in the file."""
-    return data.startswith(array_header((shape[1], shape[2], shape[0])))

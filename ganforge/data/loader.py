@@ -95,7 +95,7 @@ class Loader:
         if options.crop and dataset.spec.is_image and options.crop >= min(dataset.spec.shape[1:]):
             raise DataError(f"data.crop: {options.crop} pixels are more than a picture of {dataset.spec} has; lower it")
         self.choice = choose(dataset, options.reader, self.device, cache_dir, local_world_size)
-        limit_bytes = int(options.cache_limit_gb * 1e9)
+        limit_bytes = options.cache_limit_bytes
         dataset.prepare(cache_dir, limit_bytes)
         self._ahead: tuple[list[int], list[int]] | None = None
         self._is_local = bool(getattr(dataset, "is_local", True))

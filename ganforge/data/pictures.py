@@ -18,6 +18,10 @@ _CELEBA_BOX = (25, 57, 153, 185)
 _CELEBA_SIZE = (178, 218)
 
 
+# No codec gives so many pixels a byte to anything but an empty page; smaller ones may be empty.
+_BOMB_PIXELS, _BOMB_RATIO = 2**24, 4096
+
+
 class BadPicture(Exception):
     """A picture that cannot be used; the text says why."""
 
@@ -47,11 +51,16 @@ def open_picture(data: bytes) -> Image.Image:
         BadPicture: Pillow cannot read it.
     """
     try:
-        return Image.open(io.BytesIO(data))
+        picture = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
         raise BadPicture("is no picture that Pillow knows") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadPicture(f"cannot be opened: {error}") from None
+    except Exception as error:  # its plugins raise whatever their parsing runs into
+        raise BadPicture(f"cannot be opened: {str(error) or type(error).__name__}") from None
+    pixels = picture.width * picture.height
+    if pixels > max(_BOMB_PIXELS, _BOMB_RATIO * len(data)):
+        size = f"{picture.height}x{picture.width}"
+        raise BadPicture(f"says that it has {size} pixels in {len(data)} bytes: it is cut short or a trap")
+    return picture
 
 
 def to_pixels(picture: Image.Image, fit: Fit) -> np.ndarray:
@@ -71,8 +80,8 @@ def to_pixels(picture: Image.Image, fit: Fit) -> np.ndarray:
         picture = _crop_and_resize(picture, fit)
     except BadPicture:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise BadPicture(f"is damaged: {error}") from None
+    except Exception as error:  # as in open_picture
+        raise BadPicture(f"is damaged: {str(error) or type(error).__name__}") from None
     pixels = np.asarray(picture, dtype=np.uint8)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ganforge.data.cache import CACHE_LIMIT_BYTES
 from ganforge.data.dataset import Dataset
 from ganforge.data.foreign import Wishes, open_foreign
 from ganforge.data.manifest import FILE_NAME, load_manifest
@@ -25,8 +26,16 @@ def open_folder(folder: Path) -> ShardDataset:
     return ShardDataset(manifest, FolderStore(folder, manifest))
 
 
-def open_shards(path: str, cache_dir: Path, wishes: Wishes | None = None) -> ShardDataset:
+def open_shards(
+    path: str, cache_dir: Path, wishes: Wishes | None = None, cache_limit_bytes: int = CACHE_LIMIT_BYTES
+) -> ShardDataset:
     """Whatever a path or url names, with an index.
+
+    Args:
+        path: folder, tars or urls.
+        cache_dir: for fetched shards and indexes.
+        wishes: what the recipe says of foreign shards.
+        cache_limit_bytes: of all fetched shards together.
 
     Raises:
         DataError: there is nothing, or it is damaged.
@@ -41,8 +50,8 @@ def open_shards(path: str, cache_dir: Path, wishes: Wishes | None = None) -> Sha
         if not folder.exists() and partial.exists():
             raise DataError(f"{path}: was not written to the end; run the same command again, it goes on")
     elif _names_a_dataset(path):
-        return open_remote(path, cache_dir)
-    return open_foreign(path, expand(path), cache_dir, wishes or Wishes())
+        return open_remote(path, cache_dir, cache_limit_bytes=cache_limit_bytes)
+    return open_foreign(path, expand(path), cache_dir, wishes or Wishes(), cache_limit_bytes=cache_limit_bytes)
 
 
 def _names_a_dataset(path: str) -> bool:
@@ -53,6 +62,7 @@ def _names_a_dataset(path: str) -> bool:
 @register.dataset("shards")
 def shards(
     cache_dir: Path,
+    cache_limit_bytes: int = CACHE_LIMIT_BYTES,
     *,
     path: str,
     size: Annotated[int, Field(ge=0, le=4096)] = 0,
@@ -82,4 +92,4 @@ def shards(
         from ganforge.data.stream import StreamDataset
 
         return StreamDataset(path, expand(path), wishes)
-    return open_shards(path, cache_dir, wishes)
+    return open_shards(path, cache_dir, wishes, cache_limit_bytes)

@@ -41,7 +41,8 @@ def build_component(recipe: Recipe, kind: Kind, table: ComponentTable, path: str
 
 
 def build_dataset(recipe: Recipe) -> Dataset:
-    return build_component(recipe, register.dataset, recipe.data, "data", cache_dir=recipe.cache_dir)
+    offers = {"cache_dir": recipe.cache_dir, "cache_limit_bytes": recipe.loader.cache_limit_bytes}
+    return build_component(recipe, register.dataset, recipe.data, "data", **offers)
 
 
 @dataclass(frozen=True)
