@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import itertools
 import os
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from ganforge.errors import DataError
 
 OBJECT_SCHEMES = ("http", "https", "s3", "gs", "az", "abfs", "abfss")
+_MOST = 1_000_000
 _COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst")
 
 
@@ -40,10 +42,16 @@ def expand(text: str) -> list[str]:
 
     found: list[str] = []
     for part in text.split("::"):
+        try:
+            locations = list(itertools.islice(braceexpand.braceexpand(part), _MOST + 1))
+        except (ValueError, RecursionError) as error:  # a brace that is not closed
+            raise DataError(f"{part}: cannot be expanded: {error}") from None
+        if len(locations) + len(found) > _MOST:
+            raise DataError(f"{part}: names more than {_MOST:,} shards; is a digit too many in its braces?")
         if part.startswith("pipe:"):
-            found += braceexpand.braceexpand(part)
+            found += locations
             continue
-        for location in braceexpand.braceexpand(part):
+        for location in locations:
             scheme = urlsplit(location).scheme
             if is_remote(location):
                 found.append(location)

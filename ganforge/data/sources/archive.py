@@ -1,15 +1,18 @@
 """Pictures in a zip or a tar; a `dataset.json` in the zip is that of StyleGAN's dataset tool."""
 
 import hashlib
-import json
-import tarfile
+import itertools
 import zipfile
 from pathlib import Path
 from typing import Any
 
+from ganforge.data.limits import PICTURE_BYTES, in_bytes, numbered_classes
 from ganforge.data.pictures import BadPicture, is_picture_name
+from ganforge.data.plainjson import parse_json
 from ganforge.data.sources.base import Item, Source
 from ganforge.data.sources.folder import classes_of
+from ganforge.data.sources.unpack import DAMAGE, read_member, unpacked_tar
+from ganforge.data.tarindex import scan_tar, shown
 from ganforge.errors import DataError
 
 
@@ -33,11 +36,14 @@ class ZipSource(Source):
             with zipfile.ZipFile(path) as file:
                 infos = sorted(file.infolist(), key=lambda info: info.filename)
                 names = [info.filename for info in infos if _is_wanted(info.filename)]
-                table = json.loads(file.read("dataset.json")) if "dataset.json" in file.namelist() else {}
-        except (zipfile.BadZipFile, ValueError) as error:
+                table = _stylegan_table(file, len(names)) if "dataset.json" in file.namelist() else {}
+        except (*DAMAGE, BadPicture) as error:
             raise DataError(f"{path}: is damaged: {error}; download it again") from error
         if not names:
             raise DataError(f"{path}: holds no pictures (jpg, png, webp, ...)")
+        twice = next((name for name, following in itertools.pairwise(names) if name == following), None)
+        if twice is not None:
+            raise DataError(f"{path}: holds {shown(twice)} twice; which is meant? zip the pictures again")
         self.names = names
         listed = table.get("labels") if isinstance(table, dict) else None
         if listed:
@@ -55,11 +61,7 @@ class ZipSource(Source):
     def item(self, index: int) -> Item:
         name = self.names[index]
         self._zip = self._zip or zipfile.ZipFile(self.path)
-        try:
-            data = self._zip.read(name)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-            raise BadPicture(f"cannot be unpacked: {error}") from None
-        return Item(data, self.labels[index], name)
+        return Item(read_member(self._zip, name), self.labels[index], name)
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_zip": None}
@@ -67,6 +69,15 @@ class ZipSource(Source):
 
 def _is_wanted(name: str) -> bool:
     return is_picture_name(name) and not name.rsplit("/", 1)[-1].startswith(".") and not name.startswith("__MACOSX/")
+
+
+def _stylegan_table(file: zipfile.ZipFile, count: int) -> Any:
+    """Its size and its values are bounded by the number of pictures, each of which has a line in it."""
+    text = read_member(file, "dataset.json", 1_000_000 + 4096 * count)
+    try:
+        return parse_json(text, 10_000 + 64 * count)
+    except ValueError as error:
+        raise ValueError(f"dataset.json cannot be read: {error}") from None
 
 
 def _stylegan_labels(listed: Any, names: list[str], path: Path) -> tuple[tuple[str, ...], list[int]]:
@@ -77,7 +88,7 @@ def _stylegan_labels(listed: Any, names: list[str], path: Path) -> tuple[tuple[s
         raise DataError(f"{path}: dataset.json has no label for {error}; mend it or pack with --no-labels") from error
     if not all(type(label) is int and label >= 0 for label in labels):
         raise DataError(f"{path}: dataset.json has labels that are no class numbers; pack with --no-labels")
-    return tuple(str(label) for label in range(max(labels) + 1)), labels
+    return numbered_classes(max(labels), str(path)), labels
 
 
 class TarSource(Source):
@@ -88,8 +99,6 @@ class TarSource(Source):
     """
 
     def __init__(self, path: Path) -> None:
-        from ganforge.data.tarindex import scan_tar
-
         self.path = path
         members = [m for sample in scan_tar(path) for m in sample if _is_wanted(m.name)]
         if not members:
@@ -99,13 +108,17 @@ class TarSource(Source):
         self.names = [member.name.removeprefix("./") for member in members]
         self.classes, self.labels = classes_of(self.names)
         stat = path.stat()
-        self.fingerprint = hashlib.sha256(f"{stat.st_size} {stat.st_mtime_ns} {self.names}".encode()).hexdigest()
+        self.fingerprint = hashlib.sha256(
+            f"{stat.st_size} {stat.st_mtime_ns} {self.names}".encode("utf-8", "surrogateescape")
+        ).hexdigest()
 
     def __len__(self) -> int:
         return len(self.names)
 
     def item(self, index: int) -> Item:
         offset, size = self._places[index]
+        if size > PICTURE_BYTES:
+            raise BadPicture(f"is {in_bytes(size)} large, and may have {in_bytes(PICTURE_BYTES)}; shrink it")
         with open(self.path, "rb") as file:
             file.seek(offset)
             return Item(file.read(size), self.labels[index], self.names[index])
@@ -120,38 +133,10 @@ def open_tar(path: Path, cache_dir: Path) -> Source:
         DataError: it is damaged or holds no pictures.
     """
     from ganforge.data.sources.shards import ShardsSource
-    from ganforge.data.tarindex import scan_tar
 
     if path.suffix != ".tar":
-        path = _decompressed(path, cache_dir)
+        path = unpacked_tar(path, cache_dir)
     for sample in scan_tar(path)[:64]:
         if any(member.extension in ("cls", "npy") or member.extension.endswith("json") for member in sample):
             return ShardsSource(str(path), cache_dir)
     return TarSource(path)
-
-
-def _decompressed(path: Path, cache_dir: Path) -> Path:
-    """The tar without its compression, in the cache folder."""
-    import bz2
-    import gzip
-    import lzma
-    import shutil
-
-    from ganforge.files import replaced
-
-    stat = path.stat()
-    key = hashlib.sha256(f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
-    target = cache_dir / "unpacked" / f"{key[:32]}.tar"
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        openers = {".bz2": bz2.open, ".xz": lzma.open}
-        try:
-            with (
-                replaced(target) as temporary,
-                openers.get(path.suffix, gzip.open)(path, "rb") as packed,
-                open(temporary, "wb") as plain,
-            ):
-                shutil.copyfileobj(packed, plain, 2**20)
-        except (OSError, EOFError, lzma.LZMAError, tarfile.TarError) as error:
-            raise DataError(f"{path}: cannot be uncompressed: {error}; download it again") from error
-    return target

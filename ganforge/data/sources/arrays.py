@@ -1,13 +1,17 @@
 """Pictures that come as one array: `.npy`, `.npz`, and scikit-learn's digits."""
 
 import hashlib
+import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
+from ganforge.data.limits import PICTURE_BYTES, in_bytes, numbered_classes
+from ganforge.data.npy import mapped
 from ganforge.data.sources.base import Item, Source
+from ganforge.data.sources.unpack import DAMAGE, unpacked_array
 from ganforge.errors import DataError
 
 
@@ -35,14 +39,21 @@ class ArraySource(Source):
                 f"{name}: holds {pictures.dtype} of shape {pictures.shape}; pictures must be uint8 or uint16, "
                 "(N, height, width) or (N, height, width, channels)"
             )
+        if len(pictures) and pictures[0].nbytes > PICTURE_BYTES:
+            raise DataError(
+                f"{name}: its pictures are {in_bytes(pictures[0].nbytes)} large each, and may have "
+                f"{in_bytes(PICTURE_BYTES)}; shrink them"
+            )
         if labels is not None:
             labels = np.asarray(labels).reshape(-1)
-            if len(labels) != len(pictures) or not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+            is_whole = len(labels) == len(pictures) and np.issubdtype(labels.dtype, np.integer)
+            if not is_whole or (len(labels) and labels.min() < 0):
                 raise DataError(f"{name}: labels must be {len(pictures)} integers from 0, one a picture")
-            classes = classes or tuple(str(label) for label in range(int(labels.max()) + 1))
+            classes = classes or numbered_classes(int(labels.max(initial=0)), name)
         self.pictures, self.labels, self.name, self.classes = pictures, labels, name, classes
         digest = hashlib.sha256(f"{pictures.shape}{pictures.dtype}".encode())
-        digest.update(np.ascontiguousarray(pictures[:: max(1, len(pictures) // 64)]).tobytes())
+        for picture in pictures[:: max(1, len(pictures) // 64)]:  # one by one: they may be mapped from a large file
+            digest.update(np.ascontiguousarray(picture).tobytes())
         self.fingerprint = digest.hexdigest()
 
     def __len__(self) -> int:
@@ -53,40 +64,47 @@ class ArraySource(Source):
         return Item(np.asarray(self.pictures[index]), label, f"{self.name}[{index}]")
 
 
-def open_arrays(path: Path) -> Source:
+def open_arrays(path: Path, cache_dir: Path) -> Source:
     """Source of a `.npy` file, or of an `.npz` with `images` (or `x`) and perhaps `labels` (or `y`).
+
+    Args:
+        path: the file.
+        cache_dir: where the arrays of an `.npz` are unpacked, so that they can be mapped.
 
     Raises:
         DataError: it cannot be read, or holds no such array.
     """
-    try:
-        loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as {path.suffix}: {error}") from error
-    if isinstance(loaded, np.ndarray):
+    if path.suffix == ".npy":
         labels_path = path.with_name(f"{path.stem}_labels.npy")
-        labels = np.load(labels_path, allow_pickle=False) if labels_path.exists() else None
-        return _MappedSource(path, loaded, labels)
-    with loaded:
-        names = set(loaded.files)
-        pictures = next((name for name in ("images", "x", "x_train", "data", "arr_0") if name in names), None)
-        if pictures is None:
-            raise DataError(
-                f"{path}: holds {', '.join(sorted(names))}; name the pictures 'images', the labels 'labels'"
-            )
-        labels = next((name for name in ("labels", "y", "y_train", "arr_1") if name in names), None)
-        return ArraySource(loaded[pictures], None if labels is None else loaded[labels], path.name)
+        return _MappedSource(path, cache_dir, path, labels_path if labels_path.exists() else None)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.removesuffix(".npy") for name in archive.namelist()}
+    except DAMAGE as error:
+        raise DataError(f"{path}: cannot be read as {path.suffix}: {error}") from error
+    pictures = next((name for name in ("images", "x", "x_train", "data", "arr_0") if name in names), None)
+    if pictures is None:
+        listed = ", ".join(sorted(names)[:8])
+        raise DataError(f"{path}: holds {listed[:200]}; name the pictures 'images', the labels 'labels'")
+    labels = next((name for name in ("labels", "y", "y_train", "arr_1") if name in names), None)
+    places = [None if name is None else unpacked_array(path, name, cache_dir) for name in (pictures, labels)]
+    assert places[0] is not None
+    return _MappedSource(path, cache_dir, places[0], places[1])
 
 
 class _MappedSource(ArraySource):
-    """An `.npy` that every worker maps for itself instead of receiving a copy."""
+    """Arrays in files that every worker maps for itself instead of receiving a copy."""
 
-    def __init__(self, path: Path, pictures: np.ndarray, labels: np.ndarray | None) -> None:
-        super().__init__(pictures, labels, path.name)
-        self.path = path
+    def __init__(self, path: Path, cache_dir: Path, pictures: Path, labels: Path | None) -> None:
+        try:
+            arrays = mapped(pictures), None if labels is None else mapped(labels)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read as {path.suffix}: {error}") from error
+        super().__init__(*arrays, path.name)
+        self.path, self.cache_dir = path, cache_dir
 
     def __reduce__(self) -> tuple[object, ...]:
-        return open_arrays, (self.path,)
+        return open_arrays, (self.path, self.cache_dir)
 
 
 class DigitsSource(ArraySource):

@@ -4,7 +4,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from ganforge.data.pictures import is_picture_name
+from ganforge.data.limits import PICTURE_BYTES, TooLarge, read_bounded
+from ganforge.data.pictures import BadPicture, is_picture_name
 from ganforge.data.sources.base import Item, Source
 from ganforge.errors import DataError
 
@@ -51,4 +52,11 @@ class FolderSource(Source):
 
     def item(self, index: int) -> Item:
         name = self.names[index]
-        return Item((self.root / name).read_bytes(), self.labels[index], name)
+        try:
+            # A pipe in place of a picture would be waited for without end.
+            descriptor = os.open(self.root / name, os.O_RDONLY | os.O_NONBLOCK)
+            with open(descriptor, "rb") as file:
+                data = read_bounded(file, PICTURE_BYTES)
+        except TooLarge as error:
+            raise BadPicture(f"{error}, the most that a picture may have; shrink it") from None
+        return Item(data, self.labels[index], name)

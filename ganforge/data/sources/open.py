@@ -74,7 +74,7 @@ def _open_file(path: Path, cache_dir: Path) -> Source:
 
     name = path.name.lower()
     if name.endswith((".npy", ".npz")):
-        return open_arrays(path)
+        return open_arrays(path, cache_dir)
     if name.endswith(".zip"):
         return archive.ZipSource(path)
     if name.endswith(_TARS):

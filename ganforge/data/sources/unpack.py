@@ -1,0 +1,163 @@
+"""Members of archives and compressed tars, unpacked no further than they may go.
+
+A kilobyte can unpack to a megabyte (deflate) or to many gigabytes (bzip2, xz). A picture is never larger than
+`PICTURE_BYTES`; what goes to the disk is at most `_RATIO` times as large as its source, and fits the disk.
+"""
+
+import bz2
+import gzip
+import hashlib
+import lzma
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from ganforge.data.leftovers import remove_temporaries
+from ganforge.data.limits import PICTURE_BYTES, TooLarge, in_bytes, read_bounded
+from ganforge.data.pictures import BadPicture
+from ganforge.errors import DataError
+from ganforge.files import replaced
+
+_PIECE = 2**20
+_RATIO = 100
+"""Pictures hardly compress at all; tars of small arrays with their headers and zeros shrink to a twentieth."""
+_ALWAYS_BYTES = 64_000_000
+_XZ_MEMORY = 2**27
+"""What `xz -9` needs is half of it."""
+
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,  # a method of compression that this Python lacks
+    RuntimeError,  # a password is needed
+    OSError,
+    ValueError,
+    MemoryError,  # a window of gigabytes is asked for
+)
+"""What reading a damaged archive raises."""
+
+
+def read_member(archive: zipfile.ZipFile, member: str | zipfile.ZipInfo, most: int = PICTURE_BYTES) -> bytes:
+    """A member of a zip.
+
+    Args:
+        archive: open for reading.
+        member: which.
+        most: bytes that it may have.
+
+    Raises:
+        BadPicture: it is damaged, encrypted, or larger, whatever its header says.
+    """
+    info = archive.getinfo(member) if isinstance(member, str) else member
+    try:
+        if info.file_size > most:
+            raise TooLarge(f"is {in_bytes(info.file_size)} large, and may have {in_bytes(most)}; shrink it")
+        with archive.open(info) as file:
+            return read_bounded(file, most)
+    except TooLarge as error:
+        raise BadPicture(str(error)) from None
+    except DAMAGE as error:
+        raise BadPicture(f"cannot be unpacked: {str(error) or type(error).__name__}") from None
+
+
+def unpacked_tar(path: Path, cache_dir: Path) -> Path:
+    """A compressed tar without its compression, in the cache folder.
+
+    Raises:
+        DataError: it is damaged, or unpacks to more than a tar of pictures does.
+    """
+    openers = {".bz2": bz2.open, ".xz": _open_xz}
+    target = _place(path, "", cache_dir, ".tar")
+    _unpack(path, target, lambda: openers.get(path.suffix, gzip.open)(path, "rb"), path.stat().st_size)
+    return target
+
+
+def unpacked_array(path: Path, name: str, cache_dir: Path) -> Path:
+    """The array `name` of an `.npz` as an `.npy` in the cache folder, to be mapped.
+
+    Raises:
+        DataError: it is damaged, or unpacks to more than pictures do.
+    """
+    target = _place(path, name, cache_dir, ".npy")
+
+    @contextmanager
+    def member() -> Iterator[Any]:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+            yield file
+
+    _unpack(path, target, member, path.stat().st_size)
+    return target
+
+
+def _place(path: Path, name: str, cache_dir: Path, suffix: str) -> Path:
+    stat = path.stat()
+    key = hashlib.sha256(
+        f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns}{name}".encode("utf-8", "surrogateescape")
+    )
+    return cache_dir / "unpacked" / f"{key.hexdigest()[:32]}{suffix}"
+
+
+def _unpack(path: Path, target: Path, opened: Any, packed_bytes: int) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_suffix(".lock")):
+        if target.exists():
+            return
+        remove_temporaries(target)
+        most = max(_ALWAYS_BYTES, _RATIO * packed_bytes)
+        room = shutil.disk_usage(target.parent).free
+        try:
+            with replaced(target) as temporary, opened() as packed, open(temporary, "wb") as plain:
+                while piece := packed.read(_PIECE):
+                    plain.write(piece)
+                    if plain.tell() > min(most, room):
+                        raise TooLarge
+        except TooLarge:
+            where = (
+                f"there is room for in {target.parent}" if room < most else f"pictures of {in_bytes(packed_bytes)} do"
+            )
+            raise DataError(
+                f"{path}: unpacks to more than the {in_bytes(min(most, room))} that {where}; "
+                "if you trust it, unpack it yourself and give the folder"
+            ) from None
+        except (*DAMAGE, KeyError) as error:
+            reason = str(error) or type(error).__name__
+            raise DataError(f"{path}: cannot be unpacked: {reason}; download it again") from error
+
+
+@contextmanager
+def _open_xz(path: Path, mode: str) -> Iterator["_XzFile"]:
+    with open(path, mode) as file:
+        yield _XzFile(file)
+
+
+class _XzFile:
+    """Reads xz with a limit on memory, which `lzma.open` does not offer; several streams may follow each other."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._decoder = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        while True:
+            if self._decoder.eof:
+                self._rest = self._decoder.unused_data.lstrip(b"\0") or self._file.read(size).lstrip(b"\0")
+                if not self._rest:
+                    return b""
+                self._decoder = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+            if self._decoder.needs_input and not self._rest:
+                self._rest = self._file.read(size)
+                if not self._rest:
+                    raise EOFError("the file is cut short")
+            data = self._decoder.decompress(self._rest, size)
+            self._rest = b""
+            if data:
+                return data
