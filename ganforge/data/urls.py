@@ -17,7 +17,14 @@ _COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst")
 
 def is_remote(location: str) -> bool:
     """Whether it has to be fetched."""
-    return location.startswith("pipe:") or urlsplit(location).scheme in OBJECT_SCHEMES
+    return location.startswith("pipe:") or _scheme(location) in OBJECT_SCHEMES
+
+
+def _scheme(location: str) -> str:
+    try:
+        return urlsplit(location).scheme
+    except ValueError:  # a bracket, as of an IPv6 address, that is not closed: then it is no url
+        return ""
 
 
 def local_path(location: str) -> Path:
@@ -52,7 +59,7 @@ def expand(text: str) -> list[str]:
             found += locations
             continue
         for location in locations:
-            scheme = urlsplit(location).scheme
+            scheme = _scheme(location)
             if is_remote(location):
                 found.append(location)
             elif scheme and scheme != "file" and "://" in location:

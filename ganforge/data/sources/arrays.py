@@ -12,6 +12,7 @@ from ganforge.data.limits import PICTURE_BYTES, in_bytes, numbered_classes
 from ganforge.data.npy import mapped
 from ganforge.data.sources.base import Item, Source
 from ganforge.data.sources.unpack import DAMAGE, unpacked_array
+from ganforge.data.tarindex import shown
 from ganforge.errors import DataError
 
 
@@ -84,8 +85,8 @@ def open_arrays(path: Path, cache_dir: Path) -> Source:
         raise DataError(f"{path}: cannot be read as {path.suffix}: {error}") from error
     pictures = next((name for name in ("images", "x", "x_train", "data", "arr_0") if name in names), None)
     if pictures is None:
-        listed = ", ".join(sorted(names)[:8])
-        raise DataError(f"{path}: holds {listed[:200]}; name the pictures 'images', the labels 'labels'")
+        listed = ", ".join(shown(name) for name in sorted(names)[:8])
+        raise DataError(f"{path}: holds {listed}; name the pictures 'images', the labels 'labels'")
     labels = next((name for name in ("labels", "y", "y_train", "arr_1") if name in names), None)
     places = [None if name is None else unpacked_array(path, name, cache_dir) for name in (pictures, labels)]
     assert places[0] is not None

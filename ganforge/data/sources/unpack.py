@@ -120,13 +120,10 @@ def _unpack(path: Path, target: Path, opened: Any, packed_bytes: int) -> None:
                     if plain.tell() > min(most, room):
                         raise TooLarge
         except TooLarge:
-            where = (
-                f"there is room for in {target.parent}" if room < most else f"pictures of {in_bytes(packed_bytes)} do"
-            )
-            raise DataError(
-                f"{path}: unpacks to more than the {in_bytes(min(most, room))} that {where}; "
-                "if you trust it, unpack it yourself and give the folder"
-            ) from None
+            too_large = f"{path}: its {in_bytes(packed_bytes)} unpack to more than {in_bytes(min(most, room))}"
+            if room < most:
+                raise DataError(f"{too_large}, all that is free in {target.parent}; free space there") from None
+            raise DataError(f"{too_large}, as a trap does; if you trust it, unpack it and give the folder") from None
         except (*DAMAGE, KeyError) as error:
             reason = str(error) or type(error).__name__
             raise DataError(f"{path}: cannot be unpacked: {reason}; download it again") from error
