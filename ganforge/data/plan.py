@@ -102,12 +102,13 @@ def make_plan(source: Source, options: PackOptions) -> Plan:
 def _probe(source: Source, count: int, crop: Crop) -> list[tuple[int, int, int]]:
     shapes, reason = [], ""
     for index in range(count):
+        name = f"picture {index}"
         try:
-            data = source.item(index).data
+            name, data = (item := source.item(index)).name, item.data
             fit = Fit(crop=crop)
             pixels = from_array(data, fit) if isinstance(data, np.ndarray) else to_pixels(open_picture(data), fit)
         except BadPicture as error:
-            reason = reason or f"{source.item(index).name} {error}"
+            reason = reason or f"{name} {error}"
             continue
         shapes.append(pixels.shape)
     if not shapes:

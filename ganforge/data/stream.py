@@ -101,40 +101,42 @@ def _samples(urls: Iterator[str], where: str) -> Iterator[dict[str, Any]]:
 
 
 def _members(urls: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """Files of the tars as webdataset's stages hand them on.
+    """Files of the tars as webdataset's stages hand them on."""
+    for url in urls:
+        yield from _members_of(url)
 
-    Its own stage takes a tar that stops early for one that ends, so the end mark is looked for here.
-    """
+
+def _members_of(url: str) -> Iterator[dict[str, Any]]:
+    """Files of one tar, whose end mark is looked for: webdataset's own stage takes one that stops early for whole."""
     from webdataset.gopen import gopen
 
-    for url in urls:
-        ended = False
-        weight = Weight(url)
+    ended = False
+    weight = Weight(url)
 
-        class Header(tarfile.TarInfo):
-            @classmethod
-            def frombuf(cls, buf: Any, encoding: Any, errors: Any) -> Any:
-                nonlocal ended
-                ended = ended or (len(buf) == tarfile.BLOCKSIZE and not any(buf))
-                info = super().frombuf(buf, encoding, errors)
-                weight.check_header(info)
-                return info
+    class Header(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: Any, encoding: Any, errors: Any) -> Any:
+            nonlocal ended
+            ended = ended or (len(buf) == tarfile.BLOCKSIZE and not any(buf))
+            info = super().frombuf(buf, encoding, errors)
+            weight.check_header(info)
+            return info
 
-        try:
-            stream: Any = gopen(_gopen_url(url))
-            with stream, tarfile.open(fileobj=stream, mode="r|*", tarinfo=Header) as tar:
-                for info in tar:
-                    weight.add(info)
-                    if info.isreg():
-                        file = tar.extractfile(info)
-                        assert file is not None
-                        yield {"fname": info.name, "data": file.read(), "__url__": url}
-                    tar.members.clear()  # type: ignore[attr-defined] # or the list grows with every file
-        except _BROKEN as error:
-            text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            raise DataError(f"{url}: the shard broke off: {text}; check the source") from error
-        if not ended:
-            raise DataError(f"{url}: the shard broke off: it has no end mark; check the source")
+    try:
+        stream: Any = gopen(_gopen_url(url))
+        with stream, tarfile.open(fileobj=stream, mode="r|*", tarinfo=Header) as tar:
+            for info in tar:
+                weight.add(info)
+                if info.isreg():
+                    file = tar.extractfile(info)
+                    assert file is not None
+                    yield {"fname": info.name, "data": file.read(), "__url__": url}
+                tar.members.clear()  # type: ignore[attr-defined] # or the list grows with every file
+    except _BROKEN as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DataError(f"{url}: the shard broke off: {text}; check the source") from error
+    if not ended:
+        raise DataError(f"{url}: the shard broke off: it has no end mark; check the source")
 
 
 def _gopen_url(url: str) -> str:

@@ -12,7 +12,7 @@ from ganforge.data.tarindex import shown, split_name
 from ganforge.errors import DataError
 
 _SAMPLE_BYTES, _SAMPLE_MEMBERS = 2 * PICTURE_BYTES, 1000
-_MOST_EMPTY = 50_000
+_MOST_EMPTY = 10_000
 _RECORD_TYPES = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -61,10 +61,7 @@ class Weight:
         self._members += 1
         where = f"{self._url}: {shown(info.name)}"
         if info.size < 0 or info.issparse():
-            raise DataError(
-                f"{where}: is a file with holes, as tar --sparse writes them, or of no size; write it again"
-            )
+            raise DataError(f"{where}: is a file with holes, as tar --sparse writes them; write it again")
         if self._bytes > _SAMPLE_BYTES or self._members > _SAMPLE_MEMBERS:
-            raise DataError(
-                f"{where}: its sample has more than {in_bytes(_SAMPLE_BYTES)} or {_SAMPLE_MEMBERS} files; check the source"
-            )
+            most = f"{in_bytes(_SAMPLE_BYTES)} or {_SAMPLE_MEMBERS} files"
+            raise DataError(f"{where}: its sample has more than {most}; check the source")
