@@ -12,6 +12,8 @@ from ganforge.wording import counted
 
 app = typer.Typer(name="data", no_args_is_help=True, help="Pack pictures into shards and look after them.")
 
+_SHEET_BYTES = 64 * 1024 * 1024 * 3
+"""Of pixels on a contact sheet: 64 pictures of 1024x1024, fewer of larger ones."""
 CACHE = Path("~/.cache/ganforge")
 CacheDir = Annotated[Path, typer.Option("--cache-dir", help="Folder for fetched shards and indexes.")]
 
@@ -119,7 +121,8 @@ def inspect(
         facts.append(("classes", ", ".join(shown[:20]) + (", ..." if len(shown) > 20 else "")))
     for name, value in facts:
         typer.echo(f"{name:8} {value}")
-    ids = pick(dataset.labels, len(dataset), num)
+    most = max(1, _SHEET_BYTES // int(np.prod(dataset.row_shape)))
+    ids = pick(dataset.labels, len(dataset), min(num, most))
     rows = np.empty((len(ids), *dataset.row_shape), np.uint8)
     problems = dataset.read(ids, rows)
     for row, problem in problems.items():

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import ConfigDict, Field
 
-from ganforge.data.limits import CLASSES, MANIFEST_BYTES, SIDE, TooLarge, read_bounded
+from ganforge.data.limits import CLASSES, MANIFEST_BYTES, PICTURE_BYTES, SIDE, TooLarge, read_bounded
 from ganforge.data.npy import HEADER_BYTES
 from ganforge.data.plainjson import parse_json
 from ganforge.data.tarheader import BLOCK
@@ -141,6 +141,8 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
         raise DataError(f"{where}: lists a shard twice; pack the dataset again")
     if len(manifest.shape) != 3:
         raise DataError(f"{where}: shape {list(manifest.shape)} is not (channels, height, width); pack it again")
+    if manifest.fit and math.prod(manifest.shape) > PICTURE_BYTES:  # else the bytes of the shards bound it
+        raise DataError(f"{where}: samples of shape {list(manifest.shape)} are too large to be fitted; give a size")
     for shard in manifest.shards:
         _check_plausible(shard, manifest, where)
     return manifest

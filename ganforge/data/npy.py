@@ -60,7 +60,8 @@ def read_layout(head: bytes) -> Layout:
     try:
         shape, is_fortran, dtype = read(file, max_header_size=HEADER_BYTES)
     except Exception as error:  # literals nested too deep, keys that cannot be sorted, fields without a type, ...
-        raise ValueError(f"its header cannot be read: {(str(error) or type(error).__name__).splitlines()[0][:80]}") from None
+        reason = " ".join(str(error).split())[:80] or type(error).__name__
+        raise ValueError(f"its header cannot be read: {reason}") from None
     if dtype.hasobject or dtype.fields is not None or dtype.subdtype is not None:
         raise ValueError("it holds Python objects or records, not numbers")
     if any(type(side) is not int or side < 0 for side in shape) or len(shape) > 8:

@@ -11,7 +11,7 @@ from ganforge.data.tarheader import LONGEST_RECORD
 from ganforge.data.tarindex import shown, split_name
 from ganforge.errors import DataError
 
-_SAMPLE_BYTES, _SAMPLE_MEMBERS = 2 * PICTURE_BYTES, 1000
+_SAMPLE_MEMBERS = 1000
 _MOST_EMPTY = 10_000
 _RECORD_TYPES = (
     tarfile.XHDTYPE,
@@ -62,6 +62,6 @@ class Weight:
         where = f"{self._url}: {shown(info.name)}"
         if info.size < 0 or info.issparse():
             raise DataError(f"{where}: is a file with holes, as tar --sparse writes them; write it again")
-        if self._bytes > _SAMPLE_BYTES or self._members > _SAMPLE_MEMBERS:
-            most = f"{in_bytes(_SAMPLE_BYTES)} or {_SAMPLE_MEMBERS} files"
+        if self._bytes > PICTURE_BYTES or self._members > _SAMPLE_MEMBERS:
+            most = f"{in_bytes(PICTURE_BYTES)} or {_SAMPLE_MEMBERS} files"
             raise DataError(f"{where}: its sample has more than {most}; check the source")

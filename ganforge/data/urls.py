@@ -50,8 +50,12 @@ def expand(text: str) -> list[str]:
     found: list[str] = []
     for part in text.split("::"):
         try:
+            # Looked at beforehand, since braceexpand lists each range before it says the first name.
+            ranges = [abs(int(last) - int(first)) for first, last in re.findall(r"(-?\d+)\.\.(-?\d+)", part)]
+            if max(ranges, default=0) > _MOST:
+                raise ValueError(f"a range of {max(ranges):.3g} numbers")
             locations = list(itertools.islice(braceexpand.braceexpand(part), _MOST + 1))
-        except (ValueError, RecursionError) as error:  # a brace that is not closed
+        except (ValueError, OverflowError, RecursionError) as error:  # or a brace that is not closed
             raise DataError(f"{part}: cannot be expanded: {error}") from None
         if len(locations) + len(found) > _MOST:
             raise DataError(f"{part}: names more than {_MOST:,} shards; is a digit too many in its braces?")
