@@ -54,21 +54,12 @@ def record(keyword: bytes, value: bytes) -> bytes:
     return str(len(text) + len(str(len(text) + 2))).encode() + text
 
 
+BAD_RECORDS = [b"0 path=a\n", b"00 a=b\n", b"-5 a=b\n", b" =\n", b"99 a=b\n", b"5 a=b\n", b"\xff\xff", b"6 abc\n"]
+BAD_SIZES = [b"\xff" * 12, b"\xff" * 10 + b"\xfe\0", b"-0000000512\0", b"0o17\0" + bytes(7), b"1_000\0" + bytes(6)]
+
+
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize(
-    "records",
-    [
-        b"0 path=a\n",
-        b"00 a=b\n",
-        b"-5 a=b\n",
-        b" =\n",
-        b"99 a=b\n",
-        b"7 a=b\n",
-        b"9" * 5000 + b" a=b\n",
-        b"\xff\xff",
-        b"6 abc\n",
-    ],
-)
+@pytest.mark.parametrize("records", [*BAD_RECORDS, b"9" * 5000 + b" a=b\n"])
 def test_pax_records_that_are_not_as_long_as_they_say_are_refused(records: bytes, tmp_path: Path) -> None:
     path = tar_of(tmp_path / "x.tar", member(b"pax", records, b"x"), member(b"a.png", b"1"))
     with pytest.raises(DataError, match=r"x\.tar: member pax has a pax record"):
