@@ -23,6 +23,7 @@ from ganforge.errors import DataError
 # A failure of this run's ranks is everybody's for this long: they all end with it, and soon. After that, or
 # in a run that starts anew, a shard is asked for again.
 _REMEMBER_SECONDS = 60.0
+_TEMPORARIES = "??/.*.tmp"
 CACHE_LIMIT_BYTES = LoaderOptions().cache_limit_bytes
 _log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class ShardCache:
         self.folder.mkdir(parents=True, exist_ok=True)
         coming = sum(1 for path in self._in_use if not os.path.exists(path))
         with FileLock(self.folder / "evict.lock"):
-            arriving = remove_abandoned(self.folder)
+            arriving = remove_abandoned(self.folder, _TEMPORARIES)
             files = []
             for path in self.folder.glob("??/*.tar"):
                 try:
@@ -114,7 +115,7 @@ class ShardCache:
         """Before the first fetch, away with what killed processes left; later, `make_room` sees to it."""
         if not self._swept:
             self._swept = True
-            remove_abandoned(self.folder)
+            remove_abandoned(self.folder, _TEMPORARIES)
 
 
 def _message(failed: Path, location: str) -> str:

@@ -1,6 +1,6 @@
-"""Temporary files of fetches: whose process is gone, they go too.
+"""Temporary files of the cache: whose process is gone, they go too.
 
-A file `KEY.tar` is fetched under the lock of `KEY.lock`, into `.KEY.tar.<process>.<thread>.tmp`. The kernel lets
+A file `KEY.tar` is fetched or unpacked under the lock of `KEY.lock`, into `.KEY.tar.<process>....tmp`. The kernel lets
 go of a lock when its process dies, however it dies. So whoever can take the lock knows that nobody writes there.
 """
 
@@ -15,15 +15,19 @@ def remove_temporaries(target: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def remove_abandoned(folder: Path) -> dict[Path, int]:
-    """Remove the temporaries under a cache folder that no living process writes.
+def remove_abandoned(folder: Path, pattern: str = ".*.tmp") -> dict[Path, int]:
+    """Remove the temporaries in a cache folder that no living process writes.
+
+    Args:
+        folder: of the cache.
+        pattern: where its temporaries lie.
 
     Returns:
         what is still being written: target and bytes so far.
     """
     arriving: dict[Path, int] = {}
-    for path in folder.glob("??/.*.tar.*.tmp"):
-        target = path.with_name(path.name[1:].partition(".tar.")[0] + ".tar")
+    for path in folder.glob(pattern):
+        target = path.with_name(".".join(path.name.split(".")[1:3]))
         try:
             with FileLock(target.with_suffix(".lock"), timeout=0):
                 path.unlink(missing_ok=True)

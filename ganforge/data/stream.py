@@ -22,6 +22,7 @@ import numpy as np
 
 from ganforge.data.dataset import Dataset, Unreadable
 from ganforge.data.decode import decode_into
+from ganforge.data.decompress import decompressed
 from ganforge.data.foreign import Wishes
 from ganforge.data.limits import CLASSES
 from ganforge.data.npy import array_from
@@ -124,7 +125,7 @@ def _members_of(url: str) -> Iterator[dict[str, Any]]:
 
     try:
         stream: Any = gopen(_gopen_url(url))
-        with stream, tarfile.open(fileobj=stream, mode="r|*", tarinfo=Header) as tar:
+        with stream, tarfile.open(fileobj=decompressed(stream), mode="r|", tarinfo=Header) as tar:
             for info in tar:
                 weight.add(info)
                 if info.isreg():

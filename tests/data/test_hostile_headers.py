@@ -133,8 +133,8 @@ def test_a_member_twice_in_a_sample_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(20)
 def test_thousands_of_members_of_one_key_take_no_square_of_time(tmp_path: Path) -> None:
-    path = tar_of(tmp_path / "x.tar", *(member(b"v2.%d.png" % number, b"") for number in range(60_000)))
-    assert len(scan_tar(path)[0]) == 60_000
+    path = tar_of(tmp_path / "x.tar", *(member(b"v2.%d.png" % number, b"") for number in range(30_000)))
+    assert len(scan_tar(path)[0]) == 30_000
 
 
 def test_names_that_are_not_utf_8_are_indexed(tmp_path: Path) -> None:
@@ -275,10 +275,10 @@ def test_more_samples_than_a_shard_has_bytes_for_are_refused(packed: Packed) -> 
         ('{"format": "ganforge-dataset", "made_with": {"x": NaN}}', "NaN"),
         ('{"format": "ganforge-dataset", "count": ' + "9" * 5000 + "}", "is not JSON"),
         ("[" + "[]," * 1_500_000 + "0]", "more than 2,000,000 values"),
-        ('{"a": "\udcff"}', "not UTF-8"),
+        (b'{"a": "\xff"}', "not UTF-8"),
     ],
 )
-def test_a_manifest_without_bounds_is_refused(text: str, message: str) -> None:
+def test_a_manifest_without_bounds_is_refused(text: str | bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
         parse_manifest(text, "x/dataset.json")
 
@@ -378,12 +378,12 @@ def test_arrays_of_an_npz_are_mapped_and_not_sent_to_the_workers(tmp_path: Path)
 
 
 @pytest.mark.parametrize("kind", ["zip", "npz", "tar.gz", "tar.bz2", "tar.xz"])
-def test_what_unpacks_to_a_gigabyte_is_stopped(kind: str, tmp_path: Path) -> None:
+def test_what_unpacks_to_far_more_is_stopped(kind: str, tmp_path: Path) -> None:
     import bz2
     import gzip
     import lzma
 
-    size, path = 200_000_000, tmp_path / f"x.{kind}"
+    size, path = 110_000_000 if kind == "zip" else 70_000_000, tmp_path / f"x.{kind}"
     if kind in ("zip", "npz"):
         name = "a.png" if kind == "zip" else "images.npy"
         with (
@@ -391,17 +391,17 @@ def test_what_unpacks_to_a_gigabyte_is_stopped(kind: str, tmp_path: Path) -> Non
             archive.open(name, "w", force_zip64=True) as file,
         ):
             file.write(npy((size // 256, 16, 16)))
-            for _ in range(200):
+            for _ in range(size // 10**6):
                 file.write(bytes(10**6))
     else:
         opened = {"tar.gz": gzip.open, "tar.bz2": bz2.open, "tar.xz": lzma.open}[kind]
         with opened(path, "wb") as file:  # type: ignore[operator]
             file.write(header(b"a.png", size))
-            for _ in range(200):
+            for _ in range(size // 10**6):
                 file.write(bytes(10**6))
     tracemalloc.start()
     if kind == "zip":
-        with pytest.raises(BadPicture, match=r"is 200 MB large, and may have 100 MB"):
+        with pytest.raises(BadPicture, match=r"is 110 MB large, and may have 100 MB"):
             open_source(str(path), size=0, cache_dir=tmp_path / "cache").item(0)
     else:
         with pytest.raises(DataError, match=rf"x\.{kind}: its .* unpack to more than"):
@@ -409,6 +409,15 @@ def test_what_unpacks_to_a_gigabyte_is_stopped(kind: str, tmp_path: Path) -> Non
         assert not list((tmp_path / "cache").rglob("*.tmp"))
     assert tracemalloc.get_traced_memory()[1] < 30e6
     tracemalloc.stop()
+
+
+def test_what_a_killed_process_was_unpacking_is_removed_by_the_next(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", images=ROWS)
+    left = tmp_path / "cache" / "unpacked" / ".0123.tar.99999.tmp"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(bytes(1000))
+    open_arrays(tmp_path / "x.npz", tmp_path / "cache")
+    assert not left.exists()
 
 
 def test_a_zip_that_hides_the_size_of_a_member_is_read_up_to_what_it_says(tmp_path: Path) -> None:

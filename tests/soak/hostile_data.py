@@ -130,6 +130,7 @@ def _run(command: str, path: Path, work: Path) -> None:
         Path("begin").write_text(str(_kilobytes("VmRSS") * 1024))
         for number, name in ((1, "stdout"), (2, "stderr")):
             os.dup2(os.open(work / name, os.O_WRONLY | os.O_CREAT), number)
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
         # Of private memory: mapping a large file takes none.
         limit = _kilobytes("VmData") * 1024 + MEMORY_BYTES
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
@@ -139,6 +140,7 @@ def _run(command: str, path: Path, work: Path) -> None:
             cache = [] if command == "index" else ["--cache-dir", str(work / "cache")]
             sys.argv = ["ganforge", "data", command, str(path), *_MORE.get(command, []), *cache]
             main()
+            code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 0
     except BaseException:

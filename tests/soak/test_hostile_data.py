@@ -52,7 +52,7 @@ def break_off() -> None:
 
 
 def say_much() -> None:
-    print("ganforge: x\n" * 3, file=sys.stderr)
+    print("ganforge: x\n" * 3, end="", file=sys.stderr)
     sys.exit(2)
 
 

@@ -4,8 +4,6 @@ A kilobyte can unpack to a megabyte (deflate) or to many gigabytes (bzip2, xz). 
 `PICTURE_BYTES`; what goes to the disk is at most `_RATIO` times as large as its source, and fits the disk.
 """
 
-import bz2
-import gzip
 import hashlib
 import lzma
 import shutil
@@ -18,7 +16,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from ganforge.data.leftovers import remove_temporaries
+from ganforge.data.decompress import decompressed
+from ganforge.data.leftovers import remove_abandoned, remove_temporaries
 from ganforge.data.limits import PICTURE_BYTES, TooLarge, in_bytes, read_bounded
 from ganforge.data.pictures import BadPicture
 from ganforge.errors import DataError
@@ -28,8 +27,6 @@ _PIECE = 2**20
 _RATIO = 100
 """Pictures hardly compress at all; tars of small arrays with their headers and zeros shrink to a twentieth."""
 _ALWAYS_BYTES = 64_000_000
-_XZ_MEMORY = 2**27
-"""What `xz -9` needs is half of it."""
 
 DAMAGE = (
     zipfile.BadZipFile,
@@ -74,9 +71,14 @@ def unpacked_tar(path: Path, cache_dir: Path) -> Path:
     Raises:
         DataError: it is damaged, or unpacks to more than a tar of pictures does.
     """
-    openers = {".bz2": bz2.open, ".xz": _open_xz}
     target = _place(path, "", cache_dir, ".tar")
-    _unpack(path, target, lambda: openers.get(path.suffix, gzip.open)(path, "rb"), path.stat().st_size)
+
+    @contextmanager
+    def plain() -> Iterator[Any]:
+        with open(path, "rb") as file:
+            yield decompressed(file)
+
+    _unpack(path, target, plain, path.stat().st_size)
     return target
 
 
@@ -111,6 +113,7 @@ def _unpack(path: Path, target: Path, opened: Any, packed_bytes: int) -> None:
         if target.exists():
             return
         remove_temporaries(target)
+        remove_abandoned(target.parent)
         most = max(_ALWAYS_BYTES, _RATIO * packed_bytes)
         room = shutil.disk_usage(target.parent).free
         try:
@@ -127,34 +130,3 @@ def _unpack(path: Path, target: Path, opened: Any, packed_bytes: int) -> None:
         except (*DAMAGE, KeyError) as error:
             reason = str(error) or type(error).__name__
             raise DataError(f"{path}: cannot be unpacked: {reason}; download it again") from error
-
-
-@contextmanager
-def _open_xz(path: Path, mode: str) -> Iterator["_XzFile"]:
-    with open(path, mode) as file:
-        yield _XzFile(file)
-
-
-class _XzFile:
-    """Reads xz with a limit on memory, which `lzma.open` does not offer; several streams may follow each other."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self._decoder = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
-        self._rest = b""
-
-    def read(self, size: int) -> bytes:
-        while True:
-            if self._decoder.eof:
-                self._rest = self._decoder.unused_data.lstrip(b"\0") or self._file.read(size).lstrip(b"\0")
-                if not self._rest:
-                    return b""
-                self._decoder = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
-            if self._decoder.needs_input and not self._rest:
-                self._rest = self._file.read(size)
-                if not self._rest:
-                    raise EOFError("the file is cut short")
-            data = self._decoder.decompress(self._rest, size)
-            self._rest = b""
-            if data:
-                return data
