@@ -273,7 +273,7 @@ class Registry:
             "dataset",
             offers=("cache_dir", "cache_limit_bytes"),
             modules=("ganforge.data.shards", "ganforge.data.digits", "ganforge.data.synthetic"),
-            reserved=("cache_dir", "cache_limit_bytes", *LoaderOptions.model_fields),
+            reserved=("cache_dir", *LoaderOptions.model_fields),
         )
         self.optimizer = Kind(
             "optimizer",
