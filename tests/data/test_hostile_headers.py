@@ -259,9 +259,10 @@ def test_counts_and_shapes_beyond_the_shards_are_refused(
     assert len(str(caught.value)) < 400
 
 
-def test_more_samples_than_a_shard_has_bytes_for_are_refused(packed: Packed) -> None:
+@pytest.mark.parametrize("fit", ["", "center"])
+def test_more_samples_than_a_shard_has_bytes_for_are_refused(fit: str, packed: Packed) -> None:
     folder = packed(ROWS)[0]
-    table = json.loads((folder / "dataset.json").read_text())
+    table = {**json.loads((folder / "dataset.json").read_text()), "fit": fit}
     table["count"] = table["shards"][0]["count"] = 10**12
     with pytest.raises(DataError, match=r"shard-000000\.tar cannot hold 1,000,000,000,000 samples"):
         parse_manifest(json.dumps(table), "x/dataset.json")
