@@ -112,7 +112,8 @@ class OpenShard:
         Raises:
             BadPicture: no member of the tar begins there, or it is larger than any picture.
         """
-        offset, size = (int(column[local]) for column in self.table)
+        offsets, sizes = self.table
+        offset, size = int(offsets[local]), int(sizes[local])
         if not offset:
             raise BadPicture("has no picture")
         # An index of another tar with as many samples points between the members of this one.

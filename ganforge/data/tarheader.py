@@ -45,6 +45,8 @@ def is_header(header: bytes) -> bool:
 
 def announces(header: bytes, size: int) -> bool:
     """Whether it is the header of a member of so many bytes."""
+    if header[257:262] == b"ustar" and header[124:135] == b"%011o" % size:
+        return True  # what all writers of today leave, told at a tenth of what the checksum costs
     try:
         return is_header(header) and parse_number(header[124:136]) == size
     except BadHeader:
