@@ -4,7 +4,7 @@
 
 Every file goes to one command in a process of its own, which may take 300 MB beside what the program itself needs,
 and 5 seconds. It must end with 0, or with 2 and one or two lines; no traceback, no hang, and no file outside of the
-folders that it was given. The files are made by `hostile_files.py` and `hostile_folders.py`.
+folders that it was given. The files are made by `hostile_files.py`, `hostile_arrays.py` and `hostile_folders.py`.
 """
 
 import argparse
