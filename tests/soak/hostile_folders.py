@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hostile_files import hostile, hostile_array, member, picture, png, write_tar
+from hostile_arrays import hostile_array
+from hostile_files import hostile, member, picture, png, write_tar
 
 from ganforge.data.pack import pack
 from ganforge.data.plan import PackOptions
