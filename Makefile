@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint same clean
 
 $(BIN)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +27,11 @@ lint: $(BIN)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	$(BIN)/pyright --project pyrightconfig.tests.json
+
+# Whether training is the same as at another commit, bit for bit: make same BASE=main
+same: $(BIN)/.dev
+	$(BIN)/python tests/same/compare.py $(BASE)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

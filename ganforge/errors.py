@@ -7,9 +7,14 @@ traceback. `assert` is kept for what only a bug can break.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ganforge.redaction import without_credentials
+
 
 class GanforgeError(Exception):
-    """A mistake or a condition that the person at the keyboard can mend."""
+    """A mistake or a condition that the person at the keyboard can mend. Its text holds no credentials."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_credentials(message))
 
 
 class RegistryError(GanforgeError):
@@ -18,6 +23,10 @@ class RegistryError(GanforgeError):
 
 class PluginError(GanforgeError):
     """A plugin module or entry point could not be imported."""
+
+
+class TrustError(GanforgeError):
+    """A file that somebody else may have made would run code or a command, and nobody said that it may."""
 
 
 class DataError(GanforgeError):
@@ -48,7 +57,14 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        message = _shortened(self.message, 1000)
+        return f"{_shortened(self.path, 200)}: {message}" if self.path else message
+
+
+def _shortened(text: str, most: int) -> str:
+    """A line of a message, whatever a damaged file had for a name."""
+    line = " ".join(text.splitlines())
+    return line if len(line) <= most else f"{line[: most // 2]} ... {line[-most // 2 :]}"
 
 
 class RecipeError(GanforgeError):

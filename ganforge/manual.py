@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from pydantic.fields import FieldInfo
 
-from ganforge.options import OptionsModel, model_in, option_docs, type_name
+from ganforge.option_docs import option_docs, type_name
+from ganforge.option_problems import model_in
+from ganforge.options import OptionsModel
 from ganforge.recipe import FALLBACKS, PLACES
 from ganforge.registry import Component, Kind
 from ganforge.tables import Recipe
@@ -61,7 +63,7 @@ def recipe_tables() -> dict[str, Table]:
 
 
 def _below(model: type[OptionsModel], path: str) -> Iterator[Table]:
-    kinds = {".".join(place): kind for place, kind, _, _ in PLACES}
+    kinds = {".".join(place.path): place.kind for place in PLACES}
     for key, field in model.model_fields.items():
         if (inner := _table_in(field)) is not None:
             name = f"{path}{key}"

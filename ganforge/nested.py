@@ -1,10 +1,34 @@
 """Tables in tables, as TOML has them: all values by dotted key, and a value put at one."""
 
-from collections.abc import Iterator
-from typing import Any
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeGuard, cast
 
 from ganforge.errors import Problem, RecipeError
-from ganforge.options import dotted, is_list, is_table
+
+
+def as_toml(value: Any) -> Any:
+    """A value given in Python as TOML would have it: tuples as lists, paths as strings."""
+    if is_table(value):
+        return {key: as_toml(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_toml(item) for item in cast("Iterable[Any]", value)]
+    return os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, os.PathLike) else value
+
+
+def is_table(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether a value of a recipe is a table; TOML's keys are strings."""
+    return isinstance(value, dict)
+
+
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Whether a value of a recipe is a list."""
+    return isinstance(value, list)
+
+
+def dotted(path: Iterable[str | int]) -> str:
+    """`("penalties", 0, "gamma")` as `penalties.0.gamma`."""
+    return ".".join(str(part) for part in path)
 
 
 def flat(table: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

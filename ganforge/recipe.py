@@ -8,49 +8,66 @@ in all defaults; `load(dump(recipe)) == recipe`.
 import copy
 import math
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import tomli_w
 from pydantic import ConfigDict, create_model
 
+from ganforge.component_tables import ComponentTable
 from ganforge.contradictions import contradictions
 from ganforge.errors import ContradictionError, PluginError, Problem, RecipeError, RegistryError
-from ganforge.nested import flat, put
-from ganforge.options import dotted, is_list, is_table, validate
+from ganforge.nested import dotted, flat, is_list, is_table, put
+from ganforge.options import validate
 from ganforge.registry import Kind, load_plugins, register
-from ganforge.tables import (
-    ComponentTable,
-    DataTable,
-    DiscriminatorTable,
-    EvaluationTable,
-    HealthTable,
-    OptimizerTable,
-    OptimizerTables,
-    PenaltyTable,
-    Recipe,
-)
-from ganforge.variables import as_written, expand
+from ganforge.tables import EvaluationTable, OptimizerTables, Recipe
+from ganforge.toml_files import DEEPEST, read_toml, tables_of
+from ganforge.trust import check_commands, check_plugins
+from ganforge.variables import as_written, expand, unset_in
+from ganforge.watching_tables import HealthTable
 
 __all__ = ["Recipe", "difference", "dump", "dump_for_people", "load", "load_saved", "override", "parse", "resolve"]
 
-PLACES: tuple[tuple[tuple[str, ...], Kind, type[ComponentTable], bool], ...] = (
-    (("data",), register.dataset, DataTable, False),
-    (("generator",), register.generator, ComponentTable, False),
-    (("discriminator",), register.discriminator, DiscriminatorTable, False),
-    (("objective",), register.objective, ComponentTable, False),
-    (("penalties",), register.penalty, PenaltyTable, True),
-    (("augment",), register.augment, ComponentTable, True),
-    (("optimizer", "generator"), register.optimizer, OptimizerTable, False),
-    (("optimizer", "discriminator"), register.optimizer, OptimizerTable, False),
-    (("schedule",), register.schedule, ComponentTable, False),
-    (("evaluation", "metrics"), register.metric, ComponentTable, True),
-    (("evaluation", "extractor"), register.extractor, ComponentTable, False),
-    (("health", "held_out"), register.dataset, ComponentTable, False),
+
+class Place(NamedTuple):
+    """Where components stand in a recipe.
+
+    Args:
+        path: of the table.
+        kind: of the component.
+        is_list: whether there may be several.
+        has_keys: whether the kind's own keys stand there too; samples held out are read without the loader.
+    """
+
+    path: tuple[str, ...]
+    kind: Kind
+    is_list: bool = False
+    has_keys: bool = True
+
+    @property
+    def table(self) -> type[ComponentTable]:
+        """The framework's keys."""
+        return self.kind.table if self.has_keys else ComponentTable
+
+
+PLACES = (
+    Place(("data",), register.dataset),
+    Place(("generator",), register.generator),
+    Place(("discriminator",), register.discriminator),
+    Place(("objective",), register.objective),
+    Place(("penalties",), register.penalty, is_list=True),
+    Place(("augment",), register.augment, is_list=True),
+    Place(("optimizer", "generator"), register.optimizer),
+    Place(("optimizer", "discriminator"), register.optimizer),
+    Place(("schedule",), register.schedule),
+    Place(("evaluation", "metrics"), register.metric, is_list=True),
+    Place(("evaluation", "extractor"), register.extractor),
+    Place(("health", "held_out"), register.dataset, has_keys=False),
 )
-"""Where components stand in a recipe: path, kind, the framework's own keys, and whether it is a list."""
+
+RESOLVED = "recipe.resolved.toml"
+"""Name of a recipe in the run folder that was trained from it."""
 
 FALLBACKS: dict[str, Any] = {
     "objective": {"name": "bce"},
@@ -59,46 +76,66 @@ FALLBACKS: dict[str, Any] = {
 }
 
 
-def load(path: str | Path, overrides: Sequence[str] = (), *, later: bool = False) -> Recipe:
+def load(path: str | Path, overrides: Sequence[str] = (), *, later: bool = False, is_own: bool = True) -> Recipe:
     """Read a recipe file, apply `--set` overrides, and resolve it.
 
     Args:
         path: of the file.
         overrides: of `--set`.
         later: it will run in another environment: variables of `data` that are not set here are not an error.
+        is_own: whether its plugins are imported unasked, since the user wants to train it.
 
     Raises:
         RecipeError: with every problem of the file.
         PluginError: a module of `plugins` cannot be imported.
+        TrustError: it is not the user's own and has plugins, and nobody said that they may run.
     """
-    return resolve(override(parse(path), overrides), str(path), later=later)
+    tables = override(parse(path), overrides)
+    if not is_own:
+        _check_plugins(tables, str(path))
+    return resolve(tables, str(path), later=later)
 
 
 def load_saved(path: str | Path) -> Recipe:
-    """Read the resolved recipe of a run that may have been another job's: its variables are looked up here and now.
+    """Read the resolved recipe of a run that may have been another job's, or another person's.
+
+    Its variables are looked up here and now; one of `data` that has no value here is left in place.
 
     Raises:
         RecipeError: with every problem of the file.
         PluginError: a module of `plugins` cannot be imported.
+        TrustError: it would import a plugin or run a command, and nobody said that it may.
     """
-    return resolve(as_written(parse(path), still_set=True), str(path))
+    tables = as_written(parse(path))
+    tables.pop("output", None)  # the run lies where it was found
+    data = tables.get("data")
+    if is_table(data) and isinstance(data.get("cache_dir"), str) and unset_in(data["cache_dir"]):
+        del data["cache_dir"]  # of a job that is over
+    _check_plugins(tables, str(path))
+    check_commands(tables, str(path))
+    return resolve(tables, str(path), later=True)
+
+
+def _check_plugins(tables: Mapping[str, Any], source: str) -> None:
+    plugins = tables.get("plugins", ())
+    if is_list(plugins):
+        check_plugins([module for module in plugins if isinstance(module, str)], source)
 
 
 def parse(path: str | Path) -> dict[str, Any]:
     """The tables of a TOML file.
 
     Raises:
-        RecipeError: there is no such file, or it is not TOML.
+        RecipeError: there is no such file, or it is not TOML in UTF-8.
     """
     try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
+        return read_toml(path)
     except FileNotFoundError as error:
         raise RecipeError(str(path), [Problem("", "there is no such file")]) from error
     except OSError as error:
         raise RecipeError(str(path), [Problem("", f"cannot be read: {error.strerror}")]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(str(path), [Problem("", f"is not TOML: {error}")]) from error
+    except ValueError as error:
+        raise RecipeError(str(path), [Problem("", str(error))]) from error
 
 
 def override(table: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
@@ -111,7 +148,7 @@ def override(table: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, 
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
         keys = [key.strip() for key in path.split(".")]
-        if not separator or not all(keys):
+        if not separator or not all(keys) or len(keys) > DEEPEST:
             raise RecipeError("--set", [Problem("", f"'{assignment}' is not of the form path.to.key=value")])
         put(merged, keys, _toml_value(text.strip()), assignment)
     return merged
@@ -119,8 +156,8 @@ def override(table: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, 
 
 def _toml_value(text: str) -> Any:
     try:
-        read = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+        read = tables_of(f"value = {text}")
+    except ValueError:
         return text
     value = read.get("value")
     is_finite = not isinstance(value, float) or math.isfinite(value)
@@ -150,20 +187,20 @@ def resolve(table: Mapping[str, Any], source: str = "recipe", *, later: bool = F
     if problems:
         raise RecipeError(source, problems)
     assert isinstance(recipe, Recipe)
-    if problems := list(contradictions(recipe, resolve)):
+    if problems := list(contradictions(recipe)):
         raise ContradictionError(source, problems)
     return recipe
 
 
 def dump(recipe: Recipe) -> str:
-    """The resolved recipe as TOML."""
-    return tomli_w.dumps(recipe.to_dict(), multiline_strings=False)
+    """The resolved recipe as TOML, with its variables and not their values, which may be secret."""
+    return tomli_w.dumps(as_written(recipe.to_dict()), multiline_strings=False)
 
 
 def dump_for_people(recipe: Recipe) -> str:
     """The resolved recipe as TOML in which comments name the options that are not set; it resolves to the same."""
     mark = "is not set: TOML has no null"
-    text = tomli_w.dumps(recipe.to_dict(unset=mark), multiline_strings=False)
+    text = tomli_w.dumps(as_written(recipe.to_dict(unset=mark)), multiline_strings=False)
     text = re.sub(rf', [\w-]+ = "{mark}"', "", text)  # inside of an inline table, where no comment can stand
     return re.sub(rf'^([\w-]+) = "{mark}"$', r"# \1 is not set", text, flags=re.MULTILINE)
 
@@ -183,17 +220,17 @@ def _with_fallbacks(table: Mapping[str, Any]) -> dict[str, Any]:
             full[key] = copy.deepcopy(fallback)
         elif key == "optimizer" and is_table(full[key]):
             full[key] = {**copy.deepcopy(fallback), **full[key]}
-    for path, _, _, takes_several in PLACES:
-        *parents, last = path
+    for place in PLACES:
+        *parents, last = place.path
         parent: Any = full
         for key in parents:
             parent = parent.get(key) if is_table(parent) else None
         if not is_table(parent) or last not in parent:
             continue
         value = parent[last]
-        if takes_several and is_list(value):
+        if place.is_list and is_list(value):
             parent[last] = [{"name": item} if isinstance(item, str) else item for item in value]
-        elif isinstance(value, str) and not takes_several:
+        elif isinstance(value, str) and not place.is_list:
             parent[last] = {"name": value}
     return full
 
@@ -202,21 +239,21 @@ def _schema_for(table: Mapping[str, Any]) -> tuple[type[Recipe], list[Problem]]:
     """`Recipe` with each component's own options in place, and what is wrong with the names."""
     problems: list[Problem] = []
     fields: dict[str, dict[str, Any]] = {"": {}}
-    for path, kind, base, takes_several in PLACES:
+    for place in PLACES:
         value: Any = table
-        for key in path:
+        for key in place.path:
             value = value.get(key) if is_table(value) else None
         if value is None:
             continue
-        if takes_several:
+        if place.is_list:
             if not is_list(value):
                 continue  # the base's `tuple[..., ...]` says what is wrong
-            models = [_table_model(kind, base, item, (*path, str(i)), problems) for i, item in enumerate(value)]
+            models = [_table_model(place, item, (*place.path, str(i)), problems) for i, item in enumerate(value)]
             annotation: Any = tuple[tuple(models)] if models else tuple[()]
             field = (annotation, ())
         else:
-            field = (_table_model(kind, base, value, path, problems), ...)
-        *parents, last = path
+            field = (_table_model(place, value, place.path, problems), ...)
+        *parents, last = place.path
         fields.setdefault(parents[0] if parents else "", {})[last] = field
     top = fields.pop("")
     for parent, inner in fields.items():
@@ -225,19 +262,17 @@ def _schema_for(table: Mapping[str, Any]) -> tuple[type[Recipe], list[Problem]]:
     return create_model("Recipe", __base__=Recipe, **top), problems
 
 
-def _table_model(
-    kind: Kind, base: type[ComponentTable], value: Any, path: tuple[str, ...], problems: list[Problem]
-) -> type[ComponentTable]:
+def _table_model(place: Place, value: Any, path: tuple[str, ...], problems: list[Problem]) -> type[ComponentTable]:
     """The framework's keys and the component's options as one model; any keys if the name is unknown."""
+    kind = place.kind
     name = value.get("name") if is_table(value) else None
     if isinstance(name, str):
-        where = f"{kind.name} {name}"
         try:
             component = kind.get(name)
         except RegistryError as error:
             problems.append(Problem(dotted((*path, "name")), str(error)))
         else:
-            return cast("type[ComponentTable]", create_model(where, __base__=(base, component.options)))
+            return component.table(place.table)
     elif is_table(value):
         detail = "is missing" if name is None else "must be a string"
         problems.append(Problem(dotted((*path, "name")), f"{detail}; {kind.plural}: {', '.join(kind.names())}"))

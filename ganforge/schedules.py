@@ -4,52 +4,15 @@ The ratio of their turns is the recipe's (`training.discriminator_turns`, `gener
 in which steps a player moves at all.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from ganforge.game.schedule import Average, Schedule
+from ganforge.game.turn import Role, Turn
 from ganforge.registry import register
-
-if TYPE_CHECKING:
-    from ganforge.training.turn import Role, Turn
-
-Average = Callable[[Tensor], Tensor]
-"""Mean of a tensor over all ranks, which call it together."""
-
-
-class Schedule(ABC):
-    """Decides before each step who moves in it, from what it saw in the steps before; the same on every rank.
-
-    `needs_boundary_at_zero` says whether it goes by D's accuracy, which not every objective gives a meaning.
-    """
-
-    needs_boundary_at_zero: bool = False
-
-    @abstractmethod
-    def moves(self, role: "Role") -> bool:
-        """Whether this player moves in the step that begins."""
-
-    def observe(self, turn: "Turn") -> None:
-        """Look at a piece of a turn after its losses were computed. Must not wait for the device."""
-
-    def adapt(self, step: int, average: Average) -> str:
-        """After each step, on all ranks together: decide about the next. A line for the log if something changed."""
-        return ""
-
-    def figures(self) -> dict[str, float]:
-        """For the log."""
-        return {}
-
-    def state_dict(self) -> dict[str, Any]:
-        """What must survive a checkpoint; saved for each rank."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
 
 
 @register.schedule("fixed")
@@ -59,7 +22,7 @@ class Fixed(Schedule):
     How often in a step, `training.discriminator_turns` and `generator_turns` say; WGAN has five to one.
     """
 
-    def moves(self, role: "Role") -> bool:
+    def moves(self, role: Role) -> bool:
         return True
 
 
@@ -86,7 +49,7 @@ class TwoPhase(Schedule):
         *,
         high: Annotated[float, Field(gt=0, le=1)] = 0.9,
         low: Annotated[float, Field(gt=0, le=1)] = 0.75,
-        window: Annotated[int, Field(ge=1)] = 10,
+        window: Annotated[int, Field(ge=1, le=1_000_000)] = 10,
     ) -> None:
         if low > high:
             raise ValueError(f"low ({low}) must not be above high ({high})")
@@ -99,14 +62,14 @@ class TwoPhase(Schedule):
         self._sums: dict[str, Tensor] = {}
         self._counts = {"real": 0, "fake": 0}
 
-    def moves(self, role: "Role") -> bool:
+    def moves(self, role: Role) -> bool:
         return role == "generator" or not self._is_paused
 
-    def observe(self, turn: "Turn") -> None:
+    def observe(self, turn: Turn) -> None:
         if turn.player == "generator" and not self._is_paused:
             return  # its own turns have shown the discriminator's accuracy already
         for name, sign in (("real", 1), ("fake", -1)):
-            logits = turn.known(f"{name}_logits")
+            logits = turn.computed(f"{name}_logits")
             if logits is not None and (name == "fake" or not self._is_paused):
                 right = (sign * logits.detach() > 0).float().mean()
                 self._sums[name] = self._sums[name] + right if name in self._sums else right

@@ -3,82 +3,29 @@
 A component's own options are added to its table by `ganforge.recipe`, from the component's signature.
 """
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from ganforge.data.options import LoaderOptions
-from ganforge.doctor.illnesses import IllnessName
-from ganforge.options import OptionsModel, is_list, is_table
+from ganforge.component_tables import (
+    ComponentTable,
+    Count,
+    DataTable,
+    DiscriminatorTable,
+    OptimizerTable,
+    PenaltyTable,
+    Positive,
+)
+from ganforge.files import user_cache
+from ganforge.loader_options import LoaderOptions
+from ganforge.nested import is_list, is_table
+from ganforge.options import OptionsModel
+from ganforge.watching_tables import HealthTable, TrackingTable
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-
-
-class ComponentTable(OptionsModel):
-    """A component by its name; its own options stand in the same table.
-
-    Args:
-        name: of the component, as `ganforge list` has it.
-    """
-
-    name: str
-
-
-class DiscriminatorTable(ComponentTable):
-    """A discriminator, and how many samples it judges at once.
-
-    Args:
-        packing: samples that are joined along their channels and given one logit (PacGAN, Lin et al. 2018); a
-            generator that loses modes is seen sooner in several samples than in one.
-    """
-
-    packing: Positive = 1
-
-
-class PenaltyTable(ComponentTable):
-    """A penalty, and how much and how often it counts.
-
-    Args:
-        weight: what it is multiplied by in the loss.
-        interval: computed only every so many turns of its player, and scaled up to make good (Karras et al. 2020).
-    """
-
-    weight: float = 1.0
-    interval: Positive = 1
-
-
-class DataTable(ComponentTable, LoaderOptions):
-    """Where samples come from, and how they are read.
-
-    Args:
-        cache_dir: folder for packed and fetched data; by default `ganforge` in the user's cache folder.
-    """
-
-    cache_dir: str | None = None
-
-
-class OptimizerTable(ComponentTable):
-    """An optimizer, the course of its learning rate, and what bounds its steps.
-
-    Args:
-        warmup: steps in which the learning rate rises linearly from 0.
-        decay: after that it stays (`none`), or falls to 0 at the run's last step by a line or half a cosine.
-        clip_norm: largest Euclidean norm of all the player's gradients together (Pascanu et al. 2013); longer ones are
-            scaled down to it. 0 for no limit.
-        clip_value: largest absolute value of one entry of a gradient; 0 for no limit.
-        clip_weights: after each update every weight is clamped to this absolute value, as WGAN's critic wants it
-            (Arjovsky et al. 2017, algorithm 1: 0.01); 0 for no limit.
-    """
-
-    warmup: Count = 0
-    decay: Literal["none", "linear", "cosine"] = "none"
-    clip_norm: Annotated[float, Field(ge=0)] = 0.0
-    clip_value: Annotated[float, Field(ge=0)] = 0.0
-    clip_weights: Annotated[float, Field(ge=0)] = 0.0
+BatchSize = Annotated[int, Field(ge=1, le=2**20)]
+Turns = Annotated[int, Field(ge=1, le=1000)]
 
 
 class OptimizerTables(OptionsModel):
@@ -120,6 +67,9 @@ class TrainingTable(OptionsModel):
         discriminator_micro_batches: pieces in which one turn of D is computed on each rank, to save memory.
         generator_micro_batches: the same for G.
         precision: `no`, `bf16`, `fp16`, or `auto` for what accelerate's config says.
+        fake_labels: how classes of generated samples are drawn, in training and wherever they are judged or shown: as
+            often as the data has them (`data`; Karras et al. 2020, whose code takes labels of the dataset), or all
+            alike (`uniform`; Miyato and Koyama 2018). Where the data's labels are not known by number, all alike.
         ema: half-life of the averaged generator in images; 0 for none.
         ema_rampup: the half-life is at most this share of the images so far (Karras et al. 2020); 0 for no ramp.
         ema_start: images before which the averaged generator is the generator itself.
@@ -134,12 +84,13 @@ class TrainingTable(OptionsModel):
     """
 
     steps: Positive
-    batch_size: Positive = 64
-    discriminator_turns: Positive = 1
-    generator_turns: Positive = 1
-    discriminator_micro_batches: Positive = 1
-    generator_micro_batches: Positive = 1
+    batch_size: BatchSize = 64
+    discriminator_turns: Turns = 1
+    generator_turns: Turns = 1
+    discriminator_micro_batches: BatchSize = 1
+    generator_micro_batches: BatchSize = 1
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    fake_labels: Literal["data", "uniform"] = "data"
     ema: Annotated[float, Field(ge=0)] = 10_000.0
     ema_rampup: Annotated[float, Field(ge=0)] = 0.05
     ema_start: Count = 0
@@ -191,7 +142,7 @@ class SamplesTable(OptionsModel):
     """
 
     every: Count = 500
-    num: Positive = 64
+    num: Annotated[int, Field(ge=1, le=10_000)] = 64
 
 
 class CheckpointTable(OptionsModel):
@@ -230,62 +181,17 @@ class EvaluationTable(OptionsModel):
     extractor: ComponentTable | None = None
     every: Count = 0
     at_end: bool = True
-    num_fakes: Positive = 2048
+    num_fakes: Annotated[int, Field(ge=1, le=10**8)] = 2048
     num_reals: Count = 0
     best: str | None = None
     patience: Count = 0
 
 
-class HealthTable(OptionsModel):
-    """The doctor, which looks at every log line and says in words what goes wrong between the two players.
-
-    Args:
-        watch: whether it looks; training is the same, bit for bit, with and without.
-        stop_on: illnesses that end the run when they begin. A loss that is no longer finite is not among them:
-            `training.on_divergence` says what follows from it.
-        held_out: a dataset of real samples that training never sees, as in `[data]`; with it the doctor can tell
-            whether D learns its data by heart (Karras et al. 2020, "ADA", section 3).
-    """
-
-    watch: bool = True
-    stop_on: tuple[IllnessName, ...] = ()
-    held_out: ComponentTable | None = None
-
-
-class WandbTable(OptionsModel):
-    """Weights & Biases: the table's presence switches it on.
-
-    Args:
-        project: project to log to.
-        run_name: display name, by default the recipe's name.
-        entity: user or team.
-        group: group of runs.
-        tags: tags of the run.
-        mode: `online`, `offline` (sync later with `wandb sync`) or `disabled`.
-    """
-
-    project: str = "ganforge"
-    run_name: str | None = None
-    entity: str | None = None
-    group: str | None = None
-    tags: tuple[str, ...] = ()
-    mode: Literal["online", "offline", "disabled"] = "online"
-
-
-class TensorboardTable(OptionsModel):
-    """TensorBoard event files in the run folder: the table's presence switches them on."""
-
-
-class TrackingTable(OptionsModel):
-    """Where figures go beside `metrics.jsonl`, which is always written."""
-
-    wandb: WandbTable | None = None
-    tensorboard: TensorboardTable | None = None
-
-
 def _folder_name(name: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is None:
         raise ValueError("must be letters, digits, '.', '_' and '-', as it names the run folder")
+    if len(name) > 200:
+        raise ValueError(f"must be at most 200 characters, not {len(name)}, as it names the run folder")
     return name
 
 
@@ -307,7 +213,7 @@ class Recipe(OptionsModel):
     """
 
     name: Annotated[str, AfterValidator(_folder_name)]
-    seed: Count = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     plugins: tuple[str, ...] = ()
     output: str = "runs"
     data: DataTable
@@ -348,7 +254,7 @@ class Recipe(OptionsModel):
         """Folder for packed and fetched data."""
         if self.data.cache_dir is not None:
             return Path(self.data.cache_dir).expanduser()
-        return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "ganforge"
+        return user_cache()
 
     def to_dict(self, unset: str | None = None) -> dict[str, Any]:
         """Plain tables, every default filled in.

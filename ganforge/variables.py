@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ganforge.errors import Problem
-from ganforge.options import dotted, is_table
+from ganforge.nested import dotted, is_table
 
 PATHS = (
     ("output",),
@@ -58,22 +58,22 @@ def expand(table: Mapping[str, Any], *, later: bool) -> tuple[dict[str, Any], li
     return full, problems
 
 
-def as_written(table: Mapping[str, Any], *, still_set: bool = False) -> dict[str, Any]:
-    """A resolved recipe's tables with the variables in the places of their values.
+def unset_in(text: str | None) -> list[str]:
+    """Names of the variables in a path that have no value here."""
+    return [name for groups in VARIABLE.findall(text or "") if not os.environ.get(name := "".join(groups))]
 
-    Args:
-        table: tables, with those of `variables`.
-        still_set: only variables that have a value here; of the others what they were stays, save the cache folder,
-            which nobody needs once its job is over.
-    """
+
+def as_written(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A resolved recipe's tables with the variables in the places of their values."""
     full = copy.deepcopy(dict(table))
-    for key, text in (full.pop("variables", None) or {}).items():
-        *parents, last = key.split(".")
+    written = full.pop("variables", None)
+    for path in PATHS:
+        key = dotted(path)
+        text = written.get(key) if is_table(written) else None
+        *parents, last = path
         parent: Any = full
         for name in parents:
-            parent = parent[name]
-        if not still_set or all(os.environ.get("".join(groups)) for groups in VARIABLE.findall(text)):
+            parent = parent.get(name) if is_table(parent) else None
+        if isinstance(text, str) and is_table(parent):  # nobody writes the table by hand, but somebody may have
             parent[last] = text
-        elif key == "data.cache_dir":
-            del parent[last]
     return full

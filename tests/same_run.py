@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 
 
 def figures(folder: Path) -> list[dict]:
@@ -26,11 +27,18 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert all(torch.equal(mine[key], theirs[key]) for key in mine)
     assert_equal(a.plain("training"), b.plain("training"))
     assert_equal(a.rank(0), b.rank(0))
-    for key in ("step", "images", "batches", "best"):
+    assert samples_read(a) == samples_read(b)
+    for key in ("step", "images", "best"):
         assert a.state[key] == b.state[key]
 
 
-def assert_equal(one: object, other: object) -> None:
+def samples_read(checkpoint: Checkpoint) -> int:
+    """Of the dataset; checkpoints of before 0.1.0 count batches, whose size never changed."""
+    state = checkpoint.state
+    return state["loader"]["samples"] if "loader" in state else state["batches"] * state["images"] // state["step"]
+
+
+def assert_equal(one: Any, other: Any) -> None:
     if isinstance(one, torch.Tensor):
         assert torch.equal(one, other)
     elif isinstance(one, dict):

@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,23 +14,23 @@ from accelerate.state import AcceleratorState
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ganforge.bench.counting import counted
+from ganforge.bench.counting import operations_counted
 from ganforge.bench.scaling import Links, all_reduce_seconds, predict
 from ganforge.bench.train import bench_train
 from ganforge.bench.train import step as take_step
-from ganforge.errors import RecipeError
-from ganforge.penalties.gradients import R1
-from ganforge.recipe import Recipe, dump, resolve
-from ganforge.tables import PerformanceTable
-from ganforge.training.loop import move
-from ganforge.training.performance import (
+from ganforge.building.performance import (
     begin_turn,
     compile_network,
     describe,
     has_channels_last,
     reasons_to_stay_eager,
 )
+from ganforge.errors import RecipeError
+from ganforge.penalties.gradients import R1
+from ganforge.recipe import Recipe, dump, resolve
+from ganforge.tables import PerformanceTable
 from ganforge.training.run import Run
+from ganforge.training.step import move
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[1]
@@ -74,20 +75,20 @@ def losses(recipe: Recipe, steps: int = 4) -> dict[str, float]:
 def test_operations_of_a_convolution_are_counted_forward_and_backward():
     layer = nn.Conv2d(3, 5, 4, stride=2, padding=1)
     samples = torch.randn(2, 3, 8, 8, requires_grad=True)
-    with counted() as counter:
+    with operations_counted() as counter:
         layer(samples).sum().backward()
     assert counter.flops == 3 * 2 * (2 * 5 * 4 * 4) * (3 * 4 * 4)
 
 
 def test_traffic_counts_what_is_read_and_written_and_not_what_is_looked_at():
     values = torch.zeros(100)
-    with counted() as counter:
+    with operations_counted() as counter:
         values.view(10, 10).t()
     assert counter.traffic == 0
-    with counted() as counter:
-        values + 1
+    with operations_counted() as counter:
+        _ = values + 1
     assert counter.traffic == 800
-    with counted() as counter:
+    with operations_counted() as counter:
         values.add_(1)
     assert counter.traffic == 800
 
@@ -95,6 +96,7 @@ def test_traffic_counts_what_is_read_and_written_and_not_what_is_looked_at():
 def test_a_report_counts_the_gradients_of_both_players_and_leaves_no_folder(make_recipe):
     recipe = make_recipe(training={"discriminator_turns": 2})
     report = bench_train(recipe, steps=1, warmup=1)
+    assert report is not None
     run = Run.build(recipe)
     sizes = {
         player.role: 4 * sum(parameter.numel() for parameter in player.network.parameters())
@@ -109,8 +111,13 @@ def test_a_report_counts_the_gradients_of_both_players_and_leaves_no_folder(make
 
 
 def test_a_lazy_penalty_is_counted_as_often_as_it_comes(make_recipe):
+    def flops_of(penalties: list[dict[str, Any]]) -> int:
+        report = bench_train(make_recipe(penalties=penalties), steps=1, warmup=1)
+        assert report is not None
+        return report.players["discriminator"].flops
+
     flops = {
-        interval: bench_train(make_recipe(penalties=penalties), steps=1, warmup=1).players["discriminator"].flops
+        interval: flops_of(penalties)
         for interval, penalties in {
             0: [],
             1: [{"name": "r1"}],
@@ -223,17 +230,17 @@ def test_reused_fakes_give_the_generator_the_gradients_of_a_forward_of_its_own(m
     calls = []
     run.networks.generator.register_forward_hook(lambda *_: calls.append("G"))
     shared = []
-    original = run.turns
+    original = run.game.turns
 
-    def turns(moving, number):
-        made = original(moving, number)
+    def turns(moving, step, number):
+        made = original(moving, step, number)
         shared.append(made[0])
         return made
 
-    run.turns = turns  # type: ignore[method-assign]
+    run.game.turns = turns  # type: ignore[method-assign]
     gradients = []
     run.generator.engine.step = lambda *_: gradients.extend(  # type: ignore[method-assign]
-        parameter.grad.clone() for parameter in run.networks.generator.parameters()
+        parameter.grad.clone() for parameter in run.networks.generator.parameters() if parameter.grad is not None
     )
     take_step(run)
     assert calls == ["G"]
@@ -243,7 +250,7 @@ def test_reused_fakes_give_the_generator_the_gradients_of_a_forward_of_its_own(m
     assert not of_discriminator.fake.requires_grad
 
     run.networks.generator.zero_grad()
-    of_generator.made = None
+    of_generator.ready_fakes = None
     del of_generator.__dict__["fake"], of_generator.__dict__["fake_logits"]
     with run.discriminator.frozen():
         run.generator.learn(of_generator, 0)
@@ -257,7 +264,7 @@ def test_reused_fakes_leave_the_resting_discriminators_turn_without_gradients_fo
     assert all(parameter.grad is None for parameter in run.networks.generator.parameters())
     assert all(parameter.requires_grad for parameter in run.networks.generator.parameters())
     move(run, run.generator, run.discriminator)
-    assert run._fakes is None
+    assert vars(run.game)["_shared"] is None
 
 
 @pytest.mark.parametrize(
@@ -321,7 +328,7 @@ def test_what_a_step_frees_on_a_cpu_serves_the_next_step_without_page_faults(dev
     program = f"""
 import resource, torch
 from ganforge.tables import PerformanceTable
-from ganforge.training.performance import keep_memory
+from ganforge.building.performance import keep_memory
 keep_memory(PerformanceTable(), torch.device({device!r}))
 def step():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -191,7 +191,7 @@ def test_verbose_shows_the_traceback_wherever_it_stands(arguments: tuple[str, ..
 
 def test_an_error_of_ours_keeps_its_traceback(ganforge: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what the user can mend is told in a line: a bug must be reported whole."""
-    monkeypatch.setattr("ganforge.recipe.load", lambda *_: 1 / 0)
+    monkeypatch.setattr("ganforge.recipe.load", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         ganforge("recipe", "resolve", RING)
 
@@ -224,7 +224,7 @@ def test_check_goes_on_after_a_broken_file_and_says_all_its_problems(
 def test_check_takes_overrides_and_names_the_file_of_a_missing_plugin(
     ganforge: Callable[..., Any], small: Path
 ) -> None:
-    done = ganforge("recipe", "check", small, "--set", 'plugins=["nowhere"]')
+    done = ganforge("recipe", "check", small, "--set", 'plugins=["nowhere"]', "--trust")
     assert done.code == 2
     assert done.err.startswith(f"{small}: plugins: 'nowhere' cannot be imported")
 
@@ -279,7 +279,7 @@ def test_show_gives_docs_options_types_defaults_and_origin(ganforge: Callable[..
 def test_show_fills_the_lines_of_a_terminal_and_keeps_lists(ganforge: Callable[..., Any]) -> None:
     from ganforge.cli.components import _unwrapped
 
-    assert "Anchors move\nwhenever" not in ganforge("show", "lecam").out, "where the source's line ends"
+    assert "`a_fake`\nare moving" not in ganforge("show", "lecam").out, "where the source's line ends"
     assert _unwrapped("one\ntwo\n\nthree\n- a\n- b") == "one two\n\nthree\n- a\n- b"
 
 
@@ -332,6 +332,22 @@ def test_dry_run_tells_everything_and_writes_nothing(
     assert f"{100 * 16 + 16:,}" in done.out, "parameters of the first layer, by the override"
     assert [path.name for path in small.parent.iterdir()] == ["small.toml"]
     assert sorted(cache_home.rglob("*")) == before
+
+
+def test_dry_run_shows_packs_of_more_samples_than_two(ganforge: Callable[..., Any], small: Path) -> None:
+    done = ganforge("train", small, "--dry-run", "--set", "discriminator.packing=8")
+    assert done.code == 0, done.err
+    assert "discriminator mlp" in done.out
+
+
+def test_a_width_that_no_machine_holds_is_refused_before_it_is_allocated(
+    ganforge: Callable[..., Any], small: Path
+) -> None:
+    deep = ("--set", "generator.width=65536", "--set", "generator.depth=1000")
+    done = ganforge("train", small, "--dry-run", *deep)
+    assert done.code == 2
+    assert "generator 'mlp': is too large: it takes" in done.err
+    assert len(done.err.splitlines()) == 1
 
 
 def test_what_a_component_refuses_when_it_is_built_is_a_mistake_of_the_recipe(

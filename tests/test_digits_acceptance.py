@@ -12,7 +12,7 @@ from judge import Judge
 
 import ganforge
 from ganforge.data.digits import digits
-from ganforge.metrics.samples import real_samples
+from ganforge.data.samples import real_samples
 from ganforge.sampling import draw
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "digits32.toml"

@@ -11,7 +11,7 @@ import torch
 from judge import Judge
 
 from ganforge.data.digits import digits
-from ganforge.metrics.samples import real_samples
+from ganforge.data.samples import real_samples
 from ganforge.sampling import Sampler, open_generator
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "digits32-conditional.toml"

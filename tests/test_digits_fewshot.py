@@ -10,12 +10,12 @@ from judge import frechet_distance
 from torch import Tensor
 
 from ganforge.data.digits import digits
+from ganforge.data.samples import real_samples
 from ganforge.metrics.extractors import DigitsCNN
-from ganforge.metrics.samples import real_samples
 from ganforge.recipe import load
 from ganforge.training.loop import train
-from ganforge.training.progress import ProgressDisplay
 from ganforge.training.run import Run
+from ganforge.training.telemetry.progress import ProgressDisplay
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "digits32.toml"
 FEW = (
@@ -52,7 +52,7 @@ def distance_at_the_end(unseen: Unseen, seed: int, folder: Path, *more: str) -> 
     run = Run.build(load(RECIPE, [f"seed={seed}", f"output={folder}", *FEW, *more]))
     run.folder.mkdir(parents=True)
     train(run, None, ProgressDisplay(None, start=0, total=1))
-    return unseen.distance(run.sample("evaluation", range(len(unseen.pictures))).float())
+    return unseen.distance(run.game.sample("evaluation", range(len(unseen.pictures))).float())
 
 
 def test_the_few_and_the_held_out_digits_share_none(unseen: Unseen) -> None:

@@ -11,12 +11,12 @@ import torch
 
 from ganforge.data.digits import digits
 from ganforge.export.write import NAMES, export
-from ganforge.generator_file import GeneratorConfig, build_generator, flat_state, save_generator
 from ganforge.metrics import extractors
 from ganforge.metrics.extractors import DigitsCNN
 from ganforge.metrics.reference import ReferenceCache
+from ganforge.saved.checkpoint import CheckpointWriter
+from ganforge.saved.generator_file import GeneratorConfig, build_generator, flat_state, save_generator
 from ganforge.spec import DataSpec
-from ganforge.training.checkpoint import CheckpointWriter
 
 
 @pytest.fixture(params=[0o022, 0o007], ids=oct)
@@ -46,7 +46,7 @@ def test_files_of_a_run_and_a_cache_have_the_mode_of_the_umask(tmp_path, umask):
     writer.write_tensors("generator", {"weight": torch.zeros(3)})
     writer.commit({"step": 1})
     ReferenceCache(tmp_path).save({"reals": {"digest": "0"}, "view": "samples", "form": "rows"}, torch.zeros(3))
-    dataset = digits(tmp_path, size=8, limit=10)
+    dataset = digits(tmp_path, size=8, limit=64)
     DigitsCNN(dataset, tmp_path, epochs=1)
     found = modes(tmp_path)
     assert sum(name.endswith(".safetensors") for name in found) == 4
@@ -63,12 +63,12 @@ def test_exports_have_the_mode_of_the_umask(tmp_path, umask, to):
 
 def test_a_cache_that_somebody_else_filled_is_read_without_a_lock(tmp_path, monkeypatch):
     """A lock file that another user has made cannot be opened for writing."""
-    first = DigitsCNN(digits(tmp_path, size=8, limit=10), tmp_path, epochs=1)
+    first = DigitsCNN(digits(tmp_path, size=8, limit=64), tmp_path, epochs=1)
 
     def refuse(path):
         raise PermissionError(path)
 
     monkeypatch.setattr(extractors, "FileLock", refuse)
     monkeypatch.setattr("ganforge.data.digits.FileLock", refuse)
-    again = DigitsCNN(digits(tmp_path, size=8, limit=10), tmp_path, epochs=1)
+    again = DigitsCNN(digits(tmp_path, size=8, limit=64), tmp_path, epochs=1)
     assert np.array_equal(again(torch.zeros(1, 1, 8, 8)), first(torch.zeros(1, 1, 8, 8)))

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 import ganforge as package
 from ganforge.cli.main import app
 from ganforge.errors import CheckpointError
-from ganforge.generator_file import GeneratorConfig, build_generator, flat_state, read_config, save_generator
 from ganforge.sampling import draw
+from ganforge.saved.generator_file import GeneratorConfig, build_generator, flat_state, read_config, save_generator
 from ganforge.spec import DataSpec
 
 
@@ -153,3 +153,94 @@ def test_a_checkpoint_without_its_run_says_what_is_missing(trained, tmp_path):
     shutil.copytree(trained / "checkpoints" / "step-00000003", alone)
     with pytest.raises(CheckpointError, match=r"only its run's saved generator says what its network is\. .*has no"):
         package.load_generator(alone)
+
+
+CONFIG = {
+    "generator": {"name": "mlp", "width": 4, "latent_dim": 2}, "spec": {"shape": [2], "classes": []}, "plugins": [],
+    "run": "small", "step": 3, "images": 9, "seed": 0, "averaged": True, "metrics": {"fid": 1.5}, "protocol": {},
+    "format": 1, "ganforge": "0.1.0",
+}  # fmt: skip
+HOSTILE = {
+    "generator": [
+        None,
+        3,
+        "mlp",
+        [],
+        {},
+        {"name": 3},
+        {"name": None},
+        {"name": "nobody's"},
+        {"name": "mlp", "wdth": 4},
+    ],
+    "generator.width": [None, -1, 0, 1.5, "4", 2**31, 2**63, 10**400, [4], {}, True, 60_000],
+    "generator.depth": [0, 2**31, 1e30],
+    "generator.name": ["", "x" * 5000, "mlp\0", "../mlp"],
+    "spec": [None, [], {}, "2", {"shape": None}, {"shape": [2], "more": 1}],
+    "spec.shape": [[], [0], [-2], [2.5], ["2"], [2**40], [2**20, 2**20, 2**20], [1, 2], [1, 2, 3, 4], "22", {"0": 2}],
+    "spec.classes": [None, "ab", [1], {"a": 1}, [None]],
+    "plugins": [None, "os", [1], {"a": 1}],
+    "step": [None, "3", -1, 1.5, True, 10**400, 2**63],
+    "images": [None, [], "9"],
+    "seed": ["0", 1e30],
+    "averaged": [1, "yes", None],
+    "metrics": [None, [], 3, [["fid", 1]]],
+    "protocol": [None, "x", []],
+    "run": [None, 3, ["a"]],
+    "format": [None, 2, 99, "1", [], 1.5],
+    "unknown": [1],
+}
+TEXTS = ["", "null", "[]", "3", "{", '"config"', "[" * 100_000, '{"format": ' + "9" * 5000 + "}", "\ufeff{}"]
+
+
+def hostile_texts():
+    for place, values in HOSTILE.items():
+        for value in values:
+            table = json.loads(json.dumps(CONFIG))
+            *parents, last = place.split(".")
+            inner = table
+            for key in parents:
+                inner = inner[key]
+            inner[last] = value
+            yield f"{place} = {str(value)[:30]}", json.dumps(table)
+    for place in CONFIG:
+        if place in ("generator", "spec", "format"):
+            yield f"no {place}", json.dumps({key: value for key, value in CONFIG.items() if key != place})
+    yield from ((f"text {text[:20]}", text) for text in TEXTS)
+
+
+def test_the_config_that_the_hostile_ones_are_made_of_is_fine(tmp_path):
+    assert read_hostile(tmp_path, json.dumps(CONFIG)).config.run == "small"
+
+
+def read_hostile(folder, text):
+    network = build_generator(GeneratorConfig({"name": "mlp", "width": 4, "latent_dim": 2}, DataSpec((2,))))
+    save_file(flat_state(network), folder / "generator.safetensors", metadata={"ganforge": text})
+    return package.load_generator(folder / "generator.safetensors")
+
+
+@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in hostile_texts()])
+def test_hostile_metadata_is_refused_in_a_line(tmp_path, text):
+    with pytest.raises(CheckpointError) as caught:
+        read_hostile(tmp_path, text)
+    said = str(caught.value)
+    assert str(tmp_path) in said
+    assert len(said.splitlines()) == 1
+    assert len(said) < 1000
+
+
+def test_a_small_file_does_not_make_a_large_network(tmp_path):
+    table = {**CONFIG, "generator": {"name": "mlp", "width": 40_000, "latent_dim": 2}}
+    with pytest.raises(
+        CheckpointError, match=r"is too large: it takes 6\.4 GB or more; 268 MB is all that its file can hold"
+    ):
+        read_hostile(tmp_path, json.dumps(table))
+
+
+@pytest.mark.parametrize("state", ["[]", "{}", '{"step": "1", "images": 2}', '{"step": 1}', "[" * 100_000, ""])
+def test_an_odd_checkpoint_of_a_generator_is_refused_in_a_line(run_folder, state):
+    folder = run_folder[0] / "checkpoints" / "step-00000003"
+    folder.mkdir(parents=True)
+    save_file({"weight": torch.zeros(2)}, folder / "averaged.safetensors")
+    (folder / "checkpoint.json").write_text(state)
+    with pytest.raises(CheckpointError, match="is not a checkpoint"):
+        read_config(folder)

@@ -1,9 +1,6 @@
-"""Imports point one way. What a module may import is written here, once, and every module has to stand here.
+"""Every import runs down: no files import each other in a circle, and no room imports one that stands above it.
 
-    cli -> training, metrics, cluster -> recipe -> options, registry -> errors
-
-Parts of a GAN (models, objectives, penalties, augment, optimizers, data) know the registry and their libraries, and
-neither the recipe nor the training: so they can be used, tested and replaced without either.
+Annotations count, and so does what stands under `TYPE_CHECKING` or inside a function: a reader follows those as well.
 """
 
 import ast
@@ -11,8 +8,9 @@ import itertools
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -22,111 +20,56 @@ import ganforge
 
 PACKAGE = Path(ganforge.__file__).parent
 
-BASE = {"errors", "files", "spec", "wording"}
-"""Import nothing else of ganforge: exceptions, atomic files, what a sample looks like, numbers in sentences."""
-
-SCHEMA = {"options", "data.options", "registry"}
-"""Signatures, the reader's options (a schema; the recipe's `[data]` table has the same keys), names."""
-
-PART = {*BASE, *SCHEMA}
-"""What the parts of a GAN may import, beside their own package."""
-
-MAY_IMPORT: dict[str, set[str]] = {
-    "": {"generator_file", "recipe", "registry"},  # the public names
-    "__main__": {"cli"},
-    "errors": set(),
-    "files": set(),
-    "spec": {"wording"},
-    "wording": set(),
-    "ranks": set(),  # statistics of the global batch, for terms that compare samples
-    "grid": set(),  # tensors to pictures, of use to training, sampling and metrics
-    "options": {"errors"},
-    "data.options": {"options"},
-    "registry": {"errors", "options", "data.options"},
-    "doctor": {"errors", "files"},  # rules on figures: of use to training, the command line and reports
-    "tables": {"options", "data.options", "doctor"},
-    "nested": {"errors", "options"},  # tables in tables
-    "contradictions": {"errors", "nested", "options", "tables"},
-    "recipe": {"contradictions", "errors", "nested", "options", "registry", "tables", "variables"},
-    "manual": {"options", "recipe", "registry", "tables"},  # a recipe's tables in words
-    "models": PART,
-    "objectives": {*PART, "ranks"},
-    "penalties": {*PART, "ranks"},
-    "augment": PART,
-    "optimizers": PART,
-    "schedules": PART,
-    "data": PART,
-    "hub": {"errors"},  # names and transfers of the Hugging Face Hub
-    "generator_file": {*PART, "hub"},  # a trained generator is its component and options; no training needed
-    "metrics": {*PART, "data", "grid", "recipe"},
-    "cluster": {*BASE, "doctor", "options", "recipe"},
-    "variables": {"errors", "options"},
-    "training": {
-        *PART,
-        "data",
-        "augment",
-        "doctor",
-        "objectives",
-        "penalties",
-        "schedules",
-        "generator_file",
-        "grid",
-        "metrics",
-        "ranks",
-        "recipe",
-        "tables",
-    },
-    "bench": {*PART, "data", "recipe", "tables", "training", "metrics"},  # measures what training does, from outside
-    "sampling": {*PART, "data", "generator_file", "grid", "metrics", "recipe", "training"},  # latents as in training
-    "search": {*PART, "data", "generator_file", "grid", "recipe", "sampling", "training"},  # pictures back to latents
-    "export": {*BASE, "generator_file", "grid", "hub", "recipe", "registry", "sampling"},
-    "report": {*BASE, "doctor", "recipe"},  # reads what a run folder holds; no run is built
-    "sweep": {"variables", *BASE, "registry", "recipe", "training"},  # trains one recipe many times
-    "testing": {*PART, "augment", "data", "recipe", "training"},  # tests of components, for plugins too
-    "cli": {
-        *PART,
-        "data",
-        "doctor",
-        "report",
-        "manual",
-        "recipe",
-        "training",
-        "metrics",
-        "cluster",
-        "bench",
-        "sweep",
-        "sampling",
-        "search",
-        "export",
-        "generator_file",
-        "grid",
-    },
-}
-"""What each module or package may import of ganforge at run time. A package covers what is below it."""
+ROOMS = (
+    "division", "files", "grid", "ranks", "redaction", "version", "wording",
+    "lookup", "toml_files", "allocation",  # so far nothing of ganforge is imported
+    "errors", "trust", "jsonlines", "run_files",
+    "spec", "nested", "option_docs", "option_problems", "options", "doctor", "loader_options",
+    "variables", "component", "component_tables", "kind", "registry",
+    "augment", "data", "models", "optimizers",  # parts that know no game and no recipe
+    "game",  # what a turn, a player and a loss are
+    "objectives", "penalties", "schedules",  # parts written against it
+    "saved",  # what a run leaves on the disk
+    "watching_tables", "tables", "contradictions", "recipe", "manual",
+    "metrics",
+    "cluster", "report",
+    "parallel",
+    "building",
+    "evaluation", "sampling", "training",
+    "library",
+    "bench", "export", "search", "sweep", "testing",
+    "",  # the public names
+    "cli",
+    "__main__",
+)  # fmt: skip
+"""From the ground up: a room may import what stands before it in this row, and itself."""
 
 ONLY_THERE = {
-    "accelerate": {"training", "metrics"},
+    "accelerate": {"building", "evaluation", "game", "metrics", "parallel", "training"},
     "typer": {"cli"},
     "optuna": {"sweep", "cli"},
     "wandb": {"training"},
-    "huggingface_hub": {"hub"},
+    "huggingface_hub": {"saved"},
     "onnxruntime": {"export"},
     "av": {"sampling"},
-    "pydantic_core": {"options"},
+    "pydantic_core": {"option_problems", "jsonlines", "run_files"},
 }
-"""Libraries that only these know."""
+"""Libraries that only these rooms know."""
 
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdataset", "safetensors", "torch_fidelity"}
 LIGHT = {
-    "", "__main__", "cli", "contradictions", "data.options", "doctor", "errors", "manual", "nested", "options",
-    "recipe", "registry", "tables", "variables", "wording",
+    "", "__main__", "cli", "component", "component_tables", "contradictions", "division", "doctor", "errors", "files",
+    "jsonlines", "kind", "loader_options", "lookup", "manual", "nested",
+    "option_docs", "option_problems", "options", "recipe", "redaction",
+    "registry", "run_files", "tables", "toml_files", "trust", "variables", "version",
+    "watching_tables", "wording",
 }  # fmt: skip
-"""Modules that `ganforge --help` or a check of recipes imports: nothing heavy at their top level."""
+"""Rooms that `ganforge --help` or a check of recipes imports: nothing heavy at their files' top level."""
 
 
 @dataclass(frozen=True)
 class Import:
-    """One import statement's target: `ganforge.x.y` or a library, and whether it runs when the module is imported."""
+    """One import statement's target: `x.y` below ganforge or a library, and whether it runs with the importing file."""
 
     module: str
     line: int
@@ -139,17 +82,13 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+FILES = {module_name(path): path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def imports_of(source: str) -> Iterator[Import]:
-    """All run-time imports, those inside functions too; what stands under `if TYPE_CHECKING` is for readers only."""
+    """All imports, those inside functions and under `TYPE_CHECKING` too."""
 
     def walk(node: ast.AST, at_top: bool) -> Iterator[Import]:
-        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
-            for other in node.orelse:
-                yield from walk(other, at_top)
-            return
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield Import(alias.name, node.lineno, at_top)
@@ -157,9 +96,11 @@ def imports_of(source: str) -> Iterator[Import]:
             assert node.level == 0, f"line {node.lineno}: a relative import"
             for alias in node.names:
                 yield Import(_target(str(node.module), alias.name), node.lineno, at_top)
-        inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        is_deferred = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or (
+            isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        )
         for child in ast.iter_child_nodes(node):
-            yield from walk(child, at_top and not inside)
+            yield from walk(child, at_top and not is_deferred)
 
     yield from walk(ast.parse(source), True)
 
@@ -169,30 +110,47 @@ def _target(module: str, name: str) -> str:
     if module == "ganforge" and name in ganforge._HOMES:
         return ganforge._HOMES[name]
     joined = f"{module}.{name}"
-    return joined if joined.startswith("ganforge.") and joined.removeprefix("ganforge.") in MODULES else module
+    return joined if joined.removeprefix("ganforge.") in FILES else module
 
 
-def layer(module: str) -> str:
-    """The entry of the table that a module falls under: itself, or the nearest package above it."""
-    parts = module.split(".")
-    for length in range(len(parts), 0, -1):
-        if (name := ".".join(parts[:length])) in MAY_IMPORT:
-            return name
-    raise KeyError(f"ganforge.{module} has no place in the table of this test; decide what it may import")
+def graph_of(files: Mapping[str, str]) -> dict[str, set[str]]:
+    """Which files of ganforge each one imports."""
+    return {
+        module: {
+            target
+            for used in imports_of(source)
+            if used.module.split(".")[0] == "ganforge"
+            and (target := used.module.removeprefix("ganforge").removeprefix(".")) != module
+        }
+        for module, source in files.items()
+    }
+
+
+def circle_in(files: Mapping[str, str]) -> list[str]:
+    """Files that import each other, in their order; empty if there is no circle."""
+    try:
+        TopologicalSorter(graph_of(files)).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def room(module: str) -> str:
+    return module.split(".")[0]
 
 
 def breaches(module: str, source: str) -> list[str]:
-    """Every import of a module that the tables do not allow, in words."""
-    own = layer(module)
+    """Every import of a file that goes up, or is of a library that its room is not to know, in words."""
+    own = room(module)
+    assert own in ROOMS, f"'{own}' has no place among the rooms of this test; decide what it stands on"
     found = []
     for used in imports_of(source):
-        top = used.module.split(".")[0]
+        top, *below = used.module.split(".")
         where = f"ganforge.{module}:{used.line}"
-        if top == "ganforge" and used.module != "ganforge":  # the package itself holds only the version
-            target = layer(used.module.removeprefix("ganforge").removeprefix("."))
-            is_own = target == own or (own == "data.options" and target == "data")
-            if not is_own and target not in MAY_IMPORT[own]:
-                found.append(f"{where} imports {used.module}")
+        if top == "ganforge":
+            target = below[0] if below else ""
+            if ROOMS.index(target) > ROOMS.index(own):
+                found.append(f"{where} imports {used.module}, which stands above it")
         if top in ONLY_THERE and own not in ONLY_THERE[top]:
             found.append(f"{where} imports {top}, which only {', '.join(sorted(ONLY_THERE[top]))} may")
         if top in HEAVY and used.at_top and own in LIGHT:
@@ -200,37 +158,43 @@ def breaches(module: str, source: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_point_one_way(module: str) -> None:
-    assert breaches(module, MODULES[module].read_text(encoding="utf-8")) == []
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert circle_in(FILES) == []
 
 
-def test_the_rules_themselves_have_no_circle() -> None:
-    """An order of all layers exists in which each imports only earlier ones."""
-    left = {name: {target for target in targets if target != name} for name, targets in MAY_IMPORT.items()}
-    while left:
-        free = [name for name, targets in left.items() if not targets & set(left)]
-        assert free, f"these import each other: {', '.join(left)}"
-        for name in free:
-            del left[name]
+@pytest.mark.parametrize("module", FILES)
+def test_no_import_runs_upward(module: str) -> None:
+    assert breaches(module, FILES[module]) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("game.turn", "from ganforge.game.player import Player"),
+        ("game.turn", "if TYPE_CHECKING:\n    from ganforge.game.player import Player"),
+        ("game.turn", "def f():\n    from ganforge.game import player"),
+        ("recipe", "import ganforge.manual"),
+        ("data.order", "from ganforge.data.loader import Loader"),
+    ],
+)
+def test_a_new_circle_is_seen(module: str, line: str) -> None:
+    circle = circle_in({**FILES, module: f"from typing import TYPE_CHECKING\n{FILES[module]}\n{line}\n"})
+    assert module in circle
 
 
 @pytest.mark.parametrize(
     ("module", "source", "breach"),
     [
-        (
-            "models.new",
-            "from ganforge.training.loop import train",
-            "ganforge.models.new:1 imports ganforge.training.loop",
-        ),
+        ("models.new", "from ganforge.training.loop import train", "ganforge.models.new:1 imports ganforge.training."),
         ("models.new", "def f():\n    import ganforge.recipe", "ganforge.models.new:2 imports ganforge.recipe"),
-        ("models.new", "import accelerate.utils", "imports accelerate, which only metrics, training may"),
+        ("models.new", "import accelerate.utils", "imports accelerate, which only building, evaluation, game,"),
+        ("game.new", "if TYPE_CHECKING:\n    from ganforge.training.run import Run", "imports ganforge.training.run"),
         ("training.new", "from typer import echo", "ganforge.training.new:1 imports typer, which only cli may"),
         ("training.new", "from ganforge.cli import main", "ganforge.training.new:1 imports ganforge.cli.main"),
         ("data.new", "from ganforge import recipe", "ganforge.data.new:1 imports ganforge.recipe"),
         ("data.new", "from ganforge import Recipe", "ganforge.data.new:1 imports ganforge.recipe"),
         ("options", "from ganforge.registry import register", "ganforge.options:1 imports ganforge.registry"),
-        ("errors", "import ganforge.files", "ganforge.errors:1 imports ganforge.files"),
+        ("errors", "import ganforge.spec", "ganforge.errors:1 imports ganforge.spec"),
         ("cli.new", "import torch", "imports torch at its top level"),
         ("cli.new", "try:\n    from numpy import array\nexcept ImportError: pass", "imports numpy at its top level"),
         ("cli.new", "class A:\n    import wandb", "imports wandb at its top level"),
@@ -243,16 +207,10 @@ def test_a_breach_is_seen(module: str, source: str, breach: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        (
-            "objectives",
-            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ganforge.training.turn import Turn",
-        ),
+        ("objectives.new", "from ganforge.game.turn import Turn"),
         ("cli.new", "def f():\n    import torch\n    from ganforge.training.run import Run"),
-        (
-            "models.new",
-            "import torch\nfrom ganforge.models.layers import Activation\nfrom ganforge.registry import register",
-        ),
-        ("data.new", "from ganforge import __version__, register"),
+        ("cli.new", "if TYPE_CHECKING:\n    import torch"),
+        ("models.new", "import torch\nfrom ganforge.models.layers import Activation\nfrom ganforge import register"),
         ("data.readers.new", "from ganforge.data.order import Order"),
     ],
 )
@@ -260,14 +218,18 @@ def test_what_is_allowed_is_not_reported(module: str, source: str) -> None:
     assert breaches(module, source) == []
 
 
-def test_a_module_without_a_place_is_reported() -> None:
-    with pytest.raises(KeyError, match="no place in the table"):
-        layer("utils")
+def test_a_room_without_a_place_is_reported() -> None:
+    with pytest.raises(AssertionError, match="no place among the rooms"):
+        breaches("utils", "")
 
 
-def test_every_row_of_the_table_is_about_something() -> None:
-    packages = {name.rsplit(".", depth)[0] for name in MODULES for depth in range(name.count(".") + 1)}
-    assert {*MAY_IMPORT} - packages - {"", "cluster"} == set()
+def test_no_file_is_longer_than_300_lines() -> None:
+    """A file is one idea; what needs more lines is two."""
+    assert {module: lines for module, text in FILES.items() if (lines := len(text.splitlines())) > 300} == {}
+
+
+def test_every_room_of_the_row_is_there() -> None:
+    assert {*ROOMS} == {room(module) for module in FILES}
 
 
 def test_libraries_are_named_in_the_project() -> None:
@@ -279,8 +241,8 @@ def test_libraries_are_named_in_the_project() -> None:
     distributions = {"cv2": ["opencv-python-headless"], "sklearn": ["scikit-learn"]} | dict(packages_distributions())
     unnamed = {
         f"ganforge.{module}:{imported.line} imports {imported.module}"
-        for module, path in MODULES.items()
-        for imported in imports_of(path.read_text(encoding="utf-8"))
+        for module, source in FILES.items()
+        for imported in imports_of(source)
         if (top := imported.module.split(".")[0]) not in {*sys.stdlib_module_names, "ganforge"}
         and not named & {name.lower().replace("_", "-") for name in distributions.get(top, [top])}
     }

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ganforge.data.options import LoaderOptions
+from ganforge.loader_options import LoaderOptions
 from ganforge.manual import recipe_tables, shared_rows, tables_called
 from ganforge.registry import register
 from ganforge.tables import TrainingTable

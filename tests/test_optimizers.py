@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from ganforge.optimizers.torch_optim import PAPERS, REFUSED, USUAL, writable
 from ganforge.recipe import resolve
 from ganforge.registry import register
 
-CLASSES = {
+CLASSES: dict[str, Any] = {
     name: optimizer
     for name, optimizer in vars(torch.optim).items()
     if inspect.isclass(optimizer)
@@ -77,7 +78,7 @@ def test_a_default_that_toml_cannot_hold_is_the_classs_own_when_left_out() -> No
     component = register.optimizer.get("adafactor")
     params = [nn.Parameter(torch.zeros(2))]
     assert component.build(component.options(), params=params).param_groups[0]["eps"] == (None, 1e-3)
-    given = component.build(component.options(eps=(1e-3, 1e-2)), params=params)
+    given = component.build(component.check({"eps": (1e-3, 1e-2)}), params=params)
     assert given.param_groups[0]["eps"] == (1e-3, 1e-2)
 
 
@@ -112,7 +113,7 @@ def test_mistakes_are_answered_like_those_in_any_component(table: dict, problem:
 def test_what_only_the_class_can_check_is_a_value_error_that_names_it() -> None:
     component = register.optimizer.get("radam")
     with pytest.raises(ValueError, match=r"Invalid beta parameter"):
-        component.build(component.options(betas=(1.5, 0.9)), params=[nn.Parameter(torch.zeros(2))])
+        component.build(component.check({"betas": (1.5, 0.9)}), params=[nn.Parameter(torch.zeros(2))])
 
 
 def test_the_list_and_the_manual_of_a_derived_one(ganforge: Callable) -> None:

@@ -6,7 +6,10 @@ import pytest
 from pydantic import Field
 
 from ganforge.errors import RegistryError
-from ganforge.options import OptionsModel, did_you_mean, option_docs, options_model, type_name, unknown_key, validate
+from ganforge.option_docs import option_docs, type_name
+from ganforge.option_problems import unknown_key
+from ganforge.options import OptionsModel, options_model, validate
+from ganforge.wording import did_you_mean
 
 
 def component(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ganforge.data.options import LoaderOptions
 from ganforge.errors import RecipeError
+from ganforge.loader_options import LoaderOptions
 from ganforge.recipe import Recipe, difference, dump, dump_for_people, load, override, parse, resolve
 from ganforge.registry import register
 
@@ -256,7 +256,8 @@ def test_micro_batches_that_do_not_divide_the_batch_are_refused(batch: int, piec
     with pytest.raises(RecipeError) as error:
         small(f"training.batch_size={batch}", f"training.generator_micro_batches={pieces}")
     assert str(error.value) == (
-        f"recipe: training.generator_micro_batches: {pieces} pieces do not divide the batch of {batch}; use a divisor"
+        f"recipe: training.batch_size: {batch} does not divide by {pieces} micro-batches; use "
+        + (f"{batch // pieces * pieces} or {batch // pieces * pieces + pieces}" if batch > pieces else f"{pieces}")
     )
 
 

@@ -162,7 +162,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "micro-batches that do not divide": (
         ("training.batch_size=64", "training.discriminator_micro_batches=3"),
-        "training.discriminator_micro_batches: 3 pieces do not divide the batch of 64; use a divisor",
+        "training.batch_size: 64 does not divide by 3 micro-batches; use 63 or 66",
     ),
     "graphs of networks that are not compiled": (
         ("performance.cuda_graphs=true",),

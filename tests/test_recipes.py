@@ -41,6 +41,16 @@ def test_a_recipes_header_says_what_it_is_and_how_to_get_its_data(path):
         assert any("ganforge data pack" in line for line in header)
 
 
+def test_cifar32_sngan_is_as_long_as_the_authors_configuration_and_says_where_it_differs():
+    """Their configs/sn_cifar10_unconditional.yml: 50,000 iterations, the learning rates falling to 0 in all of them."""
+    path = next(path for path in RECIPES if path.stem == "cifar32-sngan")
+    recipe = load(path)
+    assert recipe.training.steps == 50_000
+    assert {table.decay for table in (recipe.optimizer.generator, recipe.optimizer.discriminator)} == {"linear"}
+    header = path.read_text().split("name =")[0]
+    assert all(words in header for words in ("batches of 128", "G before D", "1/128"))
+
+
 def pack_noise(folder: Path, size: int, channels: int) -> Path:
     pictures = folder / "pictures"
     pictures.mkdir()

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
+from ganforge.component_tables import DataTable, DiscriminatorTable, OptimizerTable, PenaltyTable
 from ganforge.errors import PluginError, RegistryError
 from ganforge.options import OptionsModel
 from ganforge.recipe import PLACES
 from ganforge.registry import Kind, Registry, load_plugins, register
-from ganforge.tables import DataTable, DiscriminatorTable, OptimizerTable, PenaltyTable
 
 
 @pytest.fixture
 def kind() -> Kind:
-    return Kind("thing", offers=("spec",), reserved=("weight",))
+    return Kind("thing", offers=("spec",), table=PenaltyTable)
 
 
 def refusal(kind: Kind, factory: Any) -> str:
@@ -100,8 +100,8 @@ def test_what_is_no_class_or_function_is_refused(kind: Kind, thing: Any) -> None
 def test_reserved_names_are_the_keys_of_the_recipe_tables() -> None:
     """A key that a table of the recipe gains must not be shadowed by an option of a component."""
     for kind in register.kinds().values():
-        bases = [base for _, placed, base, _ in PLACES if placed is kind]
-        assert {key for base in bases for key in base.model_fields} == set(kind.reserved), kind.name
+        tables = [place.table for place in PLACES if place.kind is kind]
+        assert {key for table in tables for key in table.model_fields} == set(kind.reserved), kind.name
     assert {"cache_dir", "reader", "flip", "prefetch"} <= set(register.dataset.reserved) == set(DataTable.model_fields)
     assert {"name", "weight", "interval"} == set(register.penalty.reserved) == set(PenaltyTable.model_fields)
     assert set(register.optimizer.reserved) == set(OptimizerTable.model_fields)

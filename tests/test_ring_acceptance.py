@@ -7,8 +7,8 @@ from accelerate.state import AcceleratorState
 
 from ganforge.recipe import load
 from ganforge.training.loop import train
-from ganforge.training.progress import ProgressDisplay
 from ganforge.training.run import Run
+from ganforge.training.telemetry.progress import ProgressDisplay
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "ring2d.toml"
 BETA1_HALF = [f"optimizer.{player}.betas=[0.5,0.999]" for player in ("generator", "discriminator")]
@@ -19,7 +19,7 @@ def modes_at_the_end(seed: int, folder: Path, overrides: list[str]) -> tuple[flo
     run = Run.build(load(RECIPE, [f"seed={seed}", f"output={folder}", "evaluation.every=0", *overrides]))
     (folder / "ring2d").mkdir(exist_ok=True)
     train(run, None, ProgressDisplay(None, start=0, total=1))
-    return run.figures["modes"], run.figures["good_points"]
+    return run.progress.figures["modes"], run.progress.figures["good_points"]
 
 
 @pytest.mark.slow

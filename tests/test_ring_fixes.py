@@ -9,8 +9,8 @@ from rich.console import Console
 
 from ganforge.recipe import load
 from ganforge.training.loop import train
-from ganforge.training.progress import ProgressDisplay
 from ganforge.training.run import Run
+from ganforge.training.telemetry.progress import ProgressDisplay
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "ring2d.toml"
 SEEDS = (0, 3, 5)
@@ -32,7 +32,7 @@ def trained(tmp_path_factory):
         run = Run.build(load(RECIPE, [*quiet, *overrides]))
         run.folder.mkdir()
         train(run, None, ProgressDisplay(Console(quiet=True), start=0, total=1))
-        return run.figures["modes"], run.figures["good_points"]
+        return run.progress.figures["modes"], run.progress.figures["good_points"]
 
     return train_once
 

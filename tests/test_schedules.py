@@ -1,6 +1,7 @@
 """Who moves when: phases follow the discriminator's accuracy, and only that."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -8,10 +9,10 @@ import torch
 from ganforge.schedules import Fixed, TwoPhase
 
 
-def turn(player: str, real: list[float] | None, fake: list[float]):
+def turn(player: str, real: list[float] | None, fake: list[float]) -> Any:
     """What a schedule looks at of a turn."""
     logits = {"real_logits": None if real is None else torch.tensor(real), "fake_logits": torch.tensor(fake)}
-    return SimpleNamespace(player=player, known=logits.get)
+    return SimpleNamespace(player=player, computed=logits.get)
 
 
 def identity(tensor: torch.Tensor) -> torch.Tensor:

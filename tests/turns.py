@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganforge.training.turn import Role, Turn
+from ganforge.game.turn import Role, Turn
 
 
 def turn_of(player: Role, real: Tensor | None, fake: Tensor, discriminator: Any = None, generator: Any = None) -> Turn:

@@ -32,7 +32,8 @@ class ADA(Augmentation):
         interval: steps from one adjustment of p to the next; 4 in the paper.
         speed: images in which p goes from 0 to 1 if it only rises; 500,000 in the paper, fewer for short runs.
         initial: p at the start.
-        limit: largest p; above 0.8 the changes may leak into what the generator makes (section 2.2 of the paper).
+        limit: largest p; above 0.8 the changes may leak into what the generator makes (section 2.2 of the paper). The
+            authors' code has none, and p takes as long to come back from above 1 as it took to get there.
     """
 
     probability: Tensor
@@ -47,8 +48,8 @@ class ADA(Augmentation):
         *,
         policy: tuple[Change, ...] = (*GEOMETRY, *COLOUR),
         target: Annotated[float, Field(gt=-1, lt=1)] = 0.6,
-        interval: Annotated[int, Field(ge=1)] = 4,
-        speed: Annotated[int, Field(ge=1)] = 500_000,
+        interval: Annotated[int, Field(ge=1, le=1_000_000)] = 4,
+        speed: Annotated[int, Field(ge=1, le=10**12)] = 500_000,
         initial: Probability = 0.0,
         limit: Probability = 1.0,
     ) -> None:

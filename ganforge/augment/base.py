@@ -6,6 +6,7 @@ draws of its own, so both are changed in the same distribution. Only the trainin
 see the generator's own samples.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Annotated
@@ -96,6 +97,11 @@ def chance(probability: float | Tensor, pictures: Tensor) -> Tensor:
 def per_picture(values: Tensor) -> Tensor:
     """`(batch,)` as `(batch, 1, 1, 1)`, to be broadcast over pictures."""
     return values.view(-1, 1, 1, 1)
+
+
+def pixels(share: float, size: int) -> int:
+    """Whole pixels of a share of a side; half a pixel is one, as in DiffAugment's code, and not the nearest even."""
+    return math.floor(share * size + 0.5)
 
 
 def uniform(pictures: Tensor, low: float, high: float) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ganforge.augment.base import PictureChange, Probability, Share, per_picture
+from ganforge.augment.base import PictureChange, Probability, Share, per_picture, pixels
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 
@@ -31,7 +31,7 @@ class Cutout(PictureChange):
 
     def _covered(self, pictures: Tensor, size: int) -> Tensor:
         """Whether the hole is over each row, or column: bool `(batch, size)`."""
-        length = max(1, round(self.ratio * size))
+        length = max(1, pixels(self.ratio, size))
         # A hole of even length has its centre between two pixels: one more place for it.
         centre = torch.randint(0, size + 1 - length % 2, (len(pictures),), device=pictures.device)
         first = per_picture(centre - length // 2).view(-1, 1)

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ganforge.augment.base import PictureChange, Probability, Share
+from ganforge.augment.base import PictureChange, Probability, Share, pixels
 from ganforge.augment.resample import Padding, matrices, resample
 from ganforge.registry import register
 from ganforge.spec import DataSpec
@@ -82,8 +82,8 @@ class Translate(PictureChange):
 
     def change(self, pictures: Tensor) -> Tensor:
         batch, _, height, width = pictures.shape
-        down = whole_shift(batch, round(self.ratio * height), pictures.device)
-        right = whole_shift(batch, round(self.ratio * width), pictures.device)
+        down = whole_shift(batch, pixels(self.ratio, height), pictures.device)
+        right = whole_shift(batch, pixels(self.ratio, width), pictures.device)
         return shifted(shifted(pictures, down, 2, self.padding), right, 3, self.padding)
 
 

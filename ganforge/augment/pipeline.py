@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ganforge.augment.geometry import rotation, whole_shift
+from ganforge.augment.geometry import rotation
 from ganforge.augment.resample import matrices, resample
 
 Change = Literal[
@@ -142,8 +142,8 @@ class _Draw:
         return torch.randint(count, self.one.shape, device=self.one.device).to(self.one.dtype)
 
     def whole_shift(self, size: int) -> Tensor:
-        """Whole pixels."""
-        return whole_shift(len(self.one), round(SHIFT * size), self.one.device).to(self.one.dtype)
+        """A share of the picture drawn evenly up to the largest, then rounded: the outer pixels come half as often."""
+        return (self.uniform(-SHIFT, SHIFT) * size).round()
 
     def identity(self, size: int) -> Tensor:
         return torch.eye(size, dtype=self.one.dtype, device=self.one.device).repeat(len(self.one), 1, 1)

@@ -51,7 +51,7 @@ def _tensors(tree: Any) -> list[Tensor]:
 
 
 @contextmanager
-def counted() -> Iterator[OperationCounter]:
+def operations_counted() -> Iterator[OperationCounter]:
     """Count in a block, in which nothing is compiled, so that every operation is seen."""
     with torch.compiler.set_stance("force_eager"), OperationCounter() as counter:
         yield counter

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from ganforge.bench.ceilings import Ceilings, measure_ceilings, now
-from ganforge.bench.counting import counted, gradient_bytes
+from ganforge.bench.counting import gradient_bytes, operations_counted
 from ganforge.errors import LaunchError
+from ganforge.game.engine import WHOLE
+from ganforge.game.player import Player
 from ganforge.recipe import Recipe
-from ganforge.training.engine import WHOLE
-from ganforge.training.loop import begin_step, finish_step, move
-from ganforge.training.player import Player
 from ganforge.training.run import Run
+from ganforge.training.step import begin_step, finish_step, move
 
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -136,7 +136,7 @@ def measure(run: Run, *, steps: int, warmup: int) -> TrainReport:
         step(run)
     wall = now(device) - begin
     waited = run.loader.wait_seconds - waited
-    taken = run.loader.position - taken
+    taken = (run.loader.position - taken) // run.recipe.training.batch_size
     peak = _peak_memory(device)
     times = [_timed_step(run) for _ in range(steps)]
     players = (run.discriminator, run.generator)
@@ -193,18 +193,15 @@ def _count(run: Run, moving: Player, milliseconds: float) -> PlayerCost:
     steps = [tuple(penalty.is_due(number) for penalty in moving.penalties) for number in range(period)]
     flops = traffic = 0.0
     communicated = 0
-    before = run.step
     for due in dict.fromkeys(steps):
-        run.step = steps.index(due)
-        with resting.frozen(), counted() as counter:
+        with resting.frozen(), operations_counted() as counter:
             last = moving.turns_per_step - 1 if moving is run.discriminator else 0
-            for piece, turn in enumerate(run.turns(moving, last)):
+            for piece, turn in enumerate(run.game.turns(moving, steps.index(due), last)):
                 moving.learn(turn, piece)
         flops += counter.flops * steps.count(due) / period
         traffic += counter.traffic * steps.count(due) / period
         communicated = gradient_bytes(moving.network)
         moving.network.zero_grad(set_to_none=True)
-    run.step = before
     return PlayerCost(
         milliseconds / moving.turns_per_step, round(flops), round(traffic), communicated, moving.turns_per_step
     )

@@ -9,7 +9,7 @@ from ganforge.cli.data import CACHE, CacheDir
 
 if TYPE_CHECKING:
     from ganforge.data.dataset import Dataset
-    from ganforge.data.options import LoaderOptions
+    from ganforge.loader_options import LoaderOptions
 
 
 def bench_data(
@@ -24,25 +24,24 @@ def bench_data(
     from rich.console import Console
     from rich.table import Table
 
-    from ganforge.data.benchmark import Speed, bench
+    from ganforge.bench.data import Speed, bench
     from ganforge.data.loader import Loader
 
     cache = cache_dir.expanduser()
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dataset, options, own_batch = _open(target, cache)
     batch = batch_size or own_batch or 128
-    table = Table("reader", "images/s", "images per CPU-s", "uint8 rows per CPU-s", "first batch after")
+    table = Table("reader", "images/s", "images per CPU-s", "stored rows per CPU-s", "first batch after")
     reasons = []
     for result in bench(dataset, batch, place, cache, seconds, options):
         if not isinstance(result, Speed):
             reasons.append(str(result))
             continue
-        rows = f"{result.rows_per_cpu_second:,.0f}" if result.rows_per_cpu_second else "-"
         table.add_row(
             result.reader,
             f"{result.images_per_second:,.0f}",
             f"{result.images_per_cpu_second:,.0f}",
-            rows,
+            f"{result.rows_per_cpu_second:,.0f}",
             f"{result.start_seconds:.2f} s",
         )
     console = Console(highlight=False)
@@ -59,7 +58,7 @@ def bench_data(
 
 def _open(target: str, cache: Path) -> "tuple[Dataset, LoaderOptions | None, int]":
     """What a recipe or a place names, its options of reading, and its batch size, 0 without a recipe."""
-    from ganforge.data.shards import shards
+    from ganforge.data.shards.registered import shards
 
     if not target.endswith(".toml"):
         return shards(cache, path=target), None, 0

@@ -55,7 +55,7 @@ def list_components(
 
 def _summaries(shelf: "Kind") -> "Iterator[tuple[str, str]]":
     """Names and what they are; an entry point that was not imported is named by where it is."""
-    from ganforge.registry import describe_entry_point
+    from ganforge.kind import describe_entry_point
 
     loaded = {component.name: component for component in shelf.loaded()}
     for name in shelf.names():
@@ -81,8 +81,8 @@ def show(
 
     from ganforge.errors import RegistryError
     from ganforge.manual import recipe_tables, tables_called
-    from ganforge.options import did_you_mean
     from ganforge.registry import load_plugins, register
+    from ganforge.wording import did_you_mean
 
     load_plugins(plugin or [])
     shelves = [register.kind(kind)] if kind else list(register.kinds().values())

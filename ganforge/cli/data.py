@@ -8,14 +8,22 @@ from typing import Annotated
 
 import typer
 
+from ganforge.files import user_cache
 from ganforge.wording import counted
 
 app = typer.Typer(name="data", no_args_is_help=True, help="Pack pictures into shards and look after them.")
 
 _SHEET_BYTES = 64 * 1024 * 1024 * 3
 """Of pixels on a contact sheet: 64 pictures of 1024x1024, fewer of larger ones."""
-CACHE = Path("~/.cache/ganforge")
-CacheDir = Annotated[Path, typer.Option("--cache-dir", help="Folder for fetched shards and indexes.")]
+CACHE = user_cache()
+CacheDir = Annotated[
+    Path,
+    typer.Option(
+        "--cache-dir",
+        help="Folder for fetched shards and indexes.",
+        show_default="ganforge in the user's cache folder",
+    ),
+]
 
 
 class Crop(StrEnum):
@@ -48,7 +56,7 @@ def pack(
     out: Annotated[Path, typer.Argument(help="New folder for the shards.")],
     size: Annotated[str, typer.Option(help="64, or 64x48 for height x width; by default the first picture's.")] = "",
     crop: Annotated[
-        Crop, typer.Option(help="Centred square, aligned CelebA's usual square, or squeeze.")
+        Crop, typer.Option(help="Largest centred part of the proportions, aligned CelebA's usual square, or squeeze.")
     ] = Crop.CENTER,
     codec: Annotated[Codec, typer.Option(help="auto: raw up to 64 pixels; above, untouched or PNG.")] = Codec.AUTO,
     shard_size: Annotated[str, typer.Option(help="Size of a shard, such as 128MB.")] = "128MB",
@@ -57,17 +65,24 @@ def pack(
     limit: Annotated[int, typer.Option(min=0, help="Only the first so many pictures.")] = 0,
     max_bad: Annotated[str, typer.Option(help="Unusable pictures to leave out: a number, or a share.")] = "1%",
     labels: Annotated[bool, typer.Option(help="Take over class labels.")] = True,
+    values: Annotated[
+        str, typer.Option("--range", help="LOW,HIGH: the values of 16 bits, int or float that become black and white.")
+    ] = "",
+    max_megapixels: Annotated[float, typer.Option(min=0, help="Larger pictures are unusable; 0 for 179.")] = 0,
     cache_dir: CacheDir = CACHE,
 ) -> None:
     """Pack pictures into WebDataset shards that train fast."""
-    from ganforge.data.pack import REPORT_NAME, pack
+    from ganforge.data.pack import pack
+    from ganforge.data.packreport import lines_of_report
+    from ganforge.data.pictures import MAX_PIXELS
     from ganforge.data.plan import PackOptions, parse_bytes, parse_size
     from ganforge.data.sources.open import open_source
+    from ganforge.data.values import parse_range
     from ganforge.errors import DataError
 
     if channels not in (0, 1, 3):
         raise DataError(f"--channels {channels}: give 1 for grey, 3 for RGB, or 0 to take what comes")
-    wanted = parse_size(size)
+    wanted, limits = parse_size(size), parse_range(values)
     found = open_source(source, size=max(wanted or (0,)), cache_dir=cache_dir.expanduser(), labels=labels)
     options = PackOptions(
         size=wanted,
@@ -78,18 +93,18 @@ def pack(
         channels=channels,
         limit=limit,
         max_bad=max_bad,
+        values=limits,
+        max_pixels=int(max_megapixels * 1e6) or MAX_PIXELS,
     )
     with _progress("packing", "pictures") as progress:
         manifest = pack(found, out, options, progress)
-    left_out = len(found) if not limit else min(limit, len(found))
-    left_out -= manifest.count
     typer.echo(
         f"{out}: {counted(manifest.count, 'sample')}, {manifest.spec}, codec {manifest.codec}, "
         f"{counted(len(manifest.shards), 'shard')}, "
         f"{sum(shard.bytes for shard in manifest.shards) / 1e6:.1f} MB"
     )
-    if left_out:
-        typer.echo(f"{counted(left_out, 'picture was', 'pictures were')} left out; {out / REPORT_NAME} says why")
+    for line in lines_of_report(out):
+        typer.echo(line)
 
 
 @app.command()
@@ -103,7 +118,7 @@ def inspect(
     import numpy as np
 
     from ganforge.data.contactsheet import contact_sheet, lines_of, pick
-    from ganforge.data.shards import open_shards
+    from ganforge.data.shards.registered import open_shards
 
     dataset = open_shards(path, cache_dir.expanduser())
     manifest = dataset.manifest
@@ -119,6 +134,9 @@ def inspect(
         counts = np.bincount(dataset.labels, minlength=manifest.spec.num_classes)
         shown = [f"{name} ({count:,})" for name, count in zip(manifest.classes, counts, strict=True)]
         facts.append(("classes", ", ".join(shown[:20]) + (", ..." if len(shown) > 20 else "")))
+    if manifest.values is not None:
+        facts.append(("range", "{:g}..{:g} of more than 8 bits become 0..255".format(*manifest.values)))
+    facts += [("rule", rule) for rule in dataset.rules]
     for name, value in facts:
         typer.echo(f"{name:8} {value}")
     most = max(1, _SHEET_BYTES // int(np.prod(dataset.row_shape)))
@@ -139,7 +157,7 @@ def verify(
     path: Annotated[str, typer.Argument(help="Packed folder, tar, or urls.")], cache_dir: CacheDir = CACHE
 ) -> None:
     """Hash every shard and decode every sample."""
-    from ganforge.data.shards import open_shards
+    from ganforge.data.shards.registered import open_shards
     from ganforge.data.verify import verify
     from ganforge.errors import DataError
 
@@ -160,7 +178,7 @@ def verify(
 @app.command()
 def index(path: Annotated[Path, typer.Argument(help="A tar, or a folder of tars.")]) -> None:
     """Write an `.idx` beside each tar, as DALI's wds2idx does."""
-    from ganforge.data.tarindex import scan_tar, write_idx
+    from ganforge.data.shards.tarindex import scan_tar, write_idx
     from ganforge.errors import DataError
 
     tars = sorted(path.glob("*.tar")) if path.is_dir() else [path]
@@ -183,7 +201,7 @@ def export(
 ) -> None:
     """Turn shards back into a folder of pictures, class by class."""
     from ganforge.data.export import export
-    from ganforge.data.shards import open_shards
+    from ganforge.data.shards.registered import open_shards
 
     with _progress("exporting", "pictures") as progress:
         count = export(open_shards(path, cache_dir.expanduser()), out, limit, progress)

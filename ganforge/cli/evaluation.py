@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ganforge.cli.recipes import Overrides
+from ganforge.cli.trust import Trust
 
 
 def evaluate(
@@ -44,12 +45,13 @@ def evaluate(
     weights: Annotated[Path | None, typer.Option(help="File with the extractor's weights.", show_default=False)] = None,
     overrides: Overrides = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print figures and protocol as JSON.")] = False,
+    trust: Trust = False,
 ) -> None:
     """Compute metrics of a trained generator or of pictures, and say by which protocol.
 
     Under `accelerate launch` all processes share the work; the figures are the same for any number of them.
     """
-    from ganforge.training.evaluate_saved import evaluate_saved
+    from ganforge.evaluation.saved import evaluate_saved
     from ganforge.training.session import finish_processes
 
     found = evaluate_saved(
@@ -64,8 +66,11 @@ def evaluate(
     finish_processes()
     if not found.is_main:
         return
+    for line in found.warnings:
+        typer.echo(f"warning: {line}", err=True)
     if as_json:
-        typer.echo(json.dumps({"figures": found.figures, "protocol": found.protocol, "seconds": found.seconds}))
+        table = {"figures": found.figures, "protocol": found.protocol, "seconds": found.seconds}
+        typer.echo(json.dumps({**table, "warnings": found.warnings}))
         return
     typer.echo(found.name)
     for name, value in found.figures.items():

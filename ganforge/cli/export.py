@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ganforge.cli.sampling import Source
+from ganforge.cli.trust import Trust
 
 
 class Format(StrEnum):
@@ -40,6 +41,7 @@ def export(
         str | None,
         typer.Option("--license", help="License for the card, such as apache-2.0.", show_default=False),
     ] = None,
+    trust: Trust = False,
 ) -> None:
     """Write a trained generator in another format, and check that it still makes the same pictures."""
     from ganforge.export.write import export

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ganforge.cli.sampling import ClassName, Ema, Seed, Source, Truncation
+from ganforge.cli.trust import Trust
 
 FramesPerSecond = Annotated[float, typer.Option("--fps", min=0.1, max=60, help="Frames a second of a film.")]
 
@@ -24,6 +25,7 @@ def interpolate(
     ema: Ema = True,
     truncation: Truncation = None,
     class_name: ClassName = None,
+    trust: Trust = False,
 ) -> None:
     """Walk from latent to latent on great circles and show the pictures on the way.
 
@@ -75,6 +77,7 @@ def neighbours(
     num_reals: Annotated[int, typer.Option(min=0, help="Look at only so many training pictures; 0 for all.")] = 0,
     seed: Seed = 0,
     ema: Ema = True,
+    trust: Trust = False,
 ) -> None:
     """Check whether the generator copies: samples beside the training pictures nearest to them, in pixels."""
     from ganforge.sampling.memorisation import write_neighbours

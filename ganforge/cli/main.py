@@ -1,12 +1,12 @@
 """The command line. Arguments and printing only; what a command does is imported when it runs."""
 
+import io
 import sys
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
-from ganforge import __version__
 from ganforge.cli import (
     components,
     doctor,
@@ -25,6 +25,7 @@ from ganforge.cli.data import app as data_app
 from ganforge.cli.slurm import slurm
 from ganforge.cli.status import status
 from ganforge.errors import GanforgeError
+from ganforge.version import __version__
 
 
 class Commands(TyperGroup):
@@ -93,6 +94,8 @@ def options(
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one or two lines on stderr and exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a folder's name may be no text at all
     # --verbose is taken out here, because people write it behind the command, where only the command's options go.
     arguments = [argument for argument in sys.argv[1:] if argument != "--verbose"]
     try:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ganforge.cli.trust import Trust
+
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -17,7 +19,9 @@ app = typer.Typer(help="Check and resolve recipes.", no_args_is_help=True)
 
 @app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(help="Recipe files.", show_default=False)], overrides: Overrides = None
+    files: Annotated[list[Path], typer.Argument(help="Recipe files.", show_default=False)],
+    overrides: Overrides = None,
+    trust: Trust = False,
 ) -> None:
     """Say every problem of each file; exit code 2 if there is any."""
     from ganforge.errors import GanforgeError
@@ -26,7 +30,7 @@ def check(
     failed = False
     for file in files:
         try:
-            load(file, overrides or [])
+            load(file, overrides or [], is_own=False)
         except GanforgeError as error:
             failed = True
             typer.echo(str(error), err=True)
@@ -38,7 +42,9 @@ def check(
 
 @app.command()
 def resolve(
-    file: Annotated[Path, typer.Argument(help="Recipe file.", show_default=False)], overrides: Overrides = None
+    file: Annotated[Path, typer.Argument(help="Recipe file.", show_default=False)],
+    overrides: Overrides = None,
+    trust: Trust = False,
 ) -> None:
     """Print the recipe as TOML with every default filled in.
 
@@ -46,4 +52,4 @@ def resolve(
     """
     from ganforge.recipe import dump_for_people, load
 
-    typer.echo(dump_for_people(load(file, overrides or [])), nl=False)
+    typer.echo(dump_for_people(load(file, overrides or [], is_own=False)), nl=False)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ganforge.cli.trust import Trust
+
 Source = Annotated[
     str,
     typer.Argument(
@@ -48,6 +50,7 @@ def sample(
     per_shard: Annotated[
         int, typer.Option(min=0, help="Samples in a shard; 0 for what makes up to 128 MB, at most 8,192.")
     ] = 0,
+    trust: Trust = False,
 ) -> None:
     """Draw samples from a trained generator into a grid, a folder, or shards.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganforge.cli.sampling import ClassName, Seed, progress_bar
+from ganforge.cli.trust import Trust
 
 if TYPE_CHECKING:
     from ganforge.search.latents import SearchOptions
@@ -40,6 +41,7 @@ def inpaint(
     batch_size: BatchSize = 256,
     seed: Seed = 0,
     class_name: ClassName = None,
+    trust: Trust = False,
 ) -> None:
     """Fill holes with what the generator can make there (Yeh et al. 2017).
 
@@ -75,6 +77,7 @@ def project(
     batch_size: BatchSize = 256,
     seed: Seed = 0,
     class_name: ClassName = None,
+    trust: Trust = False,
 ) -> None:
     """Find the latent whose sample is nearest to a picture; saves it as .npy beside that sample."""
     from ganforge.search.write import write_projected

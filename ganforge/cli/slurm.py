@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ganforge.cli.recipes import Overrides
+from ganforge.cli.trust import Trust
 
 
 class LauncherChoice(StrEnum):
@@ -76,6 +77,7 @@ def slurm(
     submit: Annotated[
         bool, typer.Option("--submit/--no-submit", help="Submit the script, or only write it into the run folder.")
     ] = True,
+    trust: Trust = False,
 ) -> None:
     """Train a recipe as a SLURM job that saves, queues itself again and goes on until it is done.
 
@@ -85,10 +87,10 @@ def slurm(
     import shlex
     import sys
 
+    from ganforge.building.checks import check_batch
     from ganforge.cluster.job import make_job, site_defaults, site_file
     from ganforge.cluster.submit import Submission
-    from ganforge.recipe import load
-    from ganforge.training.build import check_batch
+    from ganforge.recipe import RESOLVED, load
 
     given = {
         "nodes": nodes,
@@ -110,7 +112,7 @@ def slurm(
         "chain": chain,
     }
     job = make_job(site_defaults(site_file()), given)
-    resolved = load(recipe, overrides or [], later=True)
+    resolved = load(recipe, overrides or [], later=True, is_own=recipe.name != RESOLVED)
     check_batch(resolved, job.ranks)
     submission = Submission(job, resolved, recipe, overrides or [], array, ["ganforge", *sys.argv[1:]])
     if dry_run:

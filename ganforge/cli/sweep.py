@@ -65,7 +65,7 @@ def sweep(
         import optuna  # noqa: F401
     except ImportError as error:
         raise GanforgeError("sweep needs Optuna: pip install 'ganforge[sweep]'") from error
-    from ganforge.sweep.plan import Plan
+    from ganforge.sweep.plan import SweepPlan
     from ganforge.sweep.run import run_sweep
     from ganforge.sweep.table import outcome_table
 
@@ -84,7 +84,7 @@ def sweep(
     if trials is None and any(axis.how != "grid" for axis in axes):
         raise GanforgeError("how many trials? --random and --tpe have no end of their own; give --trials N")
     table = override(parse(recipe), overrides or [])
-    plan = Plan(
+    plan = SweepPlan(
         table=table,
         source=str(recipe),
         axes=axes,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ganforge.cli.recipes import Overrides
+from ganforge.cli.trust import Trust
 
 
 class ResumeChoice(StrEnum):
@@ -35,6 +36,7 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Build everything, print what would happen, take no step.")
     ] = False,
+    trust: Trust = False,
 ) -> None:
     """Train a recipe in its run folder, or go on where it stopped.
 
@@ -48,7 +50,9 @@ def train(
     resolved = load(recipe, overrides or [])
     if dry_run:
         from ganforge.training.dry_run import describe_run
+        from ganforge.trust import check_commands
 
+        check_commands(resolved.to_dict(), f"{recipe} with --dry-run")
         describe_run(resolved, Console())
         return
     from ganforge.training.session import finish_processes, run_session

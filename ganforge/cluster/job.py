@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from ganforge.errors import GanforgeError, Problem
 from ganforge.options import OptionsModel, validate
+from ganforge.toml_files import read_toml
 
 Launcher = Literal["srun", "accelerate"]
 Positive = Annotated[int, Field(ge=1)]
@@ -88,11 +88,13 @@ def site_defaults(path: Path) -> dict[str, Any]:
         GanforgeError: the file is not TOML, or a key is unknown or has a wrong value.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = read_toml(path)
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise GanforgeError(f"{path}: cannot be read as TOML: {error}") from error
+    except OSError as error:
+        raise GanforgeError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise GanforgeError(f"{path}: cannot be read as TOML: it {error}") from error
     _, problems = validate(Job, table)
     _refuse(str(path), problems)
     return table

@@ -101,6 +101,8 @@ def _options(job: Job, training: Training) -> list[str]:
 
 def _own(option: str) -> str:
     """An option that the user wrote, its value quoted where sbatch wants that."""
+    if set(option) & set("\n\r"):
+        raise GanforgeError(f"--sbatch {option!r}: cannot stand in an #SBATCH line; leave out line ends")
     key, equals, value = option.partition("=")
     return f"{key}={_quoted(value)}" if equals else option
 

@@ -1,11 +1,9 @@
 """How runs are doing, from what lies in their folders; reads no weights and imports no torch."""
 
-import json
 import os
+import re
 import time
-import tomllib
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +12,10 @@ from ganforge.cluster.queue import UNKNOWN, job_states
 from ganforge.cluster.submit import SLURM_FOLDER
 from ganforge.doctor.illnesses import DIVERGENCE
 from ganforge.errors import GanforgeError
-
-RECIPE = "recipe.resolved.toml"
+from ganforge.jsonlines import last_of
+from ganforge.lookup import number, table_at, text, value_at, whole
+from ganforge.run_files import RECIPE, checkpoint_states, read_recipe
+from ganforge.wording import printable
 
 LEVELS = 2
 """Folders below a given one that are looked into: `runs` holds runs, and sweeps that hold runs."""
@@ -96,20 +96,19 @@ def _is_run(folder: Path) -> bool:
 
 def statuses(folders: Sequence[Path]) -> list[RunStatus]:
     """One of each folder, with one question to SLURM for each that has a job."""
-    jobs = {folder: _last_line(folder / SLURM_FOLDER / "jobs") for folder in folders}
+    jobs = {folder: _last_job(folder / SLURM_FOLDER / "jobs") for folder in folders}
     states = job_states(job for job in jobs.values() if job)
     return [_status(folder, jobs[folder], states) for folder in folders]
 
 
 def _status(folder: Path, job: str | None, states: dict[str, str]) -> RunStatus:
-    lines = _objects(folder / "metrics.jsonl")
-    findings = _objects(folder / "health.jsonl")
-    recipe = _recipe(folder / RECIPE)
-    checkpoint, age = _newest_checkpoint(folder / "checkpoints")
-    logged = [line["step"] for line in lines if isinstance(line.get("step"), int)]
-    speeds = [line["images_per_second"] for line in lines if "images_per_second" in line]
-    saved = checkpoint.get("step")
-    step = max([*logged, saved or 0])
+    lines = _last_lines(folder / "metrics.jsonl")
+    findings = _last_lines(folder / "health.jsonl")
+    recipe = _recipe(folder)
+    checkpoint, age = _newest_checkpoint(folder)
+    speeds = [speed for line in lines if (speed := number(line, "images_per_second")) is not None]
+    saved = whole(checkpoint, "step")
+    step = max([*(line["step"] for line in lines), saved or 0])
     job_state = states.get(job) if job else None
     silent = _seconds_since(folder / RECIPE, folder / "metrics.jsonl", folder / "evaluations.jsonl")
     silent = min((seconds for seconds in (silent, age) if seconds is not None), default=None)
@@ -118,19 +117,33 @@ def _status(folder: Path, job: str | None, states: dict[str, str]) -> RunStatus:
         is_over = job_state not in (None, UNKNOWN)
         state = _state_by_silence(lines, silent, is_over, is_saved=saved is not None and saved >= step)
     return RunStatus(
-        folder=str(folder),
+        folder=printable(str(folder)),
         step=step,
-        steps=recipe.get("training", {}).get("steps"),
+        steps=whole(recipe, "training", "steps"),
         images_per_second=speeds[-1] if speeds else None,
         checkpoint_step=saved,
         checkpoint_age_seconds=age,
-        best=checkpoint.get("best"),
-        finding=next(reversed(findings), None),
+        best=_best(checkpoint),
+        finding=_finding(findings),
         job=job,
         job_state=job_state,
         state=state,
         silent_seconds=silent,
     )
+
+
+def _best(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
+    best = table_at(checkpoint, "best")
+    found = {"name": text(best, "name"), "value": number(best, "value"), "step": whole(best, "step")}
+    return None if None in found.values() else found
+
+
+def _finding(findings: list[dict[str, Any]]) -> dict[str, Any] | None:
+    if not findings:
+        return None
+    last = findings[-1]
+    words = {name: word for name in ("name", "event", "message") if (word := text(last, name)) is not None}
+    return {"step": last["step"], **words}
 
 
 def _state_by_queue(job_state: str | None) -> State | None:
@@ -140,21 +153,21 @@ def _state_by_queue(job_state: str | None) -> State | None:
 
 
 def _state_by_end(
-    recipe: dict[str, Any], step: int, checkpoint: dict[str, Any], findings: list[dict[str, Any]]
+    recipe: Mapping[str, Any], step: int, checkpoint: Mapping[str, Any], findings: list[dict[str, Any]]
 ) -> State | None:
     """How the run has ended, if its files say that it has."""
-    saved, steps = checkpoint.get("step"), recipe.get("training", {}).get("steps")
-    patience = recipe.get("evaluation", {}).get("patience", 0)
-    stale = (checkpoint.get("best") or {}).get("stale", 0)
+    saved, steps = whole(checkpoint, "step"), whole(recipe, "training", "steps")
+    patience = whole(recipe, "evaluation", "patience") or 0
+    stale = whole(checkpoint, "best", "stale") or 0
     if saved is not None and saved >= step and ((steps and saved >= steps) or (patience and stale >= patience)):
         return "finished"
-    stops = recipe.get("health", {}).get("stop_on", [])
+    stops = value_at(recipe, "health", "stop_on")
     last = findings[-1] if findings else {}
     for finding in findings:
-        is_latest = finding.get("event") == "begins" and finding.get("step", -1) >= step
-        if is_latest and finding.get("name") in stops:
+        is_latest = finding.get("event") == "begins" and finding["step"] >= step
+        if is_latest and isinstance(stops, list) and finding.get("name") in stops:
             return "stopped by the doctor"
-    if last.get("name") == DIVERGENCE and last.get("event") == "begins" and last.get("step", -1) >= step:
+    if last.get("name") == DIVERGENCE and last.get("event") == "begins" and last["step"] >= step:
         return "diverged"
     return None
 
@@ -168,8 +181,9 @@ def _state_by_silence(lines: list[dict[str, Any]], silent: float, is_over: bool,
         is_over: SLURM says that its job runs no more.
         is_saved: its newest checkpoint is of its last step.
     """
-    figures = [line for line in lines if line.get("images_per_second") and "images" in line][-2:]
-    between = (figures[1]["images"] - figures[0]["images"]) / figures[1]["images_per_second"] if figures[1:] else 0.0
+    progress = ((number(line, "images"), number(line, "images_per_second")) for line in lines)
+    (before, _), (images, speed) = [(0.0, 0.0), (0.0, 0.0), *(known for known in progress if None not in known)][-2:]
+    between = (images - before) / speed if before and images and speed else 0.0
     if not is_over and silent <= max(QUIET_SECONDS, 3 * between):
         return "running"
     return "stopped" if is_saved else "silent"
@@ -177,46 +191,46 @@ def _state_by_silence(lines: list[dict[str, Any]], silent: float, is_over: bool,
 
 def _seconds_since(*paths: Path) -> float | None:
     """Since the newest of these files was written."""
-    written = [path.stat().st_mtime for path in paths if path.exists()]
-    return max(0.0, time.time() - max(written)) if written else None
+    ages = [seconds for path in paths if (seconds := _age(path)) is not None]
+    return min(ages, default=None)
 
 
-def _recipe(path: Path) -> dict[str, Any]:
+def _age(path: Path) -> float | None:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # ValueError: not TOML, not UTF-8
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:
+        return None
+
+
+def _recipe(folder: Path) -> Mapping[str, Any]:
+    try:
+        return read_recipe(folder)
+    except GanforgeError:
         return {}
 
 
-def _newest_checkpoint(folder: Path) -> tuple[dict[str, Any], float | None]:
-    for path in sorted(folder.glob("step-*/checkpoint.json"), reverse=True):
-        try:
-            return json.loads(path.read_text(encoding="utf-8")), max(0.0, time.time() - path.stat().st_mtime)
-        except (OSError, ValueError):
-            continue
+def _newest_checkpoint(folder: Path) -> tuple[Mapping[str, Any], float | None]:
+    for path, state in checkpoint_states(folder):
+        return state, _age(path)
     return {}, None
 
 
-def _objects(path: Path, last: int = 1000) -> list[dict[str, Any]]:
-    """The objects on a file's last lines; a line that a kill has torn is passed over."""
-    found = []
-    for line in _tail(path, last):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            found.append(value)
-    return found
-
-
-def _tail(path: Path, last: int) -> Iterable[str]:
+def _last_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects with a step on a file's last lines; none where it cannot be read."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return deque(file, maxlen=last)
+        return last_of(path)
+    except (GanforgeError, OSError):
+        return []
+
+
+def _last_job(path: Path) -> str | None:
+    """The number on the last line of a job list."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            written = file.read(4096).decode("utf-8", "replace").split("\n")
     except OSError:
-        return ()
-
-
-def _last_line(path: Path) -> str | None:
-    return next((line.strip() for line in reversed([*_tail(path, 20)]) if line.strip()), None)
+        return None
+    return next((line.strip() for line in reversed(written) if re.fullmatch(r"[0-9_+.]{1,64}", line.strip())), None)

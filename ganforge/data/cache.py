@@ -16,9 +16,9 @@ from filelock import FileLock
 
 from ganforge.data.fetch import Patience, fetch
 from ganforge.data.leftovers import remove_abandoned, remove_temporaries
-from ganforge.data.options import LoaderOptions
 from ganforge.data.urls import cache_key
 from ganforge.errors import DataError
+from ganforge.loader_options import LoaderOptions
 
 # A failure of this run's ranks is everybody's for this long: they all end with it, and soon. After that, or
 # in a run that starts anew, a shard is asked for again.

@@ -3,10 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ganforge.spec import DataSpec
+
+if TYPE_CHECKING:
+    from ganforge.data.pictures import Fit  # brings Pillow, which points in the plane do without
 
 
 class Unreadable(Exception):
@@ -30,8 +34,14 @@ class Dataset(ABC):
         spec: what one sample looks like.
         digest: hex sha256 of content and layout; the same samples have the same digest anywhere.
         labels: int64 `(N,)`, or None.
-        codec: how samples are stored: `array` (in memory), `raw`, or the name of a picture codec.
+        codec: how samples are stored: `array` (in memory), `raw`, `stream` (without numbers or an end), or the name of
+            a picture codec.
         shard_sizes: samples of each shard.
+        is_local: whether all samples lie on this machine; if not, the loader says by `keep_ahead` what it needs next.
+        is_strided: whether samples are stored as uint8 rows at regular distances, so that they are gathered undecoded.
+        is_streamable: whether `stream_urls` names tars that the stock webdataset pipeline can read.
+        image_key: extension of the picture in a sample of a tar, such as `image.jpg`; empty to find it.
+        fit: how stored pictures become samples of `spec`; None if they have its shape already.
     """
 
     spec: DataSpec
@@ -39,6 +49,11 @@ class Dataset(ABC):
     labels: np.ndarray | None = None
     codec: str = "array"
     shard_sizes: Sequence[int]
+    is_local: bool = True
+    is_strided: bool = False
+    is_streamable: bool = False
+    image_key: str = ""
+    fit: "Fit | None" = None
 
     def __len__(self) -> int:
         return int(sum(self.shard_sizes))
@@ -55,9 +70,21 @@ class Dataset(ABC):
         return np.dtype(np.uint8 if self.spec.is_image else np.float32)
 
     @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Samples of each class, in the order of `spec.classes`; empty where labels are not known by number."""
+        if self.labels is None or not self.spec.classes or not len(self.labels):
+            return ()
+        return tuple(np.bincount(self.labels, minlength=self.spec.num_classes).tolist())
+
+    @property
     def decoded_bytes(self) -> int:
         """Size of all samples, decoded."""
         return len(self) * int(np.prod(self.row_shape)) * self.dtype.itemsize
+
+    @property
+    def stream_urls(self) -> list[str]:
+        """Paths and urls of the tars in their order, for reading from front to back; fetches what is not local."""
+        return []
 
     @abstractmethod
     def read(self, ids: np.ndarray, out: np.ndarray) -> dict[int, Unreadable]:

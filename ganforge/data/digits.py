@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from filelock import FileLock
 from pydantic import Field
 
-from ganforge.data.sharddataset import ShardDataset
-from ganforge.data.shards import open_folder
+from ganforge.data.shards.dataset import ShardDataset
+from ganforge.data.shards.registered import open_folder
 from ganforge.registry import register
 
 
@@ -17,7 +17,7 @@ def digits(
     *,
     size: Annotated[int, Field(ge=8, le=256)] = 32,
     part: Literal["all", "train", "held_out"] = "all",
-    limit: Annotated[int, Field(ge=10)] | None = None,
+    limit: Annotated[int, Field(ge=10, le=10_000)] | None = None,
 ) -> ShardDataset:
     """The 1,797 handwritten digits that come with scikit-learn (extra `demo`), grey, ten classes.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ganforge.data.pictures import EXTENSIONS, BadPicture, encode
-from ganforge.data.sharddataset import ShardDataset
+from ganforge.data.shards.dataset import ShardDataset
 from ganforge.errors import DataError
 
 

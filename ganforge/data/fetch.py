@@ -23,6 +23,7 @@ from ganforge.data.command import AttemptFailed, run_command
 from ganforge.data.limits import in_bytes
 from ganforge.data.urls import is_remote, local_path
 from ganforge.errors import DataError
+from ganforge.redaction import without_credentials
 
 _log = logging.getLogger(__name__)
 _PIECE = 2**20
@@ -154,7 +155,8 @@ def _insist(location: str, attempt: Callable[[Patience], _Found], patience: Pati
     for number in range(patience.attempts):
         if number:
             time.sleep(patience.pause * 2 ** (number - 1))
-            _log.warning("%s: %s; attempt %d of %d", location, problem, number + 1, patience.attempts)
+            what = without_credentials(f"{location}: {problem}")
+            _log.warning("%s; attempt %d of %d", what, number + 1, patience.attempts)
         try:
             return attempt(patience)
         except AttemptFailed as error:

@@ -5,7 +5,6 @@ labels as `.cls` (a number) or `.json` (`label`, `class` or `cls`: a number or a
 """
 
 import hashlib
-import io
 import json
 import logging
 import os
@@ -18,11 +17,9 @@ import numpy as np
 from filelock import FileLock
 
 from ganforge.data.cache import CACHE_LIMIT_BYTES, ShardCache
+from ganforge.data.classes import label_classes, unlabelled
 from ganforge.data.fetch import Patience
-from ganforge.data.limits import LABEL_BYTES, METADATA_BYTES, PICTURE_BYTES, in_bytes, numbered_classes
-from ganforge.data.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard, load_manifest
 from ganforge.data.npy import MAGIC, array_from
-from ganforge.data.openshard import picture_member
 from ganforge.data.pictures import (
     ARRAY_EXTENSION,
     BadPicture,
@@ -32,18 +29,24 @@ from ganforge.data.pictures import (
     npy_header,
     open_picture,
     to_pixels,
+    values_in,
 )
 from ganforge.data.plainjson import parse_json
 from ganforge.data.remote import UrlStore
-from ganforge.data.sharddataset import ShardDataset
-from ganforge.data.shardwriter import raw_layout
-from ganforge.data.tarindex import Member, Sample, scan_tar, shown, write_idx
+from ganforge.data.shards.dataset import ShardDataset
+from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard, load_manifest
+from ganforge.data.shards.tarindex import write_idx
+from ganforge.data.shards.writer import raw_layout
+from ganforge.data.tarcontents import Contents, look_through, read_picture, without_unlabelled
 from ganforge.data.urls import is_remote, local_path, safe_name
+from ganforge.data.values import RANGE_PROBES, ValueRange, extremes, range_of, spread
 from ganforge.errors import DataError
+from ganforge.redaction import without_credentials
 
 _log = logging.getLogger(__name__)
-_LABEL_KEYS = ("label", "class", "cls", "class_id", "label_id")
 _PROBES = 32
+_VERSION = 2
+"""Of the rules by which tars are indexed; older indexes in the cache are made anew."""
 
 
 class Wishes(NamedTuple):
@@ -61,6 +64,12 @@ class Wishes(NamedTuple):
     channels: int = 0
     image_key: str = ""
 
+    @property
+    def probe(self) -> Fit:
+        """How a picture is read to see its shape; without a size it keeps its own, except under a crop of its own."""
+        crop = self.fit if self.size or self.fit == "celeba" else "none"
+        return Fit(self.size, self.size, crop, self.channels)
+
 
 def open_foreign(
     where: str,
@@ -72,19 +81,11 @@ def open_foreign(
 ) -> ShardDataset:
     """Tars without a manifest as a dataset.
 
-    Args:
-        where: as the recipe names them.
-        locations: path or url of each.
-        cache_dir: for fetched shards and the index.
-        wishes: what the recipe says of them.
-        patience: limits on fetching.
-        cache_limit_bytes: of all fetched shards together, and so of each.
-
     Raises:
         DataError: a shard is damaged or cannot be had, or there are no pictures.
     """
     cache = ShardCache(cache_dir / "shards", patience, cache_limit_bytes)
-    identity = json.dumps([[_identity(location) for location in locations], wishes])
+    identity = json.dumps([_VERSION, [_identity(location) for location in locations], wishes])
     folder = cache_dir / "indexes" / hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(str(folder) + ".lock"):
@@ -92,22 +93,36 @@ def open_foreign(
             temporary = folder.with_name(folder.name + ".tmp")
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
-            _log.info("%s: indexing %d shards", where, len(locations))
+            _log.info("%s: indexing %d shards", without_credentials(where), len(locations))
             _index(where, locations, cache, wishes, temporary)
             os.rename(temporary, folder)
     manifest = load_manifest(folder)
-    kept = _read_locations(folder / "locations.json", len(manifest.shards))
-    return ShardDataset(manifest, UrlStore(where, manifest, kept, cache, str(folder / LABELS_NAME), folder))
+    kept = _sentences(_read(folder / "locations.json"), folder)
+    if len(kept) != len(manifest.shards):
+        raise _damaged(folder, "locations.json does not name every shard")
+    dataset = ShardDataset(manifest, UrlStore(where, manifest, list(kept), cache, str(folder / LABELS_NAME), folder))
+    told = _read(folder / "rules.json")
+    told = told if isinstance(told, dict) else {}
+    dataset.rules = _sentences(told.get("rules"), folder)
+    dataset.losses = _sentences(told.get("losses"), folder)
+    return dataset
 
 
-def _read_locations(path: Path, count: int) -> list[str]:
+def _read(path: Path) -> object:
     try:
-        kept = parse_json(path.read_bytes())
-        if not isinstance(kept, list) or len(kept) != count or not all(isinstance(place, str) for place in kept):
-            raise ValueError("it does not name every shard")
+        return parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: is damaged: {error}; remove the folder, and it is made again") from error
-    return kept
+        raise _damaged(path.parent, f"{path.name} cannot be read: {error}") from error
+
+
+def _sentences(listed: object, folder: Path) -> tuple[str, ...]:
+    if not isinstance(listed, list) or not all(isinstance(text, str) for text in listed):
+        raise _damaged(folder, "it does not hold what an index does")
+    return tuple(listed)
+
+
+def _damaged(folder: Path, reason: str) -> DataError:
+    return DataError(f"{folder}: is damaged: {reason}; remove the folder, and it is made again")
 
 
 def _identity(location: str) -> list[object]:
@@ -121,112 +136,59 @@ def _identity(location: str) -> list[object]:
 
 
 def _index(where: str, locations: Sequence[str], cache: ShardCache, wishes: Wishes, folder: Path) -> None:
-    shards: list[Shard] = []
-    kept: list[str] = []
-    labels: list[int | str | None] = []
-    probes: list[_Probe] = []
-    all_raw = True
-    for number, location in enumerate(locations):
-        tar = cache.get(location) if is_remote(location) else local_path(location)
-        samples = [sample for sample in scan_tar(tar, location) if picture_member(sample, wishes.image_key) >= 0]
-        if not samples:
-            _log.warning("%s: holds no pictures and is left out", location)
-            continue
-        first, stride = raw_layout(samples)
-        all_raw = all_raw and stride > 0
-        with open(tar, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest() if is_remote(location) else ""
-            labels += [_label(file, sample, location) for sample in samples]
-            for sample in samples[: max(0, _PROBES - len(probes))]:
-                probes.append(_probe(file, sample[picture_member(sample, wishes.image_key)], wishes))
-        name = safe_name(number, location)
-        shards.append(
-            Shard(name=name, count=len(samples), bytes=tar.stat().st_size, sha256=digest, first=first, stride=stride)
-        )
-        write_idx(folder / shards[-1].index_name, samples)
-        kept.append(str(location) if is_remote(location) else str(local_path(location).absolute()))
-        if digest:
-            _rename_to_content(cache, location, digest)
-            cache.make_room()
-    if not shards:
+    contents = look_through(locations, cache, wishes.image_key)
+    if not contents.samples:
         raise DataError(
             f"{where}: none of {len(locations)} shards holds a picture; set data.image_key to its extension"
         )
-    shape = _shape(where, probes, wishes)
+    if any(label is not None for label in contents.labels):
+        found = label_classes(contents.labels, "the shards' .cls and .json")
+    else:
+        found = unlabelled(len(contents.labels), "no labels: there is no .cls, and no label in a .json")
+    contents, numbers = without_unlabelled(contents, found)
+    probes = _probes(contents, wishes)
+    values = _values(contents)
+    shape = _shape(where, probes, wishes, contents)
+    layouts = [raw_layout(samples) for samples in contents.samples]
     header = npy_header((shape[1], shape[2], shape[0]))
-    all_raw = all_raw and all(probe.head.startswith(header) for probe in probes)
-    if not all_raw:
-        shards = [shard.model_copy(update={"first": 0, "stride": 0}) for shard in shards]
-    classes, numbers = _classes(labels, where)
+    all_raw = all(stride > 0 for _, stride in layouts) and all(probe.head.startswith(header) for probe in probes)
+    shards = []
+    for number, (samples, location) in enumerate(zip(contents.samples, contents.locations, strict=True)):
+        first, stride = layouts[number] if all_raw else (0, 0)
+        shards.append(
+            Shard(
+                name=safe_name(number, location),
+                count=len(samples),
+                bytes=contents.sizes[number],
+                sha256=contents.digests[number],
+                first=first,
+                stride=stride,
+            )
+        )
+        write_idx(folder / shards[-1].index_name, samples)
     sha256 = ""
-    if classes:
+    if found.classes:
         np.save(folder / LABELS_NAME, np.array(numbers, dtype=np.int64))
         sha256 = hashlib.sha256((folder / LABELS_NAME).read_bytes()).hexdigest()
     manifest = Manifest(
-        count=len(labels),
+        count=len(numbers),
         shape=shape,
-        classes=classes,
+        classes=found.classes,
         codec="raw" if all_raw else "keep",
         shards=tuple(shards),
         labels_sha256=sha256,
         image_key=wishes.image_key,
         fit="" if all_raw else wishes.fit,
+        values=None if all_raw or values is None else (values.low, values.high),
     )
+    kept = [place if is_remote(place) else str(local_path(place).absolute()) for place in contents.locations]
     (folder / "locations.json").write_text(json.dumps(kept))
+    losses = [*contents.losses]
+    if not found.classes and any(label is not None for label in contents.labels):
+        losses.append(found.rule)
+    rules = [*losses] if found.rule in losses else [*losses, found.rule]
+    (folder / "rules.json").write_text(json.dumps({"rules": rules, "losses": losses}))
     (folder / FILE_NAME).write_text(manifest.dump())
-
-
-def _rename_to_content(cache: ShardCache, location: str, sha256: str) -> None:
-    """From now on the cache knows the shard by its content."""
-    target = cache.path(location, sha256)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(cache.path(location), target)
-
-
-def _label(file: io.BufferedReader, sample: Sample, location: str) -> int | str | None:
-    for member in sample:
-        last = member.extension.rsplit(".", 1)[-1].lower()
-        if last not in ("cls", "json"):
-            continue
-        most = LABEL_BYTES if last == "cls" else METADATA_BYTES
-        if member.size > most:
-            large = f"is {in_bytes(member.size)} large, too much for a label"
-            raise DataError(f"{location}: {shown(member.name)}: {large}; mend the shard")
-        file.seek(member.offset)
-        data = file.read(member.size)
-        try:
-            if last == "cls":
-                return int(data)
-            table = parse_json(data)
-        except ValueError:
-            raise DataError(f"{location}: {shown(member.name)}: {data[:40]!r} is no label; mend the shard") from None
-        for key in _LABEL_KEYS:
-            if isinstance(table, dict) and type(table.get(key)) in (int, str):
-                return _checked(table[key], f"{location}: {shown(member.name)}")
-    return None
-
-
-def _checked(label: int | str, where: str) -> int | str:
-    """A label that can be the name of a class in a manifest, which is UTF-8."""
-    if isinstance(label, str) and (len(label) > LABEL_BYTES or any("\ud800" <= char <= "\udfff" for char in label)):
-        raise DataError(f"{where}: {label[:40]!a} cannot be the name of a class; mend the shard")
-    return label
-
-
-def _classes(labels: list[int | str | None], where: str) -> tuple[tuple[str, ...], list[int]]:
-    """Names of the classes and a number a sample; no classes unless every sample has a label of one type."""
-    kinds = {type(label) for label in labels}
-    if kinds == {int}:
-        numbers = [label for label in labels if isinstance(label, int)]
-        if min(numbers) >= 0:
-            return numbered_classes(max(numbers), where), numbers
-    if kinds == {str}:
-        names = tuple(sorted({label for label in labels if isinstance(label, str)}))
-        table = {name: number for number, name in enumerate(names)}
-        return names, [table[str(label)] for label in labels]
-    if kinds != {type(None)}:
-        _log.warning("labels are not of one kind or not of every sample, and are left out")
-    return (), []
 
 
 class _Probe(NamedTuple):
@@ -243,28 +205,45 @@ class _Probe(NamedTuple):
     reason: str = ""
 
 
-def _probe(file: io.BufferedReader, member: Member, wishes: Wishes) -> _Probe:
-    if member.size > PICTURE_BYTES:
-        return _Probe(None, b"", f"is {in_bytes(member.size)} large, and pictures may have {in_bytes(PICTURE_BYTES)}")
-    file.seek(member.offset)
-    data = file.read(member.size)
+def _probes(contents: Contents, wishes: Wishes) -> list[_Probe]:
+    """The first pictures, one after the other: each may be large."""
+    count = min(_PROBES, sum(map(len, contents.samples)))
+    return [_probe(contents, place, wishes) for place in range(count)]
+
+
+def _probe(contents: Contents, place: int, wishes: Wishes) -> _Probe:
+    data = b""
     try:
+        data = read_picture(contents, place)
         return _Probe(_pixels(data, wishes).shape, data[:128])
     except BadPicture as error:
         return _Probe(None, data[:128], str(error))
 
 
-def _shape(where: str, probes: list[_Probe], wishes: Wishes) -> tuple[int, int, int]:
+def _values(contents: Contents) -> ValueRange | None:
+    """The range of the pictures of more than 8 bits, found out on some of them."""
+    places = [place for place, sight in enumerate(contents.sights) if sight is not None and sight[1]]
+    arrays = []
+    for place in spread(places, RANGE_PROBES):
+        try:
+            arrays.append(extremes(values_in(read_picture(contents, place))))
+        except BadPicture:
+            continue  # said when it is read
+    return range_of(arrays) if arrays else None
+
+
+def _shape(where: str, probes: list[_Probe], wishes: Wishes, contents: Contents) -> tuple[int, int, int]:
     shapes = [probe.shape for probe in probes if probe.shape is not None]
     if not shapes:
         raise DataError(f"{where}: none of the first {len(probes)} pictures can be read; the first {probes[0].reason}")
-    channels = wishes.channels or (1 if all(shape[2] == 1 for shape in shapes) else 3)
+    colour = any(sight[0] for sight in contents.sights if sight is not None) or any(shape[2] > 1 for shape in shapes)
+    channels = wishes.channels or (3 if colour else 1)
     height, width = (wishes.size, wishes.size) if wishes.size else shapes[0][:2]
     return channels, height, width
 
 
 def _pixels(data: bytes, wishes: Wishes) -> np.ndarray:
-    fit = Fit(wishes.size, wishes.size, wishes.fit, wishes.channels)
+    fit = wishes.probe
     if not data.startswith(MAGIC):
         return to_pixels(open_picture(data), fit)
     try:

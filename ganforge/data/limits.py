@@ -7,8 +7,6 @@ with these bounds, before memory is taken for it.
 import io
 from typing import Any
 
-from ganforge.errors import DataError
-
 PICTURE_BYTES = 100_000_000
 """Of one picture as it is stored; 33 megapixels without any compression."""
 
@@ -54,17 +52,3 @@ def in_bytes(count: int) -> str:
         if count >= factor:
             return f"{count / factor:.3g} {unit}"
     return f"{count} bytes"
-
-
-def numbered_classes(largest: int, where: str) -> tuple[str, ...]:
-    """Names `0`, `1`, ... up to the largest label.
-
-    Raises:
-        DataError: there would be more than any dataset has, so the labels are not numbers of classes.
-    """
-    if largest >= CLASSES:
-        raise DataError(
-            f"{where}: has label {str(largest)[:20]}, which would make more than {CLASSES:,} classes; number the "
-            "classes from 0, or pack with --no-labels"
-        )
-    return tuple(str(label) for label in range(largest + 1))

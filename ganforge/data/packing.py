@@ -6,11 +6,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ganforge.data.pictures import BadPicture, Fit, encode, from_array, open_picture, to_pixels
-from ganforge.data.sources.base import Source
-from ganforge.data.tarindex import BLOCK, Member, Sample
+from ganforge.data.conversions import Conversions, array_conversions, conversions, counted_in
+from ganforge.data.header import has_deep_values
+from ganforge.data.pictures import (
+    MAX_PIXELS,
+    BadPicture,
+    Fit,
+    OutsideRange,
+    applies,
+    encode,
+    from_array,
+    open_picture,
+    pixel_limit,
+    to_pixels,
+)
+from ganforge.data.shards.tarindex import BLOCK, Member, Sample
+from ganforge.data.sources.base import Item, Source
+from ganforge.errors import DataError
 
 CHUNK = 64
+_UNKNOWN_RANGE = "has {}, unlike the pictures that were looked at"
 _KEPT_FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 
 
@@ -22,12 +37,14 @@ class Job(NamedTuple):
         fit: how they become samples.
         codec: how samples are stored.
         keep: whether pictures that fit already stay untouched.
+        max_pixels: larger pictures are refused.
     """
 
     source: Source
     fit: Fit
     codec: str
     keep: bool
+    max_pixels: int = MAX_PIXELS
 
 
 class Chunk(NamedTuple):
@@ -39,6 +56,7 @@ class Chunk(NamedTuple):
         labels: one a sample, -1 without one.
         bad: name and reason of each picture that was left out.
         codecs: what the pictures were stored as.
+        conversions: what was done to pictures, by kind.
     """
 
     tar: bytes
@@ -46,6 +64,7 @@ class Chunk(NamedTuple):
     labels: list[int]
     bad: list[tuple[str, str]]
     codecs: list[str]
+    conversions: Conversions
 
 
 _job: Job | None = None
@@ -64,22 +83,34 @@ def work(start: int, stop: int) -> Chunk:
 
 
 def pack_chunk(job: Job, start: int, stop: int) -> Chunk:
-    """Pack pictures [start, stop) of a source; the bytes depend on nothing else."""
-    chunk = Chunk(b"", [], [], [], [])
+    """Pack pictures [start, stop) of a source; the bytes depend on nothing else.
+
+    Raises:
+        DataError: a picture holds other values than those that the plan was made for.
+    """
+    with pixel_limit(job.max_pixels):
+        return _pack_chunk(job, start, stop)
+
+
+def _pack_chunk(job: Job, start: int, stop: int) -> Chunk:
+    chunk = Chunk(b"", [], [], [], [], {})
     pieces: list[bytes] = []
     position = 0
     for index in range(start, stop):
-        name = f"picture {index}"
+        name = job.source.known_as(index)
         try:
             item = job.source.item(index)
             name = item.name
-            extension, data = picture_bytes(job, item.data)
+            extension, data, kinds = picture_bytes(job, item)
+        except OutsideRange as error:
+            raise DataError(f"{name}: {error}; pack again with --range LOW,HIGH") from None
         except BadPicture as error:
             chunk.bad.append((name, str(error)))
             continue
         except OSError as error:
             chunk.bad.append((name, f"cannot be read: {error.strerror or error}"))
             continue
+        counted_in(chunk.conversions, kinds, name)
         members = {extension: data}
         if job.source.classes:
             members["cls"] = str(item.label).encode()
@@ -121,19 +152,32 @@ def tar_header() -> bytes:
     return bytes(100) + info.tobuf(tarfile.USTAR_FORMAT)[100:BLOCK]
 
 
-def picture_bytes(job: Job, data: bytes | np.ndarray) -> tuple[str, bytes]:
-    """Extension and bytes under which one picture is stored.
+def picture_bytes(job: Job, item: Item) -> tuple[str, bytes, tuple[str, ...]]:
+    """Extension and bytes under which one picture is stored, and what was done to it.
 
     Raises:
         BadPicture: it cannot be used.
+        OutsideRange: it has values that the plan does not know of.
     """
+    data, fit = item.data, job.fit
     if isinstance(data, np.ndarray):
-        return encode(from_array(data, job.fit), job.codec)
+        if data.dtype not in (np.uint8, bool) and fit.values is None:
+            raise OutsideRange(_UNKNOWN_RANGE.format(f"{data.dtype} values"))
+        pixels = from_array(data, fit, has_alpha=item.has_alpha)
+        return *encode(pixels, job.codec), array_conversions(data, fit, item.has_alpha)
     picture = open_picture(data)
+    deep = has_deep_values(picture)
+    if deep and fit.values is None:
+        raise OutsideRange(_UNKNOWN_RANGE.format("more than 8 bits a channel"))
+    in_range = fit.values is None or not applies(fit.values, picture)
     kept = _KEPT_FORMATS.get(picture.format or "")
-    upright = picture.getexif().get(0x0112, 1) == 1
-    mode = {1: "L", 3: "RGB"}[job.fit.channels]
-    size = (job.fit.width, job.fit.height)
-    untouched = job.keep and kept is not None and upright and picture.mode == mode and picture.size == size
-    pixels = to_pixels(picture, job.fit)  # decoded even when kept, so that no damaged picture gets in
-    return (kept, data) if untouched and kept else encode(pixels, job.codec)
+    orientation = picture.getexif().get(0x0112, 1)
+    if deep:
+        picture = open_picture(data)  # anew: EXIF data of a PNG are found by loading it, in 8 bits
+    mode = {1: "L", 3: "RGB"}[fit.channels]
+    size = (fit.width, fit.height)
+    untouched = job.keep and kept is not None and picture.mode == mode and picture.size == size
+    untouched = untouched and orientation == 1 and in_range
+    kinds = conversions(picture, fit, orientation, deep)
+    pixels = to_pixels(picture, fit)  # decoded even when kept, so that no damaged picture gets in
+    return (kept, data, kinds) if untouched and kept else (*encode(pixels, job.codec), kinds)

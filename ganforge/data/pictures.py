@@ -1,13 +1,22 @@
 """One picture: bytes to uint8 pixels of the wanted shape, and pixels back to bytes."""
 
 import io
+import math
 import os
-from dataclasses import dataclass
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ganforge.data.header import has_deep_values
+from ganforge.data.npy import MAGIC, array_from
+from ganforge.data.values import OutsideRangeError, ValueRange, deep_values, to_bytes
 
 Crop = Literal["center", "celeba", "none"]
 EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "ppm", "pgm", "pnm", "tif", "tiff", "gif", "avif")
@@ -16,14 +25,19 @@ ARRAY_EXTENSION = "npy"
 # GAN paper's data tool (Karras et al. 2018): left, top, right, bottom.
 _CELEBA_BOX = (25, 57, 153, 185)
 _CELEBA_SIZE = (178, 218)
-
-
+MAX_PIXELS = 178_956_970
+"""Pictures of more pixels are not decoded unasked: Pillow's own limit, above which it raises an error."""
+_ORIENTATION = 0x0112  # of EXIF
 # No codec gives so many pixels a byte to anything but an empty page; smaller ones may be empty.
 _BOMB_PIXELS, _BOMB_RATIO = 2**24, 4096
 
 
 class BadPicture(Exception):
     """A picture that cannot be used; the text says why."""
+
+
+class OutsideRange(BadPicture):
+    """A picture with values outside of the range that was found out on others."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +50,41 @@ class Fit:
         crop: `center` cuts the largest centred part of the wanted proportions, `celeba` the usual square
             of aligned CelebA, `none` squeezes the whole picture.
         channels: 1 or 3; 0 keeps grey pictures grey and makes all others RGB.
+        values: the values that become black and white where there are more than 8 bits; None for all 16 bits.
     """
 
     height: int = 0
     width: int = 0
     crop: Crop = "center"
     channels: int = 0
+    values: ValueRange | None = None
+
+
+@contextmanager
+def pixel_limit(max_pixels: int) -> Iterator[None]:
+    """Let in pictures of up to so many pixels meanwhile; process-wide, as Pillow's limit is."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = -(-max_pixels // 2)  # Pillow refuses above twice of it, and warns above it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def open_picture(data: bytes) -> Image.Image:
     """Open encoded bytes.
 
     Raises:
-        BadPicture: Pillow cannot read it.
+        BadPicture: Pillow cannot read it, or it has more pixels than are decoded unasked.
     """
     try:
         picture = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
         raise BadPicture("is no picture that Pillow knows") from None
+    except Image.DecompressionBombError as error:
+        raise BadPicture(_too_large(error)) from None
     except Exception as error:  # its plugins raise whatever their parsing runs into
         raise BadPicture(f"cannot be opened: {str(error) or type(error).__name__}") from None
     pixels = picture.width * picture.height
@@ -61,6 +92,14 @@ def open_picture(data: bytes) -> Image.Image:
         size = f"{picture.height}x{picture.width}"
         raise BadPicture(f"says that it has {size} pixels in {len(data)} bytes: it is cut short or a trap")
     return picture
+
+
+def _too_large(error: Exception) -> str:
+    """Pillow's words on a picture of too many pixels, with a remedy."""
+    found = re.search(r"(\d+) pixels", str(error))
+    megapixels = math.ceil(int(found[1]) / 1e6) if found else 0
+    remedy = f"`ganforge data pack --max-megapixels {megapixels}` lets it in"
+    return f"has {megapixels:,} megapixels, more than are decoded unasked; {remedy}"
 
 
 def to_pixels(picture: Image.Image, fit: Fit) -> np.ndarray:
@@ -75,15 +114,44 @@ def to_pixels(picture: Image.Image, fit: Fit) -> np.ndarray:
     try:
         if fit.height and picture.format == "JPEG":
             _draft(picture, fit)
+        if fit.values is not None:
+            picture = _in_range(picture, fit.values)
         picture = ImageOps.exif_transpose(picture)
         picture = _to_mode(picture, fit.channels)
         picture = _crop_and_resize(picture, fit)
     except BadPicture:
         raise
+    except OutsideRangeError as error:
+        raise OutsideRange(str(error)) from None
+    except Image.DecompressionBombError as error:
+        raise BadPicture(_too_large(error)) from None
     except Exception as error:  # as in open_picture
         raise BadPicture(f"is damaged: {str(error) or type(error).__name__}") from None
     pixels = np.asarray(picture, dtype=np.uint8)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def applies(values: ValueRange, picture: Image.Image) -> bool:
+    """Whether a range is meant for such a picture, not loaded yet."""
+    if has_deep_values(picture):
+        return True
+    return values.clip and values.is_for_bytes and picture.mode in ("L", "LA", "RGB", "RGBA")
+
+
+def _in_range(picture: Image.Image, values: ValueRange) -> Image.Image:
+    """The picture in 8 bits, its alpha untouched by the range; as it is where the range is not meant for it."""
+    if not applies(values, picture):
+        return picture
+    stored = deep_values(picture)
+    orientation = picture.getexif().get(_ORIENTATION, 1)  # after the values: a PNG is loaded by it
+    if stored.ndim == 3 and stored.shape[2] in (2, 4):
+        alpha = stored[:, :, -1:] if stored.dtype == np.uint8 else (stored[:, :, -1:] >> 8).astype(np.uint8)
+        converted = np.concatenate([to_bytes(stored[:, :, :-1], values), alpha], axis=2)
+    else:
+        converted = to_bytes(stored, values)
+    result = Image.fromarray(converted)
+    result.getexif()[_ORIENTATION] = orientation
+    return result
 
 
 def _draft(picture: Image.Image, fit: Fit) -> None:
@@ -100,10 +168,10 @@ def _to_mode(picture: Image.Image, channels: int) -> Image.Image:
     if mode in ("I", "I;16", "I;16B", "I;16L"):
         values = np.asarray(picture).astype(np.int64)
         if values.size and (values.min() < 0 or values.max() > 0xFFFF):
-            raise BadPicture(f"has mode {mode} with values outside 16 bits")
+            raise BadPicture(f"has mode {mode} with values outside 16 bits; say their range, such as --range 0,100000")
         picture = Image.fromarray((values >> 8).astype(np.uint8))
     elif mode == "F":
-        raise BadPicture("has floating-point pixels (mode F), which have no agreed 8-bit range")
+        raise BadPicture("has floating-point pixels (mode F) without an agreed range; say it, such as --range 0,1")
     elif mode in ("LA", "La", "PA", "RGBA", "RGBa") or (mode in ("P", "L", "RGB") and "transparency" in picture.info):
         grey = mode in ("LA", "La", "L")
         layer = picture.convert("RGBA")
@@ -145,19 +213,65 @@ def _centred(width: int, height: int, across: int, down: int) -> tuple[int, int,
     return left, top, left + box_width, top + box_height
 
 
-def from_array(array: np.ndarray, fit: Fit) -> np.ndarray:
+def from_array(array: np.ndarray, fit: Fit, *, has_alpha: bool = False) -> np.ndarray:
     """The same for pixels that come as an array, `(height, width)` or `(height, width, channels)`.
 
+    Args:
+        array: of any number type if `fit.values` says its range, else bool, uint8 or uint16.
+        fit: how it becomes a sample.
+        has_alpha: whether the fourth of four channels is opacity. Nobody can tell from the numbers: it may as well
+            be infrared, depth, or the black of CMYK.
+
     Raises:
-        BadPicture: it is neither uint8 nor uint16, or has another number of channels than 1, 3 or 4.
+        BadPicture: its type has no known range, or it has another number of channels.
     """
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
-    if array.dtype == np.uint16:
-        array = (array >> 8).astype(np.uint8)
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise BadPicture(f"has shape {array.shape} of {array.dtype}, not 8-bit grey, RGB or RGBA")
-    return to_pixels(Image.fromarray(np.ascontiguousarray(array)), fit)
+    if array.ndim == 3 and array.shape[2] == 4 and not has_alpha:
+        raise BadPicture(
+            "has 4 channels, and nothing says that the fourth is alpha; keep 3 of them, or name the array 'rgba' "
+            "in an .npz"
+        )
+    is_known = array.dtype in (bool, np.uint8, np.uint16) or (fit.values is not None and array.dtype.kind in "uif")
+    if not is_known or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        remedy = "" if is_known else "; say the range of its values, such as --range 0,1"
+        raise BadPicture(f"has shape {array.shape} of {array.dtype}, not 8-bit grey, RGB or RGBA{remedy}")
+    eight = np.ascontiguousarray(_eight_bits(array, fit.values))
+    return to_pixels(Image.fromarray(eight), replace(fit, values=None) if fit.values else fit)
+
+
+def values_in(data: bytes | np.ndarray) -> np.ndarray:
+    """All bits of the values of a picture, without alpha.
+
+    Raises:
+        BadPicture: it is damaged or holds no numbers, or Pillow does not give them.
+    """
+    if isinstance(data, np.ndarray):
+        return data
+    is_array = data.startswith(MAGIC)
+    try:
+        stored = array_from(data) if is_array else deep_values(open_picture(data))
+    except BadPicture:
+        raise
+    except Exception as error:  # as in open_picture
+        raise BadPicture(f"is damaged: {str(error) or type(error).__name__}") from None
+    if stored.dtype.kind not in "buif":
+        raise BadPicture(f"holds {stored.dtype}, not numbers")
+    has_alpha = not is_array and stored.ndim == 3 and stored.shape[2] in (2, 4)
+    return stored[:, :, :-1] if has_alpha else stored
+
+
+def _eight_bits(array: np.ndarray, values: ValueRange | None) -> np.ndarray:
+    if array.dtype == bool:
+        return array.astype(np.uint8) * np.uint8(255)
+    if values is None or (array.dtype == np.uint8 and not (values.clip and values.is_for_bytes)):
+        return array if array.dtype == np.uint8 else (array >> 8).astype(np.uint8)
+    try:
+        return to_bytes(array, values)
+    except OutsideRangeError as error:
+        raise OutsideRange(str(error)) from None
+    except ValueError as error:
+        raise BadPicture(str(error)) from None
 
 
 def encode(pixels: np.ndarray, codec: str) -> tuple[str, bytes]:

@@ -1,18 +1,33 @@
 """What a pack will do, decided before the first picture is written."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from ganforge.data.pictures import BadPicture, Crop, Fit, from_array, open_picture, to_pixels
+from ganforge.data.header import array_sight, is_colour, is_deep, look
+from ganforge.data.pictures import (
+    MAX_PIXELS,
+    BadPicture,
+    Crop,
+    Fit,
+    from_array,
+    open_picture,
+    pixel_limit,
+    to_pixels,
+    values_in,
+)
 from ganforge.data.sources.base import Source
+from ganforge.data.values import RANGE_PROBES, ValueRange, extremes, range_of, spread
 from ganforge.errors import DataError
+from ganforge.wording import counted
 
 Codec = Literal["auto", "raw", "png", "jpeg", "keep"]
 _RAW_UP_TO = 64
 _PROBES = 64
+_DEPTH_PROBES = 256
+"""Headers, spread evenly, that are read to see whether there are more than 8 bits; a surprise later is an error."""
 _SHARD_BYTES = 128_000_000
 
 
@@ -21,14 +36,16 @@ class PackOptions:
     """The options of `ganforge data pack`.
 
     Args:
-        size: `(height, width)` of the result; None for that of the first picture.
+        size: `(height, width)` of the result; None for that of the first picture (after CelebA's crop).
         crop: how other proportions are met, see `pictures.Fit`.
         codec: `auto` is raw up to 64 pixels; above, untouched bytes of pictures that have the size, else PNG.
         shard_bytes: size at which a shard is closed.
         workers: processes; 0 for one a core.
-        channels: 1 or 3; 0 for 1 if the first pictures are all grey, else 3.
+        channels: 1 or 3; 0 for 1 if all pictures are grey, else 3.
         limit: pack only the first so many pictures; 0 for all.
         max_bad: pictures that may be left out, a number or a share in percent such as `1%`.
+        values: those that become black and white where there are more than 8 bits; None to find out.
+        max_pixels: pictures of more are not decoded.
     """
 
     size: tuple[int, int] | None = None
@@ -39,10 +56,12 @@ class PackOptions:
     channels: int = 0
     limit: int = 0
     max_bad: str = "1%"
+    values: ValueRange | None = None
+    max_pixels: int = MAX_PIXELS
 
 
 @dataclass(frozen=True)
-class Plan:
+class PackPlan:
     """Everything that decides the bytes of a pack, and the number of workers, which does not."""
 
     fingerprint: str
@@ -54,6 +73,8 @@ class Plan:
     shard_bytes: int
     max_bad: int
     workers: int
+    max_pixels: int
+    rules: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """What must agree for a killed pack to go on."""
@@ -61,23 +82,24 @@ class Plan:
 
     def for_people(self) -> dict[str, Any]:
         """What the manifest remembers of the options."""
-        return {"crop": self.fit.crop, "codec": "keep" if self.keep else self.codec, "shard_bytes": self.shard_bytes}
+        table = {"crop": self.fit.crop, "codec": "keep" if self.keep else self.codec, "shard_bytes": self.shard_bytes}
+        return table if self.fit.values is None else {**table, "range": list(self.fit.values[:2])}
 
 
-def make_plan(source: Source, options: PackOptions) -> Plan:
-    """Look at the first pictures of a source and fill in what the options leave open.
+def make_plan(source: Source, options: PackOptions) -> PackPlan:
+    """Look at headers, and at the first picture that can be used, and fill in what the options leave open.
 
     Raises:
-        DataError: the source is empty or its first pictures are all unusable.
+        DataError: the source is empty, its first pictures are all unusable, or their values have no known range.
     """
     count = min(len(source), options.limit) if options.limit else len(source)
     if count < 1:
         raise DataError("the source holds no pictures")
-    channels, size = options.channels, options.size
-    if not channels or size is None:
-        shapes = _probe(source, min(count, _PROBES), options.crop)
-        channels = channels or (1 if all(shape[2] == 1 for shape in shapes) else 3)
-        size = size or shapes[0][:2]
+    rules = list(source.rules)
+    with pixel_limit(options.max_pixels):
+        values = options.values or _values(source, count, rules)
+        channels = options.channels or _channels(source, count, rules)
+        size = options.size or _size(source, min(count, _PROBES), Fit(crop=options.crop, values=values), rules)
     is_small = max(size) <= _RAW_UP_TO
     codec: Literal["raw", "png", "jpeg"]
     if options.codec == "auto":
@@ -86,34 +108,115 @@ def make_plan(source: Source, options: PackOptions) -> Plan:
         codec, keep = "png", True
     else:
         codec, keep = options.codec, False
-    return Plan(
+    return PackPlan(
         fingerprint=source.fingerprint,
         count=count,
         classes=source.classes,
-        fit=Fit(size[0], size[1], options.crop, channels),
+        fit=Fit(size[0], size[1], options.crop, channels, values),
         codec=codec,
         keep=keep,
         shard_bytes=options.shard_bytes,
         max_bad=_allowance(options.max_bad, count),
         workers=options.workers or len(os.sched_getaffinity(0)),
+        max_pixels=options.max_pixels,
+        rules=tuple(rules),
     )
 
 
-def _probe(source: Source, count: int, crop: Crop) -> list[tuple[int, int, int]]:
-    shapes, reason = [], ""
+def _sight(source: Source, index: int) -> tuple[bool, bool] | None:
+    """Colour and depth of a picture by its header; None if it cannot be told, which packing will say."""
+    try:
+        start = source.start(index)
+        if isinstance(start, np.ndarray):
+            return start.ndim == 3 and start.shape[2] > 1, start.dtype not in (np.uint8, bool)
+        if start.startswith(b"\x93NUMPY"):
+            return array_sight(start)
+        colour, deep = is_colour(start), is_deep(start)
+        if colour is not None and deep is not None:
+            return colour, deep
+        data = source.item(index).data
+        return look(data) if isinstance(data, bytes) else None
+    except (BadPicture, OSError):
+        return None
+
+
+def _has_colour(source: Source, index: int) -> bool:
+    try:
+        start = source.start(index)
+    except (BadPicture, OSError):
+        return False  # said when it is packed
+    colour = is_colour(start) if isinstance(start, bytes) else None
+    if colour is None:
+        sight = _sight(source, index)
+        return sight is not None and sight[0]
+    return colour
+
+
+def _channels(source: Source, count: int, rules: list[str]) -> int:
+    """3 if any picture has colour, else 1; the first one with colour ends the search."""
+    for index in range(1 if source.is_uniform else count):
+        if _has_colour(source, index):
+            if index:
+                first = source.item(index).name
+                rules.append(f"grey and colour are mixed, so all become RGB: {first} has colour, picture 1 does not")
+            return 3
+    return 1
+
+
+def _values(source: Source, count: int, rules: list[str]) -> ValueRange | None:
+    """The range of pictures of more than 8 bits; None if none of those looked at has them."""
+    places = [0] if source.is_uniform else spread(range(count), _DEPTH_PROBES)
+    sights = [(place, _sight(source, place)) for place in places]
+    deep = [place for place, sight in sights if sight is not None and sight[1]]
+    if not deep:
+        return None
+    looked_at = spread(range(count) if source.is_uniform else deep, RANGE_PROBES)
+    arrays, names = [], []
+    for place in looked_at:
+        try:
+            item = source.item(place)
+            stored = values_in(item.data)
+            arrays.append(extremes(stored[:, :, :3] if item.has_alpha else stored))
+            names.append(item.name)
+        except (BadPicture, OSError):
+            continue  # said when it is packed
+    if not arrays:
+        return None
+    found = range_of(arrays)
+    if found is None:
+        array, name = next(pair for pair in zip(arrays, names, strict=True) if range_of([pair[0]]) is None)
+        raise DataError(
+            f"{name}: holds {array.dtype} from {array.min():g} to {array.max():g}; pixels must be uint8 or uint16, or "
+            "say which values become black and white with --range LOW,HIGH"
+        )
+    highest = max(int(array.max()) for array in arrays if array.size)
+    rules.append(
+        f"{arrays[0].dtype} values up to {highest:,} in {counted(len(arrays), 'picture')} looked at, so {found} "
+        "become 0..255; --range LOW,HIGH says otherwise"
+    )
+    return found
+
+
+def _size(source: Source, count: int, fit: Fit, rules: list[str]) -> tuple[int, int]:
+    """Height and width of the first picture that can be used."""
+    if fit.crop == "center":
+        fit = replace(fit, crop="none")  # the proportions wanted are its own
+    reason = ""
     for index in range(count):
         name = f"picture {index}"
         try:
-            name, data = (item := source.item(index)).name, item.data
-            fit = Fit(crop=crop)
-            pixels = from_array(data, fit) if isinstance(data, np.ndarray) else to_pixels(open_picture(data), fit)
-        except BadPicture as error:
+            item = source.item(index)
+            name, data = item.name, item.data
+            if isinstance(data, np.ndarray):
+                height, width = from_array(data, fit, has_alpha=item.has_alpha).shape[:2]
+            else:
+                height, width = to_pixels(open_picture(data), fit).shape[:2]
+        except (BadPicture, OSError) as error:
             reason = reason or f"{name} {error}"
             continue
-        shapes.append(pixels.shape)
-    if not shapes:
-        raise DataError(f"none of the first {count} pictures can be used: {reason}")
-    return shapes
+        rules.append(f"size: {height}x{width} (height x width), that of the first picture, {name}")
+        return height, width
+    raise DataError(f"none of the first {count} pictures can be used: {reason}")
 
 
 def _allowance(text: str, count: int) -> int:

@@ -10,11 +10,12 @@ from filelock import FileLock
 from ganforge.data.cache import CACHE_LIMIT_BYTES, ShardCache
 from ganforge.data.fetch import Patience, fetch_bytes
 from ganforge.data.limits import MANIFEST_BYTES, read_bounded
-from ganforge.data.manifest import FILE_NAME, LABELS_NAME, Manifest, parse_manifest
-from ganforge.data.sharddataset import ShardDataset
-from ganforge.data.tarindex import scan_tar, write_idx
+from ganforge.data.shards.dataset import ShardDataset
+from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, parse_manifest
+from ganforge.data.shards.tarindex import scan_tar, write_idx
 from ganforge.data.urls import is_remote, local_path
 from ganforge.errors import DataError
+from ganforge.redaction import without_credentials
 
 _log = logging.getLogger(__name__)
 _FETCHERS = 4
@@ -89,7 +90,10 @@ class UrlStore:
         if missing:
             size = sum(self._shards[shard].bytes for shard in missing)
             _log.info(
-                "%s: fetching %d shards, %.1f GB, for this window and the next", self.where, len(missing), size / 1e9
+                "%s: fetching %d shards, %.1f GB, for this window and the next",
+                without_credentials(self.where),
+                len(missing),
+                size / 1e9,
             )
         for shard in missing:
             self._pool.submit(self._fetch_quietly, shard)
@@ -98,6 +102,7 @@ class UrlStore:
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None  # whoever reads on gets a new one
 
     def _path(self, shard: int) -> Path:
         return self._cache.path(self._locations[shard], self._shards[shard].sha256)

@@ -50,7 +50,7 @@ class Ring(GaussianMixture):
     def __init__(
         self,
         *,
-        modes: Annotated[int, Field(ge=1)] = 8,
+        modes: Annotated[int, Field(ge=1, le=10_000)] = 8,
         radius: Positive = 2.0,
         sigma: Positive = 0.1,
         samples: Samples = 100_000,
@@ -73,7 +73,7 @@ class Grid(GaussianMixture):
     def __init__(
         self,
         *,
-        side: Annotated[int, Field(ge=1)] = 5,
+        side: Annotated[int, Field(ge=1, le=100)] = 5,
         spacing: Positive = 2.0,
         sigma: Positive = 0.05,
         samples: Samples = 100_000,

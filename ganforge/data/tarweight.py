@@ -7,8 +7,8 @@ with what a sample can have, before it is read.
 import tarfile
 
 from ganforge.data.limits import PICTURE_BYTES, in_bytes
+from ganforge.data.shards.tarindex import shown, split_name
 from ganforge.data.tarheader import LONGEST_RECORD
-from ganforge.data.tarindex import shown, split_name
 from ganforge.errors import DataError
 
 _SAMPLE_MEMBERS = 1000

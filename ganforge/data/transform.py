@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ganforge.data.batches.ahead import Ahead
+from ganforge.data.batches.source import RankSlice
 from ganforge.data.transfer import to_device
 
 
@@ -27,46 +29,95 @@ class Transform:
 
     Args:
         seed: of the recipe.
+        part: of each batch that is this rank's.
+        device: where the rows are.
         flip: mirror half of the pictures left to right.
         crop: shift by up to this many pixels.
         rotate: turn by up to this many degrees.
+        channels_last: lay the pictures out as they are stored, which convolutions on many devices prefer.
     """
 
-    def __init__(self, seed: int, *, flip: bool = False, crop: int = 0, rotate: float = 0.0) -> None:
+    def __init__(
+        self,
+        seed: int,
+        part: RankSlice,
+        device: torch.device,
+        *,
+        flip: bool = False,
+        crop: int = 0,
+        rotate: float = 0.0,
+        channels_last: bool = False,
+    ) -> None:
         self.seed = seed
         self.flip = flip
         self.crop = crop
         self.rotate = rotate
+        self._layout = torch.channels_last if channels_last else torch.contiguous_format
+        self._is_mirrored = Ahead(lambda start, count: self._uniform(start, count, 1) < 0.5, part, device)
+        self._shifts = Ahead(self._draw_shifts, part, device)
 
-    def __call__(self, rows: Tensor, positions: np.ndarray) -> Tensor:
-        """uint8 `(batch, height, width, channels)` to float32 `(batch, channels, height, width)`."""
-        if self.flip:
-            mirrored = to_device(uniform(self.seed, positions, 1) < 0.5, rows.device)
-            rows = torch.where(mirrored[:, None, None, None], rows.flip(2), rows)
-        pictures = torch.empty(
-            (rows.shape[0], rows.shape[3], rows.shape[1], rows.shape[2]), dtype=torch.float32, device=rows.device
-        )
-        pictures.copy_(rows.permute(0, 3, 1, 2)).mul_(1 / 127.5).sub_(1)
+    def __call__(self, rows: Tensor, start: int) -> Tensor:
+        """Samples as networks see them.
+
+        Args:
+            rows: uint8 `(batch, height, width, channels)`; may be written to.
+            start: position of the first in the endless order.
+
+        Returns:
+            float32 `(batch, channels, height, width)`.
+        """
+        # Flips and shifts only move pixels, so they come before scaling, while a pixel is a byte a channel. Turns mix
+        # them, and a shift comes after a turn.
         if self.rotate:
-            pictures = self._turned(pictures, positions)
+            return self._turned_and_shifted(rows, start)
         if self.crop:
-            pictures = self._shifted(pictures, positions)
-        return pictures
+            rows = self._shifted(rows, start, flip=self.flip)
+        elif self.flip:
+            rows = self._flipped(rows, start)
+        return _scaled(rows, self._layout)
 
-    def _shifted(self, pictures: Tensor, positions: np.ndarray) -> Tensor:
-        height, width = pictures.shape[2:]
+    def _uniform(self, start: int, count: int, stream: int) -> np.ndarray:
+        return uniform(self.seed, np.arange(start, start + count), stream)
+
+    def _draw_shifts(self, start: int, count: int) -> np.ndarray:
+        """Down and across, int64 `(2, count)`, 0 for the farthest shift down and right."""
         span = 2 * self.crop + 1
-        shifts = np.stack([uniform(self.seed, positions, stream) * span for stream in (2, 3)])
-        down, across = to_device(shifts.astype(np.int64), pictures.device)
-        padded = functional.pad(pictures, (self.crop,) * 4, mode="reflect")
-        rows = down[:, None] + torch.arange(height, device=pictures.device)
-        columns = across[:, None] + torch.arange(width, device=pictures.device)
-        batch = torch.arange(len(pictures), device=pictures.device)[:, None, None]
-        return padded[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+        return np.stack([self._uniform(start, count, stream) * span for stream in (2, 3)]).astype(np.int64)
 
-    def _turned(self, pictures: Tensor, positions: np.ndarray) -> Tensor:
+    def _flipped(self, rows: Tensor, start: int) -> Tensor:
+        is_mirrored = self._is_mirrored(start)
+        if rows.device.type == "cpu":  # half of the work; on an accelerator the host would wait for their number
+            chosen = is_mirrored.nonzero().squeeze(1)
+            return rows.index_copy_(0, chosen, rows.index_select(0, chosen).flip(2))
+        return torch.where(is_mirrored[:, None, None, None], rows.flip(2), rows)
+
+    def _shifted(self, rows: Tensor, start: int, *, flip: bool) -> Tensor:
+        """Pictures `(batch, height, width, channels)`, flipped and then shifted, as one selection of pixels."""
+        batch, height, width, channels = rows.shape
+        down, across = self._shifts(start)
+        lines = self._reflected(down[:, None] + torch.arange(height, device=rows.device), height)
+        columns = self._reflected(across[:, None] + torch.arange(width, device=rows.device), width)
+        if flip:
+            columns = torch.where(self._is_mirrored(start)[:, None], width - 1 - columns, columns)
+        lines += torch.arange(0, batch * height, height, device=rows.device)[:, None]
+        pixels = lines[:, :, None] * width + columns[:, None, :]
+        return rows.reshape(-1, channels).index_select(0, pixels.flatten()).view(rows.shape)
+
+    def _reflected(self, places: Tensor, size: int) -> Tensor:
+        """From places in a picture with a mirrored border of `crop` pixels to those in the picture itself."""
+        return (size - 1) - ((places - self.crop).abs() - (size - 1)).abs()
+
+    def _turned_and_shifted(self, rows: Tensor, start: int) -> Tensor:
+        if self.flip:
+            rows = self._flipped(rows, start)
+        pictures = self._turned(_scaled(rows, torch.contiguous_format), start)
+        if self.crop:
+            pictures = self._shifted(pictures.permute(0, 2, 3, 1), start, flip=False).permute(0, 3, 1, 2)
+        return pictures.contiguous(memory_format=self._layout)
+
+    def _turned(self, pictures: Tensor, start: int) -> Tensor:
         height, width = pictures.shape[2:]
-        angles = np.radians((2 * uniform(self.seed, positions, 4) - 1) * self.rotate)
+        angles = np.radians((2 * self._uniform(start, len(pictures), 4) - 1) * self.rotate)
         cosine, sine = np.cos(angles), np.sin(angles)
         # grid_sample works in coordinates from -1 to 1 on both axes: undo and redo the proportions.
         zero = np.zeros_like(angles)
@@ -77,3 +128,10 @@ class Transform:
         grid = functional.affine_grid(theta, list(pictures.shape), align_corners=False)
         turned = functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
         return turned.clamp_(-1, 1)
+
+
+def _scaled(rows: Tensor, layout: torch.memory_format) -> Tensor:
+    """uint8 `(batch, height, width, channels)` to float32 `(batch, channels, height, width)` in [-1, 1]."""
+    stored = rows.permute(0, 3, 1, 2)
+    pictures = torch.empty(stored.shape, dtype=torch.float32, device=rows.device, memory_format=layout)
+    return pictures.copy_(stored).mul_(1 / 127.5).sub_(1)

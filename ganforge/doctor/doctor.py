@@ -1,15 +1,22 @@
 """The doctor: is told every log line, and says when an illness begins and when it has ended."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from ganforge.doctor.findings import Finding
+from ganforge.doctor.findings import Finding, still_open
 from ganforge.doctor.history import APART, History, Line
 from ganforge.doctor.illnesses import ILLNESSES
+from ganforge.doctor.journal import METRICS, figures_of, read_findings, read_lines
 from ganforge.doctor.treatment import Treatment
+from ganforge.jsonlines import SMALL, approximate_count, last_of, sampled
 
 WELL_FOR = 6
 """Log lines without evidence after which an illness has ended, so that a figure on a border does not chatter."""
+
+
+TAIL = 1_000
+"""Lines at the end of a long log that are replayed when a run goes on."""
 
 
 class Doctor:
@@ -61,3 +68,23 @@ class Doctor:
     def replay(self, lines: Iterable[Line]) -> list[Finding]:
         """All findings of a run from its log lines."""
         return [finding for line in lines for finding in self.look(line)]
+
+    def catch_up(self, folder: Path, step: int) -> None:
+        """Know what a doctor knows who has watched a run up to a step.
+
+        A log of up to 16 MB is replayed. Of a longer one it is the end, with the illnesses that had begun before it by
+        `health.jsonl`, and the largest gradients out of samples of all of it.
+        """
+        path = folder / METRICS
+        if approximate_count(path) <= TAIL or path.stat().st_size <= SMALL:
+            self.replay(read_lines(folder, until=step))
+            return
+        tail = [line for line in last_of(path, TAIL) if line["step"] <= step]
+        begin = tail[0]["step"] if tail else step
+        earlier = History()
+        for line in sampled(path):
+            if line["step"] < begin:
+                earlier.add(figures_of(line))
+        self._history.largest = earlier.largest
+        self._well_for = {finding.name: 0 for finding in still_open(read_findings(folder), before=begin)}
+        self.replay(map(figures_of, tail))

@@ -1,9 +1,11 @@
 """What the doctor says: that an illness begins or ends, with its evidence and what helps."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+from ganforge.lookup import is_number
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,29 @@ class Finding:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, line: str) -> "Finding":
-        """Raises ValueError, KeyError or TypeError for a line that is torn or of another kind."""
-        read: dict[str, Any] = json.loads(line)
-        return cls(**{**read, "remedies": tuple(read["remedies"])})
+    def from_table(cls, line: Mapping[str, Any]) -> "Finding | None":
+        """A finding from an object with a step; None if it is something else."""
+        event, name, message = line.get("event"), line.get("name"), line.get("message")
+        evidence, remedies = line.get("evidence"), line.get("remedies", [])
+        if event not in ("begins", "ends") or not isinstance(name, str) or not isinstance(message, str):
+            return None
+        if not isinstance(evidence, dict) or not isinstance(remedies, list):
+            return None
+        if not all(isinstance(remedy, str) for remedy in remedies):
+            return None
+        figures = {figure: value for figure, value in evidence.items() if is_number(value)}
+        return cls(line["step"], name, event, message, figures, tuple(remedies))
+
+
+def still_open(findings: Iterable[Finding], before: int) -> list[Finding]:
+    """The illnesses of the list that have begun before a step and not ended before it."""
+    found: dict[str, Finding] = {}
+    for finding in findings:
+        if finding.step < before:
+            found.pop(finding.name, None)
+            if finding.event == "begins":
+                found[finding.name] = finding
+    return list(found.values())
 
 
 def said(finding: Finding) -> str:

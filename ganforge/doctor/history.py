@@ -1,14 +1,19 @@
 """The last log lines of a run, and the questions that rules ask of them."""
 
+import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 APART = 10
 """Steps of which one log line at most is looked at, so that a run that logs every step does not pay every step."""
 
 MOST = 128
 """Log lines that are remembered: enough for every rule at that distance."""
+
+CLASSES = "health/class_"
+"""Begins the name of the figure that says how many fakes look like a class; 1 over the classes is right for each."""
 
 Line = Mapping[str, float]
 Evidence = dict[str, float]
@@ -70,9 +75,15 @@ class Window:
 
     def classes(self) -> list[str]:
         """Names of the figures that say how many fakes look like each class, in the order of the classes."""
-        prefix = "health/class_"
-        names = [name for name in self.lines[-1] if name.startswith(prefix)]
-        return sorted(names, key=lambda name: int(name.removeprefix(prefix)))
+        numbers = [class_number(name) for name in self.lines[-1]]
+        return [f"{CLASSES}{number}" for number in sorted(number for number in numbers if number is not None)]
+
+
+@lru_cache(maxsize=4096)
+def class_number(name: str) -> int | None:
+    """The class that a figure counts, None for another figure."""
+    digits = re.fullmatch(r"health/class_(0|[1-9][0-9]{0,8})", name)
+    return None if digits is None else int(digits[1])
 
 
 def known(evidence: Evidence) -> Evidence:

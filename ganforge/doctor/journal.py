@@ -1,45 +1,33 @@
 """The two files of a run folder that the doctor lives on: `metrics.jsonl`, and `health.jsonl`, which is its own."""
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ganforge.doctor.findings import Finding
 from ganforge.doctor.history import Line
 from ganforge.files import write_text
+from ganforge.jsonlines import StepLines
+from ganforge.lookup import is_number
 
 HEALTH = "health.jsonl"
+METRICS = "metrics.jsonl"
 
 
 def read_lines(folder: Path, until: float = float("inf")) -> list[Line]:
-    """The lines of `metrics.jsonl` up to a step; one that a kill or a writer left in the middle is passed over."""
-    return [line for line in read_objects(folder / "metrics.jsonl") if line["step"] <= until]
+    """The lines of `metrics.jsonl` up to a step, for a log that is not long; what is odd in it is passed over."""
+    return [figures_of(line) for line in StepLines(folder / METRICS) if line["step"] <= until]
 
 
-def read_objects(path: Path) -> list[dict]:
-    """The whole JSON objects of a file of lines that have a `step`; none if there is no file."""
-    found = []
-    if path.exists():
-        for text in path.read_text(encoding="utf-8").splitlines():
-            try:
-                read = json.loads(text)
-            except ValueError:
-                continue
-            if isinstance(read, dict) and isinstance(read.get("step"), int):
-                found.append(read)
-    return found
+def figures_of(line: Mapping[str, Any]) -> Line:
+    """The numbers of a line, its step among them."""
+    return {name: value for name, value in line.items() if is_number(value)}
 
 
 def read_findings(folder: Path) -> list[Finding]:
     """The findings in `health.jsonl`, oldest first."""
-    found = []
-    path = folder / HEALTH
-    if path.exists():
-        for text in path.read_text(encoding="utf-8").splitlines():
-            try:
-                found.append(Finding.from_json(text))
-            except (ValueError, KeyError, TypeError):
-                continue
-    return found
+    found = (Finding.from_table(line) for line in StepLines(folder / HEALTH))
+    return [finding for finding in found if finding is not None]
 
 
 class Journal:

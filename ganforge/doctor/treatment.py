@@ -1,7 +1,9 @@
 """What helps against each illness, said in options of the recipe at hand and the values that they have now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from ganforge.lookup import is_number, number, tables_at, text, value_at, whole
 
 Table = Mapping[str, Any]
 
@@ -22,7 +24,7 @@ class Treatment:
 
     @property
     def objective(self) -> str:
-        return str(self._recipe["objective"]["name"])
+        return text(self._recipe, "objective", "name") or ""
 
     def remedies(self, illness: str) -> tuple[str, ...]:
         """What to change, the likeliest first; illnesses are those of `ganforge.doctor.illnesses`."""
@@ -52,7 +54,7 @@ class Treatment:
         )
 
     def _collapse(self) -> Sequence[str | None]:
-        packing = self._get("discriminator", "packing") or 1
+        packing = whole(self._recipe, "discriminator", "packing") or 1
         return (
             self._less_momentum(),
             self._gradient_penalty(),
@@ -62,12 +64,13 @@ class Treatment:
         )
 
     def _missing_classes(self) -> Sequence[str | None]:
-        packing = self._get("discriminator", "packing") or 1
+        packing = whole(self._recipe, "discriminator", "packing") or 1
+        batch = whole(self._recipe, "training", "batch_size")
         return (
             f"discriminator.packing = {2 * packing}" if packing < 4 else None,
             self._less_momentum(),
             self._gradient_penalty(),
-            f"training.batch_size = {2 * int(self._recipe['training']['batch_size'])}",
+            f"training.batch_size = {2 * batch}" if batch else None,
         )
 
     def _oscillation(self) -> Sequence[str | None]:
@@ -105,10 +108,10 @@ class Treatment:
         )
 
     def _average_far(self) -> Sequence[str | None]:
-        training = self._recipe["training"]
+        half_life = number(self._recipe, "training", "ema")
         return (
-            f"a shorter half-life, such as training.ema = {float(training['ema']) / 4:g} (now {training['ema']:g})",
-            "training.ema_rampup = 0.05" if not training["ema_rampup"] else None,
+            f"a shorter half-life, such as training.ema = {half_life / 4:g} (now {half_life:g})" if half_life else None,
+            "training.ema_rampup = 0.05" if not self._get("training", "ema_rampup") else None,
             self._slower("generator"),
             self._less_momentum(),
         )
@@ -117,13 +120,10 @@ class Treatment:
 
     def _get(self, *path: str) -> Any:
         """A value of the recipe, or None where this recipe has no such option."""
-        value: Any = self._recipe
-        for key in path:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        return value
+        return value_at(self._recipe, *path)
 
     def _rate(self, player: str) -> float | None:
-        return self._get("optimizer", player, "lr")
+        return number(self._recipe, "optimizer", player, "lr")
 
     def _slower(self, player: str) -> str | None:
         rate = self._rate(player)
@@ -134,25 +134,34 @@ class Treatment:
         return None if rate is None else f"optimizer.{player}.lr = {rate * 4:.3g} (now {rate:g})"
 
     def _more_turns(self, player: str) -> str:
-        turns = self._get("training", f"{player}_turns") or 1
+        turns = whole(self._recipe, "training", f"{player}_turns") or 1
         return f"training.{player}_turns = {turns + 1}"
 
     def _less_momentum(self) -> str | None:
-        with_momentum = [player for player in PLAYERS if (self._get("optimizer", player, "betas") or [0.0])[0] > 0]
+        with_momentum = [player for player in PLAYERS if self._momentum(player) > 0]
         settings = [f"optimizer.{player}.betas = [0.0, 0.999]" for player in with_momentum]
         return f"no momentum: {' and '.join(settings)}" if settings else None
 
+    def _momentum(self, player: str) -> float:
+        betas = self._get("optimizer", player, "betas")
+        return betas[0] if isinstance(betas, list | tuple) and betas and is_number(betas[0]) else 0.0
+
     def _gradient_penalty(self) -> str:
-        for index, penalty in enumerate(self._recipe.get("penalties", ())):
-            if penalty["name"] in GRADIENT_PENALTIES:
-                return f"a stronger {penalty['name']}: penalties.{index}.weight = {4 * penalty['weight']:g}"
+        for index, name, weight in self._gradient_penalties():
+            return f"a stronger {name}: penalties.{index}.weight = {4 * weight:g}"
         return 'a gradient penalty on D: [[penalties]] name = "r1"'
 
     def _weaker_gradient_penalty(self) -> str | None:
-        for index, penalty in enumerate(self._recipe.get("penalties", ())):
-            if penalty["name"] in GRADIENT_PENALTIES:
-                return f"a weaker {penalty['name']}: penalties.{index}.weight = {penalty['weight'] / 4:g}"
+        for index, name, weight in self._gradient_penalties():
+            return f"a weaker {name}: penalties.{index}.weight = {weight / 4:g}"
         return None
+
+    def _gradient_penalties(self) -> Iterator[tuple[int, str, float]]:
+        """Place, name and weight."""
+        for index, penalty in enumerate(tables_at(self._recipe, "penalties")):
+            name, weight = text(penalty, "name"), number(penalty, "weight")
+            if name in GRADIENT_PENALTIES and weight is not None:
+                yield index, name, weight
 
     def _add_augmentation(self) -> str | None:
         if self._recipe.get("augment"):

@@ -2,7 +2,7 @@
 
 import math
 
-from ganforge.doctor.history import Evidence, History, Line
+from ganforge.doctor.history import CLASSES, Evidence, History, Line
 from ganforge.doctor.treatment import Treatment
 
 
@@ -28,8 +28,9 @@ def collapse(history: History, treatment: Treatment) -> Evidence | None:
 
 
 def missing_classes(history: History, treatment: Treatment) -> Evidence | None:
-    """Over many lines together, a class has less than a seventh of its share among the fakes."""
-    window = history.last("health/class_0", lines=8, steps=400)
+    """Over many lines together, a class has less than a seventh of its share of the data among the fakes."""
+    any_class = next((name for line in reversed(history.lines) for name in line if name.startswith(CLASSES)), CLASSES)
+    window = history.last(any_class, lines=8, steps=400)
     if window is None:
         return None
     classes = window.classes()
@@ -41,4 +42,6 @@ def missing_classes(history: History, treatment: Treatment) -> Evidence | None:
 def classes_shown(line: Line, classes: list[str]) -> float:
     """How many classes the fakes of a line are as varied as: the exponential of the entropy of their shares."""
     shares = [line[name] for name in classes if line.get(name, 0.0) > 0]
+    whole = sum(shares)  # not 1 where classes are of different sizes
+    shares = [share / whole for share in shares if math.isfinite(whole)]
     return math.exp(-sum(share * math.log(share) for share in shares))

@@ -1,13 +1,15 @@
 """The model card of a generator: what it is, how it was made, what its figures are and how they were computed."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from ganforge import __version__
-from ganforge.generator_file import GeneratorConfig
-from ganforge.hub import GENERATOR_NAME
+from ganforge.errors import GanforgeError
 from ganforge.registry import Component, register
+from ganforge.saved.generator_file import GeneratorConfig
+from ganforge.saved.hub import GENERATOR_NAME
+from ganforge.version import __version__
 
 PICTURE = "samples.png"
 RECIPE = "recipe.toml"
@@ -32,7 +34,7 @@ def model_card(
         parameters: how many the generator has.
         license_name: identifier of a license, or None to leave it open.
     """
-    spec = config.spec
+    spec, name = config.spec, str(config.generator["name"])
     weights = "averaged (EMA) weights" if config.averaged else "weights"
     sizes = ", ".join(map(str, spec.shape))
     lines = [
@@ -42,13 +44,13 @@ def model_card(
         "tags:",
         "- gan",
         "- ganforge",
-        f"- {config.generator['name']}",
-        *([f"license: {license_name}"] if license_name else []),
+        f"- {json.dumps(name)}",
+        *([f"license: {_license(license_name)}"] if license_name else []),
         "---",
         "",
-        f"# {repo.partition('/')[2] or repo}",
+        f"# {_plain(repo.partition('/')[2] or repo)}",
         "",
-        f"A GAN's generator, `{config.generator['name']}` with {parameters:,} parameters, trained with ganforge.",
+        f"A GAN's generator, {_span(name)} with {parameters:,} parameters, trained with ganforge.",
         f"Data: {spec}.",
         "",
         f"![Samples]({PICTURE})",
@@ -60,12 +62,12 @@ def model_card(
         "```python",
         "import ganforge, torch",
         "",
-        f'generator = ganforge.load_generator("{repo}")',
+        f"generator = ganforge.load_generator({json.dumps(repo)})",
         *_call(config),
         "```",
         "",
         f"Samples are {'pictures in [-1, 1]' if spec.is_image else 'points'}, `(batch, {sizes})`.",
-        f"`ganforge sample {repo} --n 64 --out grid.png` draws a grid.",
+        f"{_span(f'ganforge sample {repo} --n 64 --out grid.png')} draws a grid.",
         *_code(register.generator.get(config.generator["name"])),
         f"`{GENERATOR_NAME}` holds weights and config; opening it runs no code.",
         "",
@@ -73,12 +75,12 @@ def model_card(
         "",
         "| | |",
         "|---|---|",
-        f"| run | {config.run or 'unnamed'} |",
+        f"| run | {_plain(config.run) or 'unnamed'} |",
         f"| steps | {config.step:,} |",
         f"| real images seen | {config.images:,} |",
         f"| seed | {config.seed} |",
         f"| these are | {weights} |",
-        *([f"| data | `{_inline(data)}` |"] if data else []),
+        *([f"| data | {_span(_inline(data))} |"] if data else []),
         f"| ganforge | {__version__} |",
         "",
         *_metrics(config),
@@ -111,15 +113,14 @@ def _metrics(config: GeneratorConfig) -> list[str]:
     """Figures of these very weights, and the protocol without which they mean nothing."""
     if not config.metrics:
         return ["## Figures", "", "These weights were not evaluated.", ""]
-    rows = [f"| {name} | {value:.4g} |" for name, value in config.metrics.items() if isinstance(value, int | float)]
+    figures = {name: value for name, value in config.metrics.items() if isinstance(value, int | float)}
+    rows = [f"| {_plain(name)} | {value:.4g} |" for name, value in figures.items()]
     protocol: list[str] = []
     if config.protocol:
         protocol = [
             "Computed by this protocol; figures of another one do not compare.",
             "",
-            "```json",
-            json.dumps(config.protocol, indent=2),
-            "```",
+            *_block("json", json.dumps(config.protocol, indent=2)),
             "",
         ]
     return ["## Figures", "", "| figure | value |", "|---|---|", *rows, "", *protocol]
@@ -129,13 +130,42 @@ def _recipe(recipe: str | None) -> list[str]:
     if recipe is None:
         return []
     start = "`ganforge train recipe.toml` trains it again, given the data."
-    return ["## Recipe", "", start, "", "```toml", recipe.rstrip(), "```", ""]
+    return ["## Recipe", "", start, "", *_block("toml", recipe.rstrip()), ""]
 
 
 def _inline(table: Mapping[str, Any]) -> str:
     """A table on one line, without the keys that say how this machine reads it."""
     shown = {key: value for key, value in table.items() if key not in _READING}
     return json.dumps(shown).replace("|", "\\|")
+
+
+def _license(name: str) -> str:
+    """As the hub knows it.
+
+    Raises:
+        GanforgeError: it is no identifier, and would be read as more of the card's front matter.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name):
+        raise GanforgeError(f"--license {name!r}: is no identifier of a license; write one such as apache-2.0 or mit")
+    return name
+
+
+def _plain(text: str) -> str:
+    """One line in which nothing means anything to Markdown or HTML."""
+    return re.sub(r"([\\`*_{}\[\]<>#|!&])", r"\\\1", " ".join(text.split()))
+
+
+def _span(text: str) -> str:
+    """Code within a line, delimited by more backticks than it holds."""
+    line = " ".join(text.split())
+    ticks = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    return f"{ticks} {line} {ticks}" if len(ticks) > 1 else f"`{line}`"
+
+
+def _block(language: str, text: str) -> list[str]:
+    """A block of code that nothing in it can end."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return [f"{fence}{language}", text, fence]
 
 
 _READING = ("cache_dir", "reader", "workers", "prefetch", "cache_limit_gb", "max_corrupt")

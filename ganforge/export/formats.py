@@ -13,8 +13,8 @@ from ganforge.errors import GanforgeError
 from ganforge.export.program import Inputs, Traceable, not_exported
 from ganforge.export.published import published_config
 from ganforge.files import sync, usual_mode
-from ganforge.generator_file import flat_state, load_generator, save_generator
 from ganforge.sampling.draw import config_of
+from ganforge.saved.generator_file import flat_state, load_generator, save_generator
 
 CONFIG_KEY = "ganforge"
 """Where an ONNX file's metadata holds the generator's config; a program has it in its extra file ganforge.json."""

@@ -10,11 +10,12 @@ from ganforge.errors import GanforgeError
 from ganforge.export.card import PICTURE, RECIPE, model_card
 from ganforge.export.published import published_config, published_recipe
 from ganforge.files import write_text
-from ganforge.generator_file import flat_state, load_generator, save_generator
 from ganforge.grid import picture_of
-from ganforge.hub import GENERATOR_NAME, upload
 from ganforge.recipe import parse
 from ganforge.sampling.draw import Sampler, config_of
+from ganforge.saved.generator_file import flat_state, load_generator, save_generator
+from ganforge.saved.hub import GENERATOR_NAME, upload
+from ganforge.variables import as_written
 
 NUM_SAMPLES = 64
 OURS = {GENERATOR_NAME, Path(GENERATOR_NAME).with_suffix(".json").name, PICTURE, "README.md", RECIPE}
@@ -57,7 +58,7 @@ def export_hub(
     network = load_generator(run)
     config = published_config(config_of(network))
     recipe_file = Path(run) / "recipe.resolved.toml"
-    table = published_recipe(parse(recipe_file)) if recipe_file.is_file() else None
+    table = published_recipe(as_written(parse(recipe_file))) if recipe_file.is_file() else None
     recipe = None if table is None else tomli_w.dumps(table)
     text = model_card(
         config,

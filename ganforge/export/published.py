@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from ganforge.generator_file import GeneratorConfig
+from ganforge.redaction import without_credentials
+from ganforge.saved.generator_file import GeneratorConfig
 
 OF_THIS_MACHINE = ("output", "tracking")
 """Tables and keys of a recipe that are about who trained it and where."""
@@ -29,6 +30,7 @@ def without_places(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_places(item) for item in value]
     if isinstance(value, str):
+        value = without_credentials(value)
         for kind in (PurePosixPath, PureWindowsPath):
             if value.startswith("~") or kind(value).is_absolute():
                 return kind(value).name

@@ -6,8 +6,8 @@ from typing import Literal
 from ganforge.errors import GanforgeError
 from ganforge.export.formats import export_onnx, export_safetensors, export_torch
 from ganforge.export.hub_folder import export_hub
-from ganforge.generator_file import find_generator
-from ganforge.hub import check_repository
+from ganforge.saved.generator_file import find_generator
+from ganforge.saved.hub import check_repository
 
 Format = Literal["safetensors", "onnx", "torch-export", "hub"]
 NAMES: dict[str, str] = {

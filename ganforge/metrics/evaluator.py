@@ -1,5 +1,6 @@
 """Metrics of a generator, over all ranks: each makes and looks at its share of the samples."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,14 +13,14 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from ganforge.data.dataset import Dataset
+from ganforge.data.samples import real_samples
 from ganforge.metrics.exchange import batches_of, gather_rows, on_main, sum_over_ranks
-from ganforge.metrics.metric import Extractor, Metric, MomentsMetric, View
+from ganforge.metrics.metric import Extractor, Looked, Metric, MomentsMetric, View
 from ganforge.metrics.moments import Moments
 from ganforge.metrics.protocol import Protocol
 from ganforge.metrics.reference import ReferenceCache
-from ganforge.metrics.samples import real_samples
 
-Sampler = Callable[[range], Tensor]
+SamplesByIndex = Callable[[range], Tensor]
 """Samples by index, on the device: the same index gives the same sample on any rank."""
 
 Need = tuple[View, Literal["rows", "moments"]]
@@ -58,8 +59,10 @@ class Evaluator:
         self._accelerator = accelerator
         self._cache = ReferenceCache(cache_dir)
         self._reals: dict[Need, Tensor | Moments] = {}
+        self._warnings: list[str] = []
+        self._told: set[str] = set()
 
-    def __call__(self, sampler: Sampler) -> dict[str, float]:
+    def __call__(self, sampler: SamplesByIndex) -> dict[str, float]:
         """Figures by name, the same on every rank, and the `seconds` that they took."""
         start = time.perf_counter()
         with full_precision(self._accelerator.device):
@@ -73,13 +76,23 @@ class Evaluator:
         """Every figure's name and whether lower or higher is better, the main one first."""
         return {name: way for metric in self._metrics for name, way in metric.better.items()}
 
+    def warnings(self) -> list[str]:
+        """What there is to say of the last figures that was not said before; on the main process."""
+        new = [line for line in dict.fromkeys(self._warnings) if line not in self._told]
+        self._told.update(new)
+        return new
+
     def _figures(self, fakes: dict[Need, Tensor | Moments]) -> dict[str, float]:
         device = self._accelerator.device
         figures: dict[str, float] = {}
+        self._warnings = []
         for metric in self._metrics:
             need = need_of(metric)
             fake, real = fakes[need], self._reals.get(need)
-            if isinstance(metric, MomentsMetric):
+            self._warnings += self._look_closer(metric, fake, real)
+            if not is_finite(fake) or (real is not None and not is_finite(real)):
+                figures.update(dict.fromkeys(metric.better, math.nan))
+            elif isinstance(metric, MomentsMetric):
                 assert isinstance(fake, Moments)
                 assert isinstance(real, Moments)
                 figures.update(metric.of_moments(fake, real))
@@ -88,6 +101,21 @@ class Evaluator:
                 reals = real if isinstance(real, Tensor) else fake[:0]
                 figures.update(metric(fake.to(device), reals.to(device)))  # distances of all pairs are much work
         return figures
+
+    def _look_closer(self, metric: Metric, fake: Tensor | Moments, real: Tensor | Moments | None) -> list[str]:
+        """What makes a metric's figures say less than they seem to, or nothing."""
+        found = [
+            f"{', '.join(metric.better)}: no figure, as {what} hold values that are no finite numbers; {remedy}"
+            for what, value, remedy in (
+                ("fakes or their features", fake, "the generator has diverged, or the extractor's weights are damaged"),
+                ("features of reals", real, "the extractor's weights are damaged"),
+            )
+            if value is not None and not is_finite(value)
+        ]
+        if real is not None:
+            of_fakes = Looked(self.protocol.num_fakes, dimensions_of(fake))
+            found += metric.warnings(of_fakes, Looked(self.protocol.num_reals, dimensions_of(real), len(self._dataset)))
+        return found
 
     def _prepare_reals(self, needs: set[Need]) -> None:
         """Into memory of the main process, from the cache or by all ranks together."""
@@ -104,7 +132,7 @@ class Evaluator:
         if self._accelerator.is_main_process:
             for need, value in found.items():
                 self._reals[need] = value
-                if need[0] != "samples":  # the dataset itself is the best cache of these
+                if need[0] != "samples" and is_finite(value):  # the dataset itself is the best cache of samples
                     self._cache.save(self._key(need), value)
 
     def _not_cached(self, needs: set[Need]) -> set[Need]:
@@ -117,7 +145,7 @@ class Evaluator:
     def _key(self, need: Need) -> dict[str, object]:
         return {**self.protocol.reference(need[0]), "form": need[1]}
 
-    def _look(self, total: int, needs: set[Need], sampler: Sampler) -> dict[Need, Tensor | Moments]:
+    def _look(self, total: int, needs: set[Need], sampler: SamplesByIndex) -> dict[Need, Tensor | Moments]:
         """Every need of `total` samples; this rank looks at its share of them, and the rest comes from the others."""
         accelerator = self._accelerator
         batches = batches_of(total, accelerator.process_index, accelerator.num_processes)
@@ -143,7 +171,22 @@ class Evaluator:
         if wanted := views - {"samples"}:
             assert self._extractor is not None
             found.update(self._extractor.extract(samples, wanted))
+            # Extractors round pictures to bytes, of which not one is NaN.
+            is_sample = samples.flatten(1).isfinite().all(dim=1)
+            for view in wanted:
+                is_known = is_sample.view(-1, *(1 for _ in found[view].shape[1:]))
+                found[view] = torch.where(is_known, found[view], math.nan)
         return {view: found[view].float() for view in views}
+
+
+def is_finite(value: Tensor | Moments) -> bool:
+    """Whether there is no NaN and no infinity in it."""
+    return value.is_finite if isinstance(value, Moments) else bool(value.isfinite().all())
+
+
+def dimensions_of(value: Tensor | Moments) -> int:
+    """Numbers of one sample."""
+    return len(value.total) if isinstance(value, Moments) else value[:1].flatten(1).shape[1]
 
 
 def need_of(metric: Metric) -> Need:

@@ -2,24 +2,27 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-import numpy as np
 import torch
 from filelock import FileLock
+from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ganforge.data.dataset import Dataset
+from ganforge.data.samples import real_samples
 from ganforge.errors import DataError
 from ganforge.files import replaced
 from ganforge.metrics.metric import Extractor, View
-from ganforge.metrics.samples import real_samples
 from ganforge.metrics.weights import sha256_of
 from ganforge.registry import register
+from ganforge.spec import DataSpec
 
 FEATURES = 64
+BATCH = 64
+"""Pictures in a step of its training; an epoch leaves out what is over."""
 
 
 class _Classifier(nn.Module):
@@ -55,18 +58,23 @@ class DigitsCNN(Extractor):
     runs on the same dataset; it is no absolute measure.
 
     Args:
-        dataset: labelled pictures.
+        dataset: labelled pictures, 64 or more; those that are judged must be of their size and channels.
         cache_dir: folder that keeps the trained weights.
         epochs: passes over the dataset.
     """
 
     has_logits: ClassVar = True
 
-    def __init__(self, dataset: Dataset, cache_dir: Path, *, epochs: int = 6) -> None:
+    def __init__(self, dataset: Dataset, cache_dir: Path, *, epochs: Annotated[int, Field(ge=1, le=1000)] = 6) -> None:
         spec = dataset.spec
         if dataset.labels is None or spec.num_classes < 2 or not spec.is_image:
             raise DataError("extractor 'digits-cnn' trains on labelled pictures; this dataset has none")
-        self._channels = spec.channels
+        if len(dataset) < BATCH:
+            raise DataError(
+                f"extractor 'digits-cnn' trains on {BATCH} labelled pictures or more, and there are {len(dataset)}; "
+                "set evaluation.extractor to a trained one, such as inception-v3-compat"
+            )
+        self._shape = spec.shape
         with torch.random.fork_rng(devices=[]):  # a run's random states are not the extractor's to move
             torch.manual_seed(0)
             self._network = _Classifier(spec.channels, spec.num_classes)
@@ -87,9 +95,11 @@ class DigitsCNN(Extractor):
         return self.extract(samples, {"features"})["features"]
 
     def extract(self, samples: Tensor, views: Collection[View]) -> dict[View, Tensor]:
-        if samples.shape[1] != self._channels:
+        if samples.shape[1:] != self._shape:
             raise DataError(
-                f"extractor 'digits-cnn' learned from {self._channels} channels, these pictures have {samples.shape[1]}"
+                f"extractor 'digits-cnn' learned from pictures of {DataSpec(self._shape)}, these are of "
+                f"{DataSpec(tuple(samples.shape[1:]))}; bring them to one size with `ganforge data pack --size`, or "
+                "take an extractor that does, such as inception-v3-compat"
             )
         self._network.to(samples.device)
         features = self._network.features(samples)
@@ -99,18 +109,17 @@ class DigitsCNN(Extractor):
 def _train(network: _Classifier, dataset: Dataset, epochs: int) -> None:
     """Adam, a falling learning rate and shifts of up to two pixels; leaves the global random states as they were."""
     assert dataset.labels is not None
-    samples = real_samples(dataset, np.arange(len(dataset)))
+    samples = real_samples(dataset)
     labels = torch.from_numpy(dataset.labels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
-        batch = 64
-        total = epochs * (len(samples) // batch)
+        total = epochs * (len(samples) // BATCH)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=max(total, 2))
         for _ in range(epochs):
             order = torch.randperm(len(samples))
-            for chosen in order.split(batch):
-                if len(chosen) < batch and len(samples) >= batch:
+            for chosen in order.split(BATCH):
+                if len(chosen) < BATCH:
                     continue
                 shift = torch.randint(-2, 3, (2,)).tolist()
                 pictures = torch.roll(samples[chosen], shift, dims=(2, 3))

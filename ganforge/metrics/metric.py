@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from torch import Tensor
@@ -10,6 +11,21 @@ from ganforge.metrics.moments import Moments
 
 View = Literal["samples", "features", "logits"]
 """What a metric looks at: samples as they are, an extractor's features, or its class logits."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """How much a metric looked at.
+
+    Args:
+        count: of samples.
+        dimensions: numbers that it had of each.
+        available: samples that there are in all; None for as many as one makes.
+    """
+
+    count: int
+    dimensions: int
+    available: int | None = None
 
 
 class Extractor(ABC):
@@ -61,6 +77,15 @@ class Metric(ABC):
         Raises:
             ValueError: they are too few.
         """
+
+    def warnings(self, fakes: Looked, reals: Looked) -> list[str]:
+        """What makes its figures say less than they seem to, a line each with the remedy; told once a run.
+
+        Args:
+            fakes: how many were looked at, and in how many dimensions.
+            reals: the same of the real samples.
+        """
+        return []
 
     @abstractmethod
     def __call__(self, fakes: Tensor, reals: Tensor) -> dict[str, float]:

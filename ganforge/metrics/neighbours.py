@@ -28,7 +28,7 @@ class DensityCoverage(Metric):
 
     better: ClassVar = {"density": "higher", "coverage": "higher"}
 
-    def __init__(self, *, neighbours: Annotated[int, Field(ge=1)] = 5) -> None:
+    def __init__(self, *, neighbours: Annotated[int, Field(ge=1, le=1000)] = 5) -> None:
         self.neighbours = neighbours
 
     def check(self, num_fakes: int, num_reals: int) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -9,8 +10,8 @@ from typing import Any
 
 import torch
 
-from ganforge import __version__
 from ganforge.metrics.metric import Extractor, View
+from ganforge.version import __version__
 
 FORMAT = 1
 """Of cached references; raised when their content changes for reasons that nothing else here shows."""
@@ -73,3 +74,9 @@ def versions() -> dict[str, str]:
 def fingerprint(table: Mapping[str, Any]) -> str:
     """Hex sha256 of a table of plain values."""
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+
+
+def record(figures: Mapping[str, float], protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures and protocol for `evaluations.jsonl`; what is no number is null there, as JSON wants it."""
+    numbers = {name: value if math.isfinite(value) else None for name, value in figures.items()}
+    return {"figures": numbers, "protocol": dict(protocol)}

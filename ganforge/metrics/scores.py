@@ -8,7 +8,8 @@ from torch import Tensor
 from ganforge.metrics.metric import Metric
 from ganforge.registry import register
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=100_000)]
+Degree = Annotated[int, Field(ge=1, le=16)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -29,7 +30,7 @@ class KernelDistance(Metric):
     better: ClassVar = {"kid": "lower"}
 
     def __init__(
-        self, *, subsets: Positive = 100, subset_size: Positive = 1000, degree: Positive = 3, seed: Seed = 2020
+        self, *, subsets: Positive = 100, subset_size: Positive = 1000, degree: Degree = 3, seed: Seed = 2020
     ) -> None:
         if subset_size < 2:
             raise ValueError("subset_size must be 2 or more: the estimate divides by subset_size - 1")

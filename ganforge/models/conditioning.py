@@ -1,6 +1,6 @@
 """How a network looks at labels: by its input, by its batch norm, or by the last features of a discriminator."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +62,8 @@ class ConditionalBatchNorm(TakesLabels, nn.Module):
         channels: of its input `(batch, channels)` or `(batch, channels, height, width)`.
         num_classes: classes that have a gain and a bias each.
     """
+
+    is_norm: ClassVar = True  # its tables are gains and biases, which weight decay spares
 
     def __init__(self, norm: nn.Module, channels: int, num_classes: int) -> None:
         super().__init__()

@@ -23,8 +23,8 @@ from ganforge.spec import DataSpec
 
 SIZES = (16, 28, 32, 64, 128, 256)
 
-Width = Annotated[int, Field(ge=1)]
-MaxMultiple = Annotated[int, Field(ge=1)]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+MaxMultiple = Annotated[int, Field(ge=1, le=1024)]
 KernelSize = Annotated[int, Field(ge=2, le=9)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 LeakySlope = Annotated[float, Field(ge=0, le=1)]
@@ -76,7 +76,7 @@ class DCGANGenerator(nn.Module):
         self,
         spec: DataSpec,
         *,
-        latent_dim: Annotated[int, Field(ge=1)] = 100,
+        latent_dim: Annotated[int, Field(ge=1, le=65_536)] = 100,
         latent_distribution: LatentDistribution = "normal",
         width: Width = 64,
         max_multiple: MaxMultiple = 8,
@@ -160,7 +160,7 @@ class DCGANDiscriminator(nn.Module):
             of the class (`embedding`, Mirza and Osindero 2014), or by adding to the logit the inner product of a
             learned vector of the class with the last map, summed over positions (`projection`, Miyato and Koyama 2018).
         minibatch_std: show the last layer how much the pictures of a group of so many differ (Karras et al. 2018,
-            whose code has 4); 0 for not. Groups lie within a rank's micro-batch.
+            whose code has 4); 0 for not. Groups lie within a rank's micro-batch and must divide it.
 
     Raises:
         ValueError: the samples are not square pictures of a supported size, or have no labels though `conditional`

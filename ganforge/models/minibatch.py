@@ -6,8 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-GroupSize = Annotated[int, Field(ge=0)]
-"""The option of discriminators: samples in a group, or 0 for none."""
+GroupSize = Annotated[int, Field(ge=0, le=1024)]
+"""The option `minibatch_std` of discriminators: samples in a group, or 0 for none. It is checked with the batch."""
 
 
 class MinibatchDeviation(nn.Module):
@@ -17,26 +17,35 @@ class MinibatchDeviation(nn.Module):
     one more channel of all samples in the group: samples of a generator that makes few different ones are told by it.
 
     A group lies within one forward pass. So it sees real and fake samples apart, never looks at other ranks, and is at
-    most as large as a rank's micro-batch. Groups are all of one size: the largest that divides the micro-batch and is
-    no larger than `group_size`. Logits of a group depend on each other, and so do their gradients in R1 and its kind.
+    most as large as a rank's micro-batch. In training groups divide the micro-batch; where they do not, as may be when
+    somebody only looks, the last samples are told of the last `group_size`. Neighbours in the batch are a group; in the
+    authors' code samples `batch / group_size` apart are, which for samples drawn at random is the same. Logits of a
+    group depend on each other, and so do their gradients in R1 and its kind.
 
     Args:
-        group_size: samples in a group (4 in the authors' code).
+        group_size: samples in a group, 2 or more (4 in the authors' code).
+
+    Raises:
+        ValueError: a group of one, which cannot differ.
     """
 
     def __init__(self, group_size: int) -> None:
         super().__init__()
+        if group_size < 2:
+            raise ValueError(f"minibatch_std = {group_size}: one sample differs from nothing; use 2 or more, or 0")
         self.group_size = group_size
 
     def forward(self, features: Tensor) -> Tensor:
         """`(batch, channels, ...)` to `(batch, channels + 1, ...)`."""
         batch = len(features)
-        size = next(size for size in range(min(self.group_size, batch), 0, -1) if batch % size == 0)
+        size = min(self.group_size, batch)
+        rest = batch % size
         exact = features if features.dtype == torch.float64 else features.float()
-        groups = exact.reshape(batch // size, size, -1)
+        grouped = torch.cat((exact[: batch - rest], exact[-size:])) if rest else exact
+        groups = grouped.reshape(-1, size, exact[0].numel())
         # The root has no derivative at 0, where a collapsed generator is.
         deviations = (groups.var(dim=1, correction=0) + 1e-8).sqrt().mean(dim=1)
-        number = deviations.repeat_interleave(size).to(features.dtype)
+        number = deviations.repeat_interleave(size)[:batch].to(features.dtype)
         shape = (batch, 1, *features.shape[2:])
         return torch.cat((features, number.view(batch, *(1 for _ in shape[1:])).expand(shape)), dim=1)
 

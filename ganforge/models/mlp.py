@@ -20,8 +20,8 @@ from ganforge.models.minibatch import GroupSize, MinibatchDeviation
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 
-Width = Annotated[int, Field(ge=1)]
-Depth = Annotated[int, Field(ge=1)]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+Depth = Annotated[int, Field(ge=1, le=1000)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 LeakySlope = Annotated[float, Field(ge=0, le=1)]
 
@@ -59,7 +59,7 @@ class MLPGenerator(nn.Module):
         self,
         spec: DataSpec,
         *,
-        latent_dim: Annotated[int, Field(ge=1)] = 100,
+        latent_dim: Annotated[int, Field(ge=1, le=65_536)] = 100,
         latent_distribution: LatentDistribution = "normal",
         width: Width = 256,
         depth: Depth = 2,
@@ -107,7 +107,7 @@ class MLPDiscriminator(nn.Module):
             sample (`embedding`, Mirza and Osindero 2014), or by adding to the logit the inner product of a learned
             vector of the class with the last hidden layer (`projection`, Miyato and Koyama 2018).
         minibatch_std: show the last layer how much the samples of a group of so many differ (Karras et al. 2018,
-            whose code has 4); 0 for not. Groups lie within a rank's micro-batch.
+            whose code has 4); 0 for not. Groups lie within a rank's micro-batch and must divide it.
 
     Raises:
         ValueError: the samples have no labels though `conditional` needs them.

@@ -18,11 +18,11 @@ SLOPE = 0.2
 GAIN = math.sqrt(2 / (1 + SLOPE**2))
 """Keeps the variance through a leaky ReLU (He et al. 2015)."""
 
-Width = Annotated[int, Field(ge=1)]
-Blocks = Annotated[int, Field(ge=1)]
-Expansion = Annotated[int, Field(ge=1)]
-GroupWidth = Annotated[int, Field(ge=1)]
-FullWidthTo = Annotated[int, Field(ge=4)]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+Blocks = Annotated[int, Field(ge=1, le=1000)]
+Expansion = Annotated[int, Field(ge=1, le=1024)]
+GroupWidth = Annotated[int, Field(ge=1, le=65_536)]
+FullWidthTo = Annotated[int, Field(ge=4, le=65_536)]
 
 
 @register.generator("r3gan")
@@ -58,7 +58,7 @@ class R3GANGenerator(nn.Module):
         self,
         spec: DataSpec,
         *,
-        latent_dim: Annotated[int, Field(ge=1)] = 64,
+        latent_dim: Annotated[int, Field(ge=1, le=65_536)] = 64,
         width: Width = 768,
         full_width_to: FullWidthTo = 32,
         blocks: Blocks = 2,

@@ -25,8 +25,8 @@ from ganforge.registry import register
 from ganforge.spec import DataSpec
 
 Resample = Literal["plain", "blur"]
-Width = Annotated[int, Field(ge=1)]
-AttentionSize = Annotated[int, Field(ge=0)]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+AttentionSize = Annotated[int, Field(ge=0, le=65_536)]
 
 GENERATOR_MULTIPLES = {32: (1, 1, 1, 1), 64: (16, 8, 4, 2, 1), 128: (16, 16, 8, 4, 2, 1)}
 """Channels over `width` of the first map of 4x4 and after each block, by the picture's side."""
@@ -68,7 +68,7 @@ class ResNetGenerator(nn.Module):
         self,
         spec: DataSpec,
         *,
-        latent_dim: Annotated[int, Field(ge=1)] = 128,
+        latent_dim: Annotated[int, Field(ge=1, le=65_536)] = 128,
         latent_distribution: LatentDistribution = "normal",
         width: Width | None = None,
         norm: Literal["batch", "sync", "none"] = "batch",
@@ -125,11 +125,13 @@ class ResNetDiscriminator(nn.Module):
         spec: what a sample looks like: a square picture of a supported size.
         width: channels of the first map; by default the paper's, 128 for pictures of 32x32 and 64 for larger ones.
         spectral_norm: bound the largest singular value of every layer by 1, which is what the paper is about.
+        last_bias: whether the dense layer at the end has a bias; by default as in the authors' code, which has none for
+            pictures of 32x32 and one for larger ones.
         conditional: how labels are looked at: not at all (`none`), as one more channel of the picture, a learned map
             of the class (`embedding`), or by adding to the logit the inner product of a learned vector of the class
             with the last features (`projection`, Miyato and Koyama 2018).
         minibatch_std: show the last layer how much the pictures of a group of so many differ (Karras et al. 2018,
-            whose code has 4); 0 for not. Groups lie within a rank's micro-batch.
+            whose code has 4); 0 for not. Groups lie within a rank's micro-batch and must divide it.
         attention: side of the map that gets self-attention (SAGAN, Zhang et al. 2019: 32 for 128x128); 0 for none.
         resample: how maps are halved: average pooling (`plain`, the paper) or through a low-pass filter (`blur`).
 
@@ -144,6 +146,7 @@ class ResNetDiscriminator(nn.Module):
         *,
         width: Width | None = None,
         spectral_norm: bool = True,
+        last_bias: bool | None = None,
         conditional: DiscriminatorCondition = "none",
         minibatch_std: GroupSize = 0,
         attention: AttentionSize = 0,
@@ -169,7 +172,8 @@ class ResNetDiscriminator(nn.Module):
         self.blocks = nn.Sequential(*blocks, nn.ReLU())
         self.deviation = MinibatchDeviation(minibatch_std) if minibatch_std else None
         features = channels[-1] + (self.deviation is not None)
-        self.head = nn.Sequential(glorot(nn.Linear(features, 1), 1.0, spectral_norm), nn.Flatten(0))
+        has_bias = side > 32 if last_bias is None else last_bias
+        self.head = nn.Sequential(glorot(nn.Linear(features, 1, bias=has_bias), 1.0, spectral_norm), nn.Flatten(0))
         self.projection = None
         if conditional == "projection":
             self.projection = Projection(num_classes, channels[-1], spectral_norm=spectral_norm)
@@ -201,10 +205,13 @@ class GrowingBlock(TakesLabels, nn.Module):
             glorot(nn.Conv2d(channels, channels, 3, padding=1), math.sqrt(2), spectral),
         )
         self.shortcut = glorot(nn.Conv2d(channels_in, channels, 1), 1.0, spectral)
+        # Copies of pixels and a 1x1 convolution commute: before the doubling there are a quarter of the positions. The
+        # low-pass filter fades to 0 at the edges, and would take the convolution's bias with it.
+        self.doubles_last = resample == "plain"
 
     def forward(self, maps: Tensor, labels: Tensor | None = None) -> Tensor:
-        # The 1x1 convolution and the doubling commute: before it there are a quarter of the positions.
-        return self.residual(maps, labels) + self.doubled(self.shortcut(maps))
+        shortcut = self.doubled(self.shortcut(maps)) if self.doubles_last else self.shortcut(self.doubled(maps))
+        return self.residual(maps, labels) + shortcut
 
 
 class ShrinkingBlock(nn.Module):
@@ -222,12 +229,14 @@ class ShrinkingBlock(nn.Module):
         self.halved: nn.Module = nn.Identity()
         if halves:
             self.halved = nn.AvgPool2d(2) if resample == "plain" else BlurDownsample()
+        # The low-pass filter would weaken this bias at the edges; the shortcut's, beside it, is added after the filter.
+        last_bias = not halves or resample == "plain"
         layers: list[nn.Module] = [] if is_first else [nn.ReLU()]
         self.residual = nn.Sequential(
             *layers,
             glorot(nn.Conv2d(channels_in, hidden, 3, padding=1), math.sqrt(2), spectral),
             nn.ReLU(),
-            glorot(nn.Conv2d(hidden, channels, 3, padding=1), math.sqrt(2), spectral),
+            glorot(nn.Conv2d(hidden, channels, 3, padding=1, bias=last_bias), math.sqrt(2), spectral),
         )
         self.shortcut: nn.Module = nn.Identity()
         if halves or channels_in != channels:

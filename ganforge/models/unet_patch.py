@@ -53,8 +53,8 @@ class UNetPatchDiscriminator(nn.Module):
         self,
         spec: DataSpec,
         *,
-        width: Annotated[int, Field(ge=1)] = 64,
-        max_multiple: Annotated[int, Field(ge=1)] = 8,
+        width: Annotated[int, Field(ge=1, le=65_536)] = 64,
+        max_multiple: Annotated[int, Field(ge=1, le=1024)] = 8,
         depth: Annotated[int, Field(ge=1, le=8)] = 3,
         decoder: bool = True,
         judge: Literal["picture", "patches"] = "picture",
@@ -85,7 +85,7 @@ class UNetPatchDiscriminator(nn.Module):
             )
             for index, (before, after) in enumerate(pairwise([channels, *widths]))
         )
-        self.patches = Judge(widths[-1], num_classes if conditional == "projection" else 0, style)
+        self.patches = LogitHead(widths[-1], num_classes if conditional == "projection" else 0, style)
         self.up, self.pixels = None, None
         if decoder:
             # Beside each map on the way up stands the one of its size on the way down; at the top, the picture.
@@ -99,7 +99,7 @@ class UNetPatchDiscriminator(nn.Module):
                 )
                 for (below, skip), out in zip(ways, after, strict=True)
             )
-            self.pixels = Judge(width, num_classes if conditional == "projection" else 0, style)
+            self.pixels = LogitHead(width, num_classes if conditional == "projection" else 0, style)
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """Pictures `(batch, channels, height, width)` in [-1, 1] to logits `(batch,)`, or `(batch, number)`."""
@@ -121,7 +121,7 @@ class UNetPatchDiscriminator(nn.Module):
         return logits if self.judge == "patches" else logits.mean(dim=1)
 
 
-class Judge(nn.Module):
+class LogitHead(nn.Module):
     """A logit at every position, with what the class adds to it.
 
     Args:

@@ -1,5 +1,5 @@
 """What each player wants: losses on the discriminator's logits, one family a file."""
 
-from ganforge.objectives.base import Objective
+from ganforge.game.objective import Objective
 
 __all__ = ["Objective"]

@@ -1,17 +1,17 @@
 """The games of the first GAN paper: binary cross-entropy on logits."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from ganforge.objectives.base import FlipProbability, Objective, at_least_float32, targets_like
+from ganforge.game.objective import Objective
+from ganforge.game.precision import at_least_float32
+from ganforge.game.turn import Turn
+from ganforge.objectives.targets import FlipProbability, targets_like
 from ganforge.registry import register
-
-if TYPE_CHECKING:
-    from ganforge.training.turn import Turn
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -32,7 +32,7 @@ class _CrossEntropy(Objective):
         self.fake_label = fake_label
         self.flip = flip
 
-    def discriminator_loss(self, turn: "Turn") -> Tensor:
+    def discriminator_loss(self, turn: Turn) -> Tensor:
         return self._loss(turn.real_logits, self.real_label, self.fake_label) + self._loss(
             turn.fake_logits, self.fake_label, self.real_label
         )
@@ -61,7 +61,7 @@ class NonSaturating(_CrossEntropy):
     ) -> None:
         super().__init__(real_label=real_label, fake_label=fake_label, flip=flip)
 
-    def generator_loss(self, turn: "Turn") -> Tensor:
+    def generator_loss(self, turn: Turn) -> Tensor:
         return cross_entropy(turn.fake_logits, 1.0)
 
 
@@ -82,5 +82,5 @@ class Minimax(_CrossEntropy):
     ) -> None:
         super().__init__(real_label=real_label, fake_label=fake_label, flip=flip)
 
-    def generator_loss(self, turn: "Turn") -> Tensor:
+    def generator_loss(self, turn: Turn) -> Tensor:
         return -cross_entropy(turn.fake_logits, 0.0)

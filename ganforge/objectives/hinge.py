@@ -1,15 +1,12 @@
 """The hinge loss: a sample that D has right by a margin teaches it nothing more."""
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 from torch.nn import functional
 
-from ganforge.objectives.base import Objective, at_least_float32
+from ganforge.game.objective import Objective
+from ganforge.game.precision import at_least_float32
+from ganforge.game.turn import Turn
 from ganforge.registry import register
-
-if TYPE_CHECKING:
-    from ganforge.training.turn import Turn
 
 
 @register.objective("hinge")
@@ -20,9 +17,9 @@ class Hinge(Objective):
     D should have one on its slope: spectral norm (as in SNGAN, SAGAN and BigGAN) or a gradient penalty.
     """
 
-    def discriminator_loss(self, turn: "Turn") -> Tensor:
+    def discriminator_loss(self, turn: Turn) -> Tensor:
         real, fake = at_least_float32(turn.real_logits), at_least_float32(turn.fake_logits)
         return functional.relu(1.0 - real).mean() + functional.relu(1.0 + fake).mean()
 
-    def generator_loss(self, turn: "Turn") -> Tensor:
+    def generator_loss(self, turn: Turn) -> Tensor:
         return -at_least_float32(turn.fake_logits).mean()

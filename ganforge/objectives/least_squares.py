@@ -1,14 +1,12 @@
 """Least squares: logits are pulled to targets instead of being classified."""
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
-from ganforge.objectives.base import FlipProbability, Objective, at_least_float32, targets_like
+from ganforge.game.objective import Objective
+from ganforge.game.precision import at_least_float32
+from ganforge.game.turn import Turn
+from ganforge.objectives.targets import FlipProbability, targets_like
 from ganforge.registry import register
-
-if TYPE_CHECKING:
-    from ganforge.training.turn import Turn
 
 
 @register.objective("lsgan")
@@ -47,11 +45,11 @@ class LeastSquares(Objective):
         self.flip = flip
         self.has_boundary_at_zero = real_target + fake_target == 0
 
-    def discriminator_loss(self, turn: "Turn") -> Tensor:
+    def discriminator_loss(self, turn: Turn) -> Tensor:
         real, fake = at_least_float32(turn.real_logits), at_least_float32(turn.fake_logits)
         real_targets = targets_like(real, self.real_target, self.fake_target, self.flip)
         fake_targets = targets_like(fake, self.fake_target, self.real_target, self.flip)
         return 0.5 * (real - real_targets).square().mean() + 0.5 * (fake - fake_targets).square().mean()
 
-    def generator_loss(self, turn: "Turn") -> Tensor:
+    def generator_loss(self, turn: Turn) -> Tensor:
         return 0.5 * (at_least_float32(turn.fake_logits) - self.generator_target).square().mean()

@@ -1,14 +1,11 @@
 """The Wasserstein distance: D is a critic, whose logits are heights and not decisions."""
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
-from ganforge.objectives.base import Objective, at_least_float32
+from ganforge.game.objective import Objective
+from ganforge.game.precision import at_least_float32
+from ganforge.game.turn import Turn
 from ganforge.registry import register
-
-if TYPE_CHECKING:
-    from ganforge.training.turn import Turn
 
 
 @register.objective("wasserstein")
@@ -23,8 +20,8 @@ class Wasserstein(Objective):
 
     has_boundary_at_zero = False
 
-    def discriminator_loss(self, turn: "Turn") -> Tensor:
+    def discriminator_loss(self, turn: Turn) -> Tensor:
         return at_least_float32(turn.fake_logits).mean() - at_least_float32(turn.real_logits).mean()
 
-    def generator_loss(self, turn: "Turn") -> Tensor:
+    def generator_loss(self, turn: Turn) -> Tensor:
         return -at_least_float32(turn.fake_logits).mean()

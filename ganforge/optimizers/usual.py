@@ -4,8 +4,8 @@ A step is one kernel over all tensors on CUDA (`fused`), which also lets a gradi
 the host, and a few operations over lists of tensors elsewhere (`foreach`), where fused ones were slower.
 """
 
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -21,6 +21,15 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 def can_fuse(params: list[nn.Parameter]) -> bool:
     """Whether one kernel may update all of them: where an optimizer has one, and it is faster."""
     return bool(params) and all(param.device.type == "cuda" and param.is_floating_point() for param in params)
+
+
+def made(
+    optimizer: Callable[..., torch.optim.Optimizer], params: Iterable[nn.Parameter], **options: Any
+) -> torch.optim.Optimizer:
+    """An optimizer whose step is one kernel where there is one, and a few operations over lists elsewhere."""
+    params = list(params)
+    fused = can_fuse(params)
+    return optimizer(params, fused=fused, foreach=not fused, **options)
 
 
 @register.optimizer("adam")
@@ -43,18 +52,7 @@ def adam(
         weight_decay: L2 term added to the gradient.
         amsgrad: never let the second moment fall (Reddi et al. 2018).
     """
-    params = list(params)
-    fused = can_fuse(params)
-    return torch.optim.Adam(
-        params,
-        lr=lr,
-        betas=betas,
-        eps=eps,
-        weight_decay=weight_decay,
-        amsgrad=amsgrad,
-        fused=fused,
-        foreach=not fused,
-    )
+    return made(torch.optim.Adam, params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
 
 
 @register.optimizer("adamw")
@@ -77,18 +75,7 @@ def adamw(
         weight_decay: share of the weights taken off a step, times the learning rate.
         amsgrad: never let the second moment fall (Reddi et al. 2018).
     """
-    params = list(params)
-    fused = can_fuse(params)
-    return torch.optim.AdamW(
-        params,
-        lr=lr,
-        betas=betas,
-        eps=eps,
-        weight_decay=weight_decay,
-        amsgrad=amsgrad,
-        fused=fused,
-        foreach=not fused,
-    )
+    return made(torch.optim.AdamW, params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
 
 
 @register.optimizer("rmsprop")
@@ -145,15 +132,12 @@ def sgd(
         nesterov: look ahead along the velocity (Sutskever et al. 2013).
         weight_decay: L2 term added to the gradient.
     """
-    params = list(params)
-    fused = can_fuse(params)
-    return torch.optim.SGD(
+    return made(
+        torch.optim.SGD,
         params,
         lr=lr,
         momentum=momentum,
         dampening=dampening,
         nesterov=nesterov,
         weight_decay=weight_decay,
-        fused=fused,
-        foreach=not fused,
     )

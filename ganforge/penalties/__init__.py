@@ -1,5 +1,5 @@
 """Terms beside the objective, one family a file."""
 
-from ganforge.penalties.base import Penalty
+from ganforge.game.penalty import Penalty
 
 __all__ = ["Penalty"]

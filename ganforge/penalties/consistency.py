@@ -1,6 +1,6 @@
 """Consistency: D should say the same of a picture that was mirrored or moved a little."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -8,11 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganforge.errors import GanforgeError
-from ganforge.penalties.base import Penalty, at_least_float32
+from ganforge.game.penalty import Penalty
+from ganforge.game.precision import at_least_float32
+from ganforge.game.turn import Turn
 from ganforge.registry import register
-
-if TYPE_CHECKING:
-    from ganforge.training.turn import Turn
 
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -45,12 +44,12 @@ class Consistency(Penalty):
         self.flip = flip
         self.shift = shift
 
-    def __call__(self, turn: "Turn") -> Tensor:
+    def __call__(self, turn: Turn) -> Tensor:
         real = self._distance(turn, turn.real, turn.real_labels, turn.real_logits)
         fake = self._distance(turn, turn.fake, turn.fake_labels, turn.fake_logits)
         return self.real * real + self.fake * fake
 
-    def _distance(self, turn: "Turn", samples: Tensor, labels: Tensor | None, logits: Tensor) -> Tensor:
+    def _distance(self, turn: Turn, samples: Tensor, labels: Tensor | None, logits: Tensor) -> Tensor:
         if samples.dim() != 4:
             shape = tuple(samples.shape[1:])
             raise GanforgeError(f"penalty 'consistency' mirrors and moves pictures; these samples have shape {shape}")

@@ -5,20 +5,19 @@ are differentiated are the ones before augmentation. Each term costs a forward a
 `interval` makes them rare.
 """
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from ganforge.penalties.base import Penalty, Strength, at_least_float32
+from ganforge.game.penalty import Penalty, Strength
+from ganforge.game.precision import at_least_float32
+from ganforge.game.turn import Turn
 from ganforge.registry import register
 
-if TYPE_CHECKING:
-    from ganforge.training.turn import Turn
 
-
-def input_gradients(turn: "Turn", samples: Tensor, labels: Tensor | None) -> Tensor:
+def input_gradients(turn: Turn, samples: Tensor, labels: Tensor | None) -> Tensor:
     """Gradient of each logit by what D saw for it, flattened to `(logits, numbers)`, with a graph to D's weights."""
     samples = samples.detach().requires_grad_()
     logits = turn.discriminate(samples, labels)
@@ -34,13 +33,15 @@ class _ZeroCentred(Penalty):
     def __init__(self, *, gamma: float) -> None:
         self.gamma = gamma
 
-    def _penalty(self, turn: "Turn", samples: Tensor, labels: Tensor | None) -> Tensor:
+    def _penalty(self, turn: Turn, samples: Tensor, labels: Tensor | None) -> Tensor:
         return 0.5 * self.gamma * input_gradients(turn, samples, labels).square().sum(dim=1).mean()
 
 
 @register.penalty("r1")
 class R1(_ZeroCentred):
     """Gradient penalty on real pictures, `gamma / 2 * E[|grad D(x)|^2]` (Mescheder et al. 2018, equation 9).
+
+    The half is the paper's, StyleGAN2's and R3GAN's; the code of Mescheder et al. has none, so that its 10 is 20 here.
 
     Args:
         gamma: strength; the paper uses 10, smaller values for small pictures.
@@ -49,7 +50,7 @@ class R1(_ZeroCentred):
     def __init__(self, *, gamma: Strength = 10.0) -> None:
         super().__init__(gamma=gamma)
 
-    def __call__(self, turn: "Turn") -> Tensor:
+    def __call__(self, turn: Turn) -> Tensor:
         return self._penalty(turn, turn.real, turn.real_labels)
 
 
@@ -57,7 +58,8 @@ class R1(_ZeroCentred):
 class R2(_ZeroCentred):
     """Gradient penalty on fake pictures, `gamma / 2 * E[|grad D(G(z))|^2]` (Mescheder et al. 2018, equation 10).
 
-    Together with `r1` it makes the `relativistic` loss converge (R3GAN, Huang et al. 2024, section 2).
+    Together with `r1` it makes the `relativistic` loss converge (R3GAN, Huang et al. 2024, section 2). As for `r1`, the
+    code of Mescheder et al. has no half: its 10 is 20 here.
 
     Args:
         gamma: strength; the paper uses 10, smaller values for small pictures.
@@ -68,7 +70,7 @@ class R2(_ZeroCentred):
     def __init__(self, *, gamma: Strength = 10.0) -> None:
         super().__init__(gamma=gamma)
 
-    def __call__(self, turn: "Turn") -> Tensor:
+    def __call__(self, turn: Turn) -> Tensor:
         return self._penalty(turn, turn.fake, turn.fake_labels)
 
 
@@ -81,7 +83,7 @@ class _Centred(Penalty):
         self.strength = strength
         self.target = target
 
-    def _penalty(self, turn: "Turn", samples: Tensor) -> Tensor:
+    def _penalty(self, turn: Turn, samples: Tensor) -> Tensor:
         norms = torch.linalg.vector_norm(input_gradients(turn, samples, turn.real_labels), dim=1)
         return self.strength * (norms - self.target).square().mean()
 
@@ -102,7 +104,7 @@ class GradientPenalty(_Centred):
     def __init__(self, *, strength: Strength = 10.0, target: Annotated[float, Field(ge=0)] = 1.0) -> None:
         super().__init__(strength=strength, target=target)
 
-    def __call__(self, turn: "Turn") -> Tensor:
+    def __call__(self, turn: Turn) -> Tensor:
         real, fake = turn.real, turn.fake
         # Samples with one logit lie on one line.
         epsilon = torch.rand(len(real) // turn.packing, dtype=real.dtype, device=real.device)
@@ -115,21 +117,24 @@ class GradientPenalty(_Centred):
 class DRAGAN(_Centred):
     """Gradient penalty around real pictures (DRAGAN, Kodali et al. 2017).
 
-    `strength * E[(|grad D(x + delta)| - target)^2]` with Gaussian `delta`, whose deviation is `noise` times that of the
-    numbers in the batch of real pictures, on each rank its own.
+    `strength * E[(|grad D(x + delta)| - target)^2]` with Gaussian `delta`, as in the paper, whose deviation is `noise`
+    times that of the numbers in the batch of real pictures, on each rank its own. The authors' code draws otherwise:
+    each number goes up by `0.5 alpha u` deviations, u from U[0, 1] and alpha one for each picture from U[0, 1]; the
+    root of that noise's mean square is 1/6, the default here. Many ports have a noise of 0.5. With labels, points are
+    shown with those of the real pictures.
 
     Args:
         strength: lambda; 10 in the paper.
         target: k, the length that gradients should have; 1 in the paper.
-        noise: deviation of delta in units of the real pictures' deviation (0.5 in the authors' code).
+        noise: deviation of delta in units of the real pictures' deviation.
     """
 
     def __init__(
-        self, *, strength: Strength = 10.0, target: Annotated[float, Field(ge=0)] = 1.0, noise: Strength = 0.5
+        self, *, strength: Strength = 10.0, target: Annotated[float, Field(ge=0)] = 1.0, noise: Strength = 1 / 6
     ) -> None:
         super().__init__(strength=strength, target=target)
         self.noise = noise
 
-    def __call__(self, turn: "Turn") -> Tensor:
+    def __call__(self, turn: Turn) -> Tensor:
         real = turn.real
         return self._penalty(turn, real + self.noise * real.std() * torch.randn_like(real))

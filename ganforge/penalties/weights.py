@@ -4,26 +4,42 @@ Every rank has the same weights and computes the same penalty, so that the mean 
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils import parametrize
 
-from ganforge.penalties.base import Penalty, Role, Strength
+from ganforge.game.penalty import Penalty, Strength
+from ganforge.game.turn import Role, Turn
 from ganforge.registry import register
 
-if TYPE_CHECKING:
-    from ganforge.training.turn import Turn
+NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+"""torch's norms: of batches, instances, groups, layers."""
 
 
 def decayed(network: nn.Module, everything: bool) -> list[Tensor]:
     """The parameters that a decay is for: matrices and kernels, or all.
 
-    What has one dimension is a bias or belongs to a norm: pulling those to zero would not make the network smoother.
+    Gains and biases are left out, since pulling those to zero would not make the network smoother. A bias has one
+    dimension; the gains of a norm may have any number, as those of each class have in `ConditionalBatchNorm`, so all
+    that lies in a norm is left out: in one of torch's, or in a module that says of itself `is_norm = True`.
     """
-    return [parameter for parameter in network.parameters() if everything or parameter.dim() > 1]
+    if everything:
+        return list(network.parameters())
+    of_norms = {
+        parameter
+        for module in network.modules()
+        if isinstance(module, NORMS) or getattr(module, "is_norm", False)
+        for parameter in module.parameters()
+    }
+    return [parameter for parameter in network.parameters() if parameter.dim() > 1 and parameter not in of_norms]
+
+
+def total(terms: list[Tensor], network: nn.Module) -> Tensor:
+    """The sum of scalars; 0 on the network's device if it has nothing that is looked at."""
+    return torch.stack(terms).sum() if terms else next(network.parameters()).new_zeros(())
 
 
 class _WeightDecay(Penalty):
@@ -43,15 +59,15 @@ class WeightDecayL1(_WeightDecay):
     Args:
         player: whose weights.
         rate: strength.
-        everything: biases and the parameters of norms as well.
+        everything: biases and the parameters of norms as well, those of classes among them.
     """
 
     def __init__(self, *, player: Role = "discriminator", rate: Strength = 1e-5, everything: bool = False) -> None:
         super().__init__(player=player, rate=rate, everything=everything)
 
-    def __call__(self, turn: "Turn") -> Tensor:
+    def __call__(self, turn: Turn) -> Tensor:
         parameters = decayed(turn.module, self.everything)
-        return self.rate * torch.stack([parameter.abs().sum() for parameter in parameters]).sum()
+        return self.rate * total([parameter.abs().sum() for parameter in parameters], turn.module)
 
 
 @register.penalty("weight_decay_l2")
@@ -64,15 +80,15 @@ class WeightDecayL2(_WeightDecay):
     Args:
         player: whose weights.
         rate: strength; its gradient is `rate * w`.
-        everything: biases and the parameters of norms as well.
+        everything: biases and the parameters of norms as well, those of classes among them.
     """
 
     def __init__(self, *, player: Role = "discriminator", rate: Strength = 1e-4, everything: bool = False) -> None:
         super().__init__(player=player, rate=rate, everything=everything)
 
-    def __call__(self, turn: "Turn") -> Tensor:
+    def __call__(self, turn: Turn) -> Tensor:
         parameters = decayed(turn.module, self.everything)
-        return 0.5 * self.rate * torch.stack([parameter.square().sum() for parameter in parameters]).sum()
+        return 0.5 * self.rate * total([parameter.square().sum() for parameter in parameters], turn.module)
 
 
 @register.penalty("orthogonal")
@@ -82,6 +98,9 @@ class Orthogonal(Penalty):
     `rate * sum over layers of |W W^T * (1 - I)|^2`, squared and summed over entries, where each row of W is what one
     output of a linear layer or convolution reads. Leaving out the diagonal keeps the filters' lengths free. With
     spectral norm it looks at the weights before they are normalised.
+
+    This is the paper's formula. The authors' PyTorch code writes no loss but adds `2 rate (W W^T * (1 - I)) W` to the
+    gradient, which is half of this one's: `rate = 5e-5` is their 1e-4. The table of classes is left out, as there.
 
     Args:
         player: whose weights; the paper's is the generator, where it makes truncated latents work.
@@ -95,11 +114,8 @@ class Orthogonal(Penalty):
         self.player = player
         self.rate = rate
 
-    def __call__(self, turn: "Turn") -> Tensor:
-        layers = [_overlap(filters) for filters in filters_of(turn.module)]
-        if not layers:
-            return next(turn.module.parameters()).new_zeros(())
-        return self.rate * torch.stack(layers).sum()
+    def __call__(self, turn: Turn) -> Tensor:
+        return self.rate * total([_overlap(filters) for filters in filters_of(turn.module)], turn.module)
 
 
 def filters_of(network: nn.Module) -> Iterator[Tensor]:

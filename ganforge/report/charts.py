@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ganforge.doctor.history import class_number
 from ganforge.report.facts import RunFacts
 
 GROUPS: tuple[tuple[str, tuple[tuple[str, tuple[str, ...]], ...]], ...] = (
@@ -43,8 +44,6 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, tuple[str, ...]], ...]], ...] = (
 """Titles of groups, their charts, and the figures of each chart."""
 
 LEFT_OUT = ("images", "evaluation/seconds", "evaluation/share")
-CLASSES = "health/class_"
-"""Shares of classes; drawn for one run only, as many lines of several runs show nothing."""
 
 
 def groups_of(runs: list[RunFacts]) -> list[dict[str, Any]]:
@@ -60,8 +59,8 @@ def groups_of(runs: list[RunFacts]) -> list[dict[str, Any]]:
             _chart(chart, kept) for chart, names in charts if (kept := [name for name in names if name in present])
         ]
         taken |= {name for _, names in charts for name in names}
-        if title.startswith("Variety") and (classes := [name for name in present if name.startswith(CLASSES)]):
-            classes.sort(key=lambda name: int(name.removeprefix(CLASSES)))
+        numbers = {name: number for name in present if (number := class_number(name)) is not None}
+        if title.startswith("Variety") and (classes := sorted(numbers, key=numbers.__getitem__)):
             shown.append(_chart("Share of fakes that look like each class", classes))
             taken |= set(classes)
         if shown:
@@ -73,7 +72,8 @@ def groups_of(runs: list[RunFacts]) -> list[dict[str, Any]]:
 
 def _says_nothing(name: str, runs: list[RunFacts]) -> bool:
     """Whether a figure is the axis itself, repeats another, or is a count of troubles that never came."""
-    if name in LEFT_OUT or (name.startswith(CLASSES) and len(runs) > 1):
+    # Shares of classes are drawn for one run only, as many lines of several runs show nothing.
+    if name in LEFT_OUT or (class_number(name) is not None and len(runs) > 1):
         return True
     all_series = [run.series[name] for run in runs if name in run.series]
     if name.endswith("/objective"):

@@ -1,15 +1,17 @@
 """What a run folder holds, read for a page; a folder of a run that is still training will do."""
 
-import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ganforge.doctor.diagnosis import Episode, diagnose
-from ganforge.doctor.journal import read_objects
-from ganforge.report.thin import Series, series_of
+from ganforge.jsonlines import StepLines
+from ganforge.lookup import is_number, number, table_at, text, whole
+from ganforge.report.curves import Curves
+from ganforge.report.thin import Series
+from ganforge.run_files import checkpoint_states, numbered, read_recipe, recipe_text
+from ganforge.wording import counted, printable
 
 GENERATORS = {
     "averaged": "averaged",
@@ -55,6 +57,7 @@ class RunFacts:
         was_watched: whether the doctor looked while it trained.
         pictures: sample grids by step.
         checkpoint: the newest checkpoint's own description; empty without one.
+        passed_over: what in the folder could not be read, in words.
     """
 
     name: str
@@ -68,47 +71,61 @@ class RunFacts:
     was_watched: bool
     pictures: Mapping[int, Path]
     checkpoint: Mapping[str, Any]
+    passed_over: tuple[str, ...] = ()
 
     @property
-    def batch_size(self) -> int:
-        return int(self.recipe["training"]["batch_size"])
+    def steps(self) -> int | None:
+        """Of the whole run; None if its recipe does not say."""
+        return whole(self.recipe, "training", "steps")
+
+    @property
+    def batch_size(self) -> int | None:
+        """Images a step; None if its recipe does not say."""
+        return whole(self.recipe, "training", "batch_size")
 
     @property
     def last_step(self) -> int:
         """The newest that was logged or saved."""
         logged = max((series.steps[-1] for series in self.series.values()), default=0)
-        return max(logged, int(self.checkpoint.get("step", 0)))
+        return max(logged, whole(self.checkpoint, "step") or 0)
 
     @property
     def best(self) -> str:
         """The best evaluation in words; empty where there was none."""
-        best = self.checkpoint.get("best")
-        return f"{best['name']} {best['value']:.4g} at step {best['step']:,}" if best else ""
+        best = table_at(self.checkpoint, "best")
+        name, value, step = text(best, "name"), number(best, "value"), whole(best, "step")
+        return "" if name is None or value is None or step is None else f"{name} {value:.4g} at step {step:,}"
 
 
 def read_run(folder: Path, name: str) -> RunFacts:
-    """Read a run folder.
+    """Read a run folder, whatever state it is in.
 
     Raises:
-        GanforgeError: it is not a run folder.
+        GanforgeError: it is not a run folder, or a file of it cannot be read.
     """
-    diagnosis = diagnose(folder)
-    text = (folder / "recipe.resolved.toml").read_text(encoding="utf-8")
-    lines = read_objects(folder / "metrics.jsonl")
+    curves, logged = Curves(), _LoggedEvaluations()
+
+    def gather(line: Mapping[str, Any]) -> None:
+        curves.add(line)
+        logged.add(line)
+
+    diagnosis = diagnose(folder, gather)
+    written = StepLines(folder / "evaluations.jsonl")
+    evaluations = sorted((_evaluation(line) for line in written), key=lambda evaluation: evaluation.step)
+    odd = {"metrics.jsonl": diagnosis.passed_over, "evaluations.jsonl": written.passed_over}
     return RunFacts(
-        name=name,
+        name=printable(name),
         folder=folder,
-        recipe=tomllib.loads(text),
-        recipe_text=text,
-        series=series_of(lines),
-        evaluations=tuple(_evaluations(folder, lines)),
+        recipe=read_recipe(folder),
+        recipe_text=recipe_text(folder),
+        series=curves.series(),
+        evaluations=tuple(evaluations or logged.found),
         episodes=diagnosis.episodes,
         lines_judged=diagnosis.lines_seen,
         was_watched=diagnosis.was_watched,
-        pictures={
-            int(path.stem.removeprefix("step-")): path for path in sorted((folder / "samples").glob("step-*.png"))
-        },
-        checkpoint=_newest_checkpoint(folder),
+        pictures=numbered(folder / "samples", "step-*.png"),
+        checkpoint=next((state for _, state in checkpoint_states(folder)), {}),
+        passed_over=tuple(f"{counted(count, 'damaged line')} of {file}" for file, count in odd.items() if count),
     )
 
 
@@ -122,36 +139,28 @@ def names_of(folders: list[Path]) -> list[str]:
     return [f"{path.name} ({number})" for number, path in enumerate(resolved, start=1)]
 
 
-def _evaluations(folder: Path, lines: list[dict]) -> list[Evaluation]:
-    """From `evaluations.jsonl`; where that is missing, what `metrics.jsonl` has, without a protocol."""
-    written = read_objects(folder / "evaluations.jsonl")
-    if written:
-        return sorted((_evaluation(line) for line in written), key=lambda evaluation: evaluation.step)
-    prefix = "evaluation/"
-    found = []
-    for line in lines:
-        figures = {name.removeprefix(prefix): value for name, value in line.items() if name.startswith(prefix)}
-        cost = ("seconds", "share")
-        if kept := {name: value for name, value in _numbers(figures).items() if name not in cost}:
-            found.append(Evaluation(line["step"], kept, {}))
-    return found
+class _LoggedEvaluations:
+    """What `metrics.jsonl` has of evaluations, without a protocol: for runs that have no `evaluations.jsonl`."""
+
+    def __init__(self) -> None:
+        self.found: list[Evaluation] = []
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        if "images" in line:  # a line of losses, which nearly all are
+            return
+        prefix, cost = "evaluation/", ("evaluation/seconds", "evaluation/share")
+        figures = {
+            name.removeprefix(prefix): value
+            for name, value in line.items()
+            if name.startswith(prefix) and name not in cost and is_number(value)
+        }
+        if figures:
+            self.found.append(Evaluation(line["step"], figures, {}))
 
 
 def _evaluation(line: Mapping[str, Any]) -> Evaluation:
-    protocol = line.get("protocol", {})
-    file = str(protocol.get("fakes", {}).get("generator", "averaged"))
+    protocol, figures = table_at(line, "protocol"), table_at(line, "figures")
+    file = text(protocol, "fakes", "generator") or "averaged"
     of = next((words for start, words in GENERATORS.items() if file.startswith(start)), file)
-    return Evaluation(line["step"], _numbers(line.get("figures", {})), protocol, of, line.get("by", "training"))
-
-
-def _numbers(figures: Mapping[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in figures.items() if isinstance(value, int | float)}
-
-
-def _newest_checkpoint(folder: Path) -> dict[str, Any]:
-    for path in sorted((folder / "checkpoints").glob("step-*/checkpoint.json"), reverse=True):
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-    return {}
+    kept = {name: value for name, value in figures.items() if is_number(value)}
+    return Evaluation(line["step"], kept, protocol, of, text(line, "by") or "training")

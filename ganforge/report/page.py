@@ -6,13 +6,14 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from ganforge import __version__
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
 from ganforge.report.charts import groups_of
 from ganforge.report.facts import RunFacts, names_of, read_run
 from ganforge.report.pictures import embedded
 from ganforge.report.sections import SECTIONS
+from ganforge.version import __version__
+from ganforge.wording import counted
 
 
 def write_report(folders: list[Path], out: Path, *, most_pictures: int = 40) -> str:
@@ -31,17 +32,27 @@ def write_report(folders: list[Path], out: Path, *, most_pictures: int = 40) -> 
     """
     distinct = list(dict.fromkeys(folders))
     runs = [read_run(folder, name) for folder, name in zip(distinct, names_of(distinct), strict=True)]
-    page = render(runs, most_pictures)
+    shown = [embedded(run.pictures, most_pictures) for run in runs]
+    page = _page(runs, [pictures for pictures, _ in shown])
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_text(out, page)
     except OSError as error:
         raise GanforgeError(f"{out}: cannot be written: {error.strerror}; choose another file with --out") from error
-    return f"{out}: {len(page) / 1e6:.1f} MB, about {', '.join(run.name for run in runs)}"
+    said = f"{out}: {len(page) / 1e6:.1f} MB, about {', '.join(run.name for run in runs)}"
+    for run, (_, unreadable) in zip(runs, shown, strict=True):
+        grids = [counted(unreadable, "sample grid")] if unreadable else []
+        if odd := [*run.passed_over, *grids]:
+            said = f"{said}; left out of {run.name}: {', '.join(odd)}"
+    return said
 
 
 def render(runs: list[RunFacts], most_pictures: int) -> str:
     """The HTML of a page; what its script draws lies in it as JSON."""
+    return _page(runs, [embedded(run.pictures, most_pictures)[0] for run in runs])
+
+
+def _page(runs: list[RunFacts], pictures: list[list[dict[str, object]]]) -> str:
     here = files("ganforge.report")
     sections = [(number, title, body(runs)) for number, (title, body) in enumerate(SECTIONS)]
     shown = [(number, title, body) for number, title, body in sections if body]
@@ -56,7 +67,7 @@ def render(runs: list[RunFacts], most_pictures: int) -> str:
         "sections": "\n".join(
             f'<section id="part-{number}"><h2>{title}</h2>{body}</section>' for number, title, body in shown
         ),
-        "data": _data(runs, most_pictures),
+        "data": _data(runs, pictures),
     }
     page = (here / "page.html").read_text(encoding="utf-8")
     for name, part in parts.items():
@@ -64,18 +75,18 @@ def render(runs: list[RunFacts], most_pictures: int) -> str:
     return page
 
 
-def _data(runs: list[RunFacts], most_pictures: int) -> str:
+def _data(runs: list[RunFacts], pictures: list[list[dict[str, object]]]) -> str:
     described = [
         {
             "name": run.name,
-            "batch": run.batch_size,
+            "batch": run.batch_size or 1,
             "series": {
                 name: [thin.steps, thin.values]
                 for name, thin in ((name, series.thinned()) for name, series in run.series.items())
             },
-            "pictures": embedded(run.pictures, most_pictures),
+            "pictures": grids,
         }
-        for run in runs
+        for run, grids in zip(runs, pictures, strict=True)
     ]
     text = json.dumps({"runs": described, "groups": groups_of(runs)}, separators=(",", ":"))
     return text.replace("<", "\\u003c")  # nothing in it may end the script element

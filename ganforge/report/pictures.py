@@ -2,11 +2,17 @@
 
 import base64
 import io
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
 AS_THEY_ARE = 150_000
 """Bytes up to which a PNG is taken as it is; larger ones are packed tighter, with a loss that the eye does not see."""
+
+LARGEST = 64 << 20
+"""Bytes of a file that can be a sample grid."""
+
+MOST_PIXELS = 1 << 27
 
 
 def evenly(steps: list[int], most: int) -> list[int]:
@@ -18,23 +24,39 @@ def evenly(steps: list[int], most: int) -> list[int]:
     return [steps[round(index * (len(steps) - 1) / (most - 1))] for index in range(most)]
 
 
-def embedded(pictures: Mapping[int, Path], most: int) -> list[dict[str, object]]:
-    """Pictures by step for the page's script: `step`, `source`, `width`, `height`."""
-    found = []
+def embedded(pictures: Mapping[int, Path], most: int) -> tuple[list[dict[str, object]], int]:
+    """Pictures by step for the page's script, `step`, `source`, `width`, `height`; and how many could not be read."""
+    found, unreadable = [], 0
     for step in evenly(sorted(pictures), most):
-        source, size = _source(pictures[step])
+        try:
+            source, size = _source(pictures[step])
+        except Unreadable:
+            unreadable += 1
+            continue
         found.append({"step": step, "source": source, "width": size[0], "height": size[1]})
-    return found
+    return found, unreadable
+
+
+class Unreadable(Exception):
+    """A file that is no picture, or none that fits a page."""
 
 
 def _source(path: Path) -> tuple[str, tuple[int, int]]:
     from PIL import Image
 
-    content, kind = path.read_bytes(), "png"
-    with Image.open(io.BytesIO(content)) as picture:
-        size = picture.size
-        if len(content) > AS_THEY_ARE:
-            smaller = io.BytesIO()
-            picture.convert("RGB").save(smaller, "WEBP", quality=88)
-            content, kind = smaller.getvalue(), "webp"
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST:
+            raise Unreadable(path)
+        content, kind = path.read_bytes(), "png"
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+            size = picture.size
+            if size[0] * size[1] > MOST_PIXELS:
+                raise Unreadable(path)
+            picture.load()  # what is torn is seen only here
+            if len(content) > AS_THEY_ARE:
+                smaller = io.BytesIO()
+                picture.convert("RGB").save(smaller, "WEBP", quality=88)
+                content, kind = smaller.getvalue(), "webp"
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
+        raise Unreadable(path) from error
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}", size

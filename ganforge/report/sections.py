@@ -7,8 +7,10 @@ from html import escape
 from typing import Any
 
 from ganforge.doctor.diagnosis import NOTHING_TO_JUDGE, NOTHING_WRONG, Episode
+from ganforge.lookup import table_at, tables_at, text, whole
 from ganforge.recipe import difference
 from ganforge.report.facts import Evaluation, RunFacts
+from ganforge.wording import printable
 
 NUM_COLOURS = 8
 """Of lines and dots, as in page.css and page.js."""
@@ -23,12 +25,11 @@ def overview(runs: list[RunFacts]) -> str:
 
 
 def _card(index: int, run: RunFacts) -> str:
-    steps = int(run.recipe["training"]["steps"])
     speed = run.series.get("images_per_second")
     usual = f"{sorted(speed.values)[len(speed.values) // 2]:,.0f}" if speed else "unknown"
     facts = [
-        ("steps", f"{run.last_step:,} of {steps:,}"),
-        ("images", f"{run.last_step * run.batch_size:,}"),
+        ("steps", f"{run.last_step:,} of {run.steps:,}" if run.steps else f"{run.last_step:,}"),
+        ("images", f"{run.last_step * run.batch_size:,}" if run.batch_size else "unknown"),
         ("images a second", usual),
         ("best", run.best or "not measured"),
         ("health", _health_in_words(run)),
@@ -38,7 +39,7 @@ def _card(index: int, run: RunFacts) -> str:
         f"<div><dt>{name}</dt><dd{' class=ill' * (name == 'health' and is_ill)}>{escape(value)}</dd></div>"
         for name, value in facts
     )
-    bar = min(1.0, run.last_step / steps)
+    bar = min(1.0, run.last_step / run.steps) if run.steps else 0.0
     return (
         f'<article class="card"><h3>{_dot(index)}{escape(run.name)}</h3>'
         f'<div class="bar"><i style="width:{bar:.1%}"></i></div><dl>{rows}</dl></article>'
@@ -177,10 +178,12 @@ def _differs_in(protocol: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
     for name, words in (("num_reals", "number of reals"), ("num_fakes", "number of fakes")):
         if protocol.get(name) != usual.get(name):
             found.append(words)
-    reals, usual_reals = ({**table.get("reals", {}), "dataset": None} for table in (protocol, usual))
+    reals, usual_reals = ({**table_at(table, "reals"), "dataset": None} for table in (protocol, usual))
     if reals != usual_reals:
         found.append("reals")
-    metrics, usual_metrics = ({one["name"]: one for one in table.get("metrics", ())} for table in (protocol, usual))
+    metrics, usual_metrics = (
+        {text(one, "name") or "?": one for one in tables_at(table, "metrics")} for table in (protocol, usual)
+    )
     found += [name for name, options in metrics.items() if options != usual_metrics.get(name, options)]
     return ", ".join(found)
 
@@ -257,17 +260,22 @@ def environment(runs: list[RunFacts]) -> str:
 
 def _environment_of(run: RunFacts) -> dict[str, str]:
     found = {
-        "folder": str(run.folder),
-        "seed": str(run.recipe["seed"]),
-        "precision": str(run.recipe["training"]["precision"]),
+        "folder": printable(str(run.folder)),
+        "seed": _known(whole(run.recipe, "seed")),
+        "precision": _known(text(run.recipe, "training", "precision")),
     }
     if run.checkpoint:
-        found["ranks"] = str(run.checkpoint["world_size"])
-        found |= {name: str(version) for name, version in run.checkpoint["versions"].items()}
-        found["newest checkpoint"] = f"step {run.checkpoint['step']:,}"
-        if run.checkpoint.get("rollbacks"):
-            found["rollbacks"] = str(run.checkpoint["rollbacks"])
+        found["ranks"] = _known(whole(run.checkpoint, "world_size"))
+        found |= {name: str(version) for name, version in table_at(run.checkpoint, "versions").items()}
+        if (step := whole(run.checkpoint, "step")) is not None:
+            found["newest checkpoint"] = f"step {step:,}"
+        if rollbacks := whole(run.checkpoint, "rollbacks"):
+            found["rollbacks"] = str(rollbacks)
     return found
+
+
+def _known(value: int | str | None) -> str:
+    return "unknown" if value is None else str(value)
 
 
 def _shown(value: Any) -> str:

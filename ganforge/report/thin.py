@@ -1,9 +1,6 @@
 """Curves with few enough points for a page, whatever the length of the run."""
 
-import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 MOST = 800
 """Points of a curve: more than a screen has columns for."""
@@ -28,16 +25,3 @@ class Series:
             kept |= {min(stretch, key=self.values.__getitem__), max(stretch, key=self.values.__getitem__)}
         order = sorted(kept)
         return Series([self.steps[index] for index in order], [self.values[index] for index in order])
-
-
-def series_of(lines: Iterable[Mapping[str, Any]]) -> dict[str, Series]:
-    """Every finite figure of some log lines, by name."""
-    found: dict[str, Series] = {}
-    for line in lines:
-        for name, value in line.items():
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if name != "step" and is_number and math.isfinite(value):
-                series = found.setdefault(name, Series([], []))
-                series.steps.append(line["step"])
-                series.values.append(value)
-    return found

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from ganforge.errors import CheckpointError, GanforgeError
-from ganforge.generator_file import GeneratorConfig, load_generator
-from ganforge.options import did_you_mean
+from ganforge.game.networks import latent_distribution_of
+from ganforge.parallel.launch import uses_cpu
 from ganforge.sampling.truncation import truncated
-from ganforge.training.checkpoint import Checkpoint, is_whole, whole_checkpoints
-from ganforge.training.latents import labels, latents
-from ganforge.training.parallel_checks import uses_cpu
+from ganforge.saved.checkpoint import Checkpoint, is_whole, whole_checkpoints
+from ganforge.saved.generator_file import GeneratorConfig, load_generator
+from ganforge.saved.indexed import latents_of
+from ganforge.wording import did_you_mean
 
 BATCH = 256
 STREAM = "sample"
@@ -56,12 +56,9 @@ def _raw_generator(run: Path) -> nn.Module:
 
 def config_of(network: nn.Module) -> GeneratorConfig:
     """What `load_generator` knows of the network that it returned."""
-    return cast(GeneratorConfig, network.config)
-
-
-def distribution_of(network: nn.Module) -> str:
-    """What the generator's latents are drawn from, "normal" or "uniform"."""
-    return getattr(network, "latent_distribution", "normal")
+    config = network.config
+    assert isinstance(config, GeneratorConfig)
+    return config
 
 
 @torch.no_grad()
@@ -73,7 +70,7 @@ def looks_at_labels(network: nn.Module) -> bool:
     if "conditional" in config.generator:
         return config.generator["conditional"] not in (False, "none")
     device = next(network.parameters()).device
-    latent = latents(0, STREAM, 0, range(1), cast(int, network.latent_dim), distribution_of(network), device)
+    latent = latents_of(network, config, seed=0).latents(STREAM, 0, range(1))
     made = []
     for label in (0, 1):
         # A generator that adds noise adds the same to both.
@@ -112,7 +109,7 @@ class Sampler:
         network: from `open_generator`.
         seed: of the latents.
         truncation: bound of the latents' components, see `truncated`; None for the latents of training.
-        label: the class of all samples; None for classes drawn evenly by index.
+        label: the class of all samples; None for classes drawn by index as often as training drew them.
 
     Raises:
         GanforgeError: `truncation` is out of its range.
@@ -124,25 +121,25 @@ class Sampler:
         self.network = network
         self.config = config_of(network)
         self.seed = seed
+        self._indexed = latents_of(network, self.config, seed)
         self.truncation = truncation
         self.label = label
         self.device = next(network.parameters()).device
-        self.distribution = distribution_of(network)
+        self.distribution = latent_distribution_of(network)
         if truncation is not None and not (truncation > 0 and (self.distribution == "normal" or truncation <= 1)):
             bound = "above 0" if self.distribution == "normal" else "in (0, 1], since this generator's are uniform"
             raise GanforgeError(f"--truncation {truncation:g}: a bound of the latents' components is {bound}")
 
     def latents(self, indices: range) -> Tensor:
         """Latents `(len(indices), latent_dim)` on the generator's device."""
-        dim = cast(int, self.network.latent_dim)
-        drawn = latents(self.seed, STREAM, 0, indices, dim, self.distribution, self.device)
+        drawn = self._indexed.latents(STREAM, 0, indices)
         return drawn if self.truncation is None else truncated(drawn, self.truncation, self.distribution)
 
     def labels(self, indices: range) -> Tensor | None:
         """Labels `(len(indices),)` int64; None when the data had no classes."""
         if self.label is not None:
             return torch.full((len(indices),), self.label, dtype=torch.int64, device=self.device)
-        return labels(self.seed, STREAM, 0, indices, self.config.spec.num_classes, self.device)
+        return self._indexed.labels(STREAM, 0, indices)
 
     @torch.no_grad()
     def __call__(self, indices: range) -> Tensor:

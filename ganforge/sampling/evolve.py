@@ -7,10 +7,10 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ganforge.errors import GanforgeError
-from ganforge.generator_file import read_config
 from ganforge.grid import cell_of
 from ganforge.recipe import parse
 from ganforge.sampling.film import enlarged, is_film, write_film, write_strip
+from ganforge.saved.generator_file import read_config
 from ganforge.spec import DataSpec
 from ganforge.wording import counted
 

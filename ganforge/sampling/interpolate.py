@@ -92,7 +92,7 @@ def write_walk(
     seed: int = 0,
     walks: int = 1,
     stops: int = 5,
-    frames: int = 12,
+    frames: int = 8,
     fps: float = 12.0,
     loop: bool = False,
     averaged: bool = True,

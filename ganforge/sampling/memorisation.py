@@ -7,16 +7,16 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ganforge.building.parts import build_dataset
 from ganforge.data.dataset import Dataset
+from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
 from ganforge.grid import single, to_uint8
-from ganforge.metrics.samples import real_samples
 from ganforge.recipe import load_saved
 from ganforge.sampling.draw import Sampler, open_generator
 from ganforge.sampling.film import enlarged
 from ganforge.sampling.neighbours import Neighbours, Reals
-from ganforge.training.build import build_dataset
 
 CELL = 64
 GAP = 4

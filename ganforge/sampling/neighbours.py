@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ganforge.data.dataset import Dataset
+from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
-from ganforge.metrics.samples import real_samples
 
 BLOCK = 1024
 

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ganforge.data.manifest import FILE_NAME, load_manifest
+from ganforge.data.shards.manifest import FILE_NAME, load_manifest
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
-from ganforge.generator_file import flat_state
 from ganforge.sampling.draw import BATCH, Sampler, looks_at_labels
+from ganforge.saved.generator_file import flat_state
 from ganforge.wording import counted
 
 PLAN_NAME = "plan.json"

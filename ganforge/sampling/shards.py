@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pydantic
 
-from ganforge.data.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard
 from ganforge.data.packing import CHUNK, Job, pack_chunk
 from ganforge.data.pictures import Fit
-from ganforge.data.shardwriter import ShardWriter
+from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard
+from ganforge.data.shards.writer import ShardWriter
 from ganforge.data.sources.base import Item, Source
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text

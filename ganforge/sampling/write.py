@@ -7,9 +7,9 @@ import numpy as np
 
 from ganforge.errors import GanforgeError
 from ganforge.grid import picture_of, single, to_uint8
+from ganforge.parallel.launch import check_launch
 from ganforge.sampling.draw import Sampler, find_class, open_generator, pick_device
 from ganforge.sampling.shards import Progress, write_shards
-from ganforge.training.parallel_checks import check_launch
 from ganforge.wording import counted
 
 

@@ -5,13 +5,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ganforge.building.parts import build_component
 from ganforge.errors import CheckpointError, GanforgeError
 from ganforge.recipe import load_saved
 from ganforge.registry import register
+from ganforge.saved.checkpoint import Checkpoint, is_whole, newest_checkpoint
 from ganforge.spec import DataSpec
-from ganforge.training.build import build_component
-from ganforge.training.checkpoint import Checkpoint, is_whole
-from ganforge.training.resume import newest_checkpoint
 
 
 def load_discriminator(run: Path, spec: DataSpec, device: torch.device) -> nn.Module:

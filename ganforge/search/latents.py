@@ -3,14 +3,14 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from ganforge.errors import GanforgeError
-from ganforge.sampling.draw import config_of, distribution_of, looks_at_labels
-from ganforge.training.latents import latents
+from ganforge.game.latents import latents
+from ganforge.game.networks import latent_dim_of, latent_distribution_of
+from ganforge.sampling.draw import config_of, looks_at_labels
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """Samples `(batch, *spec.shape)`, which picture each belongs to `(batch,)`, labels or None, to losses `(batch,)`."""
@@ -74,7 +74,7 @@ def search(network: nn.Module, loss: Loss, num: int, options: SearchOptions, pro
     device = next(network.parameters()).device
     starts = num * options.restarts
     picture = torch.arange(num, device=device).repeat_interleave(options.restarts)
-    dim, distribution = cast(int, network.latent_dim), distribution_of(network)
+    dim, distribution = latent_dim_of(network), latent_distribution_of(network)
     # The same starts for every picture, so that its result does not depend on the pictures beside it.
     start = latents(options.seed, "search", 0, range(options.restarts), dim, distribution, device).repeat(num, 1)
     labels = _start_labels(network, options, num)

@@ -14,7 +14,7 @@ from ganforge.sweep.space import Axis, assignment
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """What a sweep is.
 
     Args:

@@ -7,11 +7,11 @@ from typing import Any
 from optuna.trial import TrialState
 
 from ganforge.files import write_text
+from ganforge.metrics.best import goodness
 from ganforge.recipe import dump
-from ganforge.sweep.plan import Plan, ways_of
+from ganforge.sweep.plan import SweepPlan, ways_of
 from ganforge.sweep.space import assignments_of
 from ganforge.sweep.study import SharedStudy
-from ganforge.training.evaluation import goodness
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ STATES = {
 }
 
 
-def outcome_of(plan: Plan, study: SharedStudy, figure: str, exit_code: int) -> Outcome:
+def outcome_of(plan: SweepPlan, study: SharedStudy, figure: str, exit_code: int) -> Outcome:
     """What all processes have found; writes the best recipe if there is one."""
     trials = study.trials()
     rows = [

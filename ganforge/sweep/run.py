@@ -8,17 +8,17 @@ import torch
 from optuna.trial import TrialState
 
 from ganforge.errors import DivergenceError, HealthError, LaunchError, RecipeError
-from ganforge.sweep.plan import Plan, deciding_figure, trial_name, ways_of
+from ganforge.metrics.best import goodness
+from ganforge.parallel.start import forget_processes
+from ganforge.sweep.plan import SweepPlan, deciding_figure, trial_name, ways_of
 from ganforge.sweep.results import Outcome, outcome_of
 from ganforge.sweep.space import assignments_of
 from ganforge.sweep.study import Claim, SharedStudy
-from ganforge.training.evaluation import goodness
 from ganforge.training.session import run_session
-from ganforge.training.start import forget_processes
 from ganforge.variables import as_written
 
 
-def run_sweep(plan: Plan, world_size: int, say: Callable[[str], None]) -> Outcome:
+def run_sweep(plan: SweepPlan, world_size: int, say: Callable[[str], None]) -> Outcome:
     """Train trials until the study has enough of them, or until this process is asked to stop.
 
     Args:
@@ -59,7 +59,7 @@ def run_sweep(plan: Plan, world_size: int, say: Callable[[str], None]) -> Outcom
     return outcome_of(plan, study, figure, exit_code)
 
 
-def run_trial(plan: Plan, study: SharedStudy, claim: Claim, say: Callable[[str], None]) -> int:
+def run_trial(plan: SweepPlan, study: SharedStudy, claim: Claim, say: Callable[[str], None]) -> int:
     """Train one trial and tell the study. What only this trial's values are to blame for makes it a failed one.
 
     Returns:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ganforge.options import is_list, validate
+from ganforge.nested import is_list
+from ganforge.options import validate
 from ganforge.recipe import PLACES, dump, resolve
 from ganforge.registry import Component
 from ganforge.testing.small import options_of
@@ -54,7 +55,7 @@ def test_a_wrong_option_is_refused(component: Component) -> None:
 def test_options_come_back_from_a_recipe_as_they_were(component: Component) -> None:
     """Resolved, written as TOML and read again: in every place where the component may stand."""
     table = options_of(component).model_dump(mode="json", exclude_none=True)
-    places = [(path, takes_several) for path, kind, _, takes_several in PLACES if kind.name == component.kind]
+    places = [(place.path, place.is_list) for place in PLACES if place.kind.name == component.kind]
     assert places
     for path, takes_several in places:
         recipe = resolve(_recipe(path, {"name": component.name, **table}, takes_several))

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ganforge.game.turn import Role, Turn
 from ganforge.registry import Component
 from ganforge.spec import DataSpec
 from ganforge.testing.small import BATCH, CLASSES, PICTURES, POINTS, Refusal, labels, latents, mlp, options_of, samples
-from ganforge.training.turn import Role, Turn
 
 Term = Callable[[Turn], Tensor]
 
@@ -32,14 +32,17 @@ def terms_of(component: Component, seed: int = 0) -> tuple[Any, list[tuple[Role,
 
 
 def turn_of(player: Role, spec: DataSpec, dtype: torch.dtype = torch.float32, times: int = 1) -> Turn:
-    """One move of a small game, the same each time; the same batch so many times over."""
+    """One move of a small game, the same each time; the same batch so many times over.
+
+    So late that a term which waits for its first steps to pass has begun.
+    """
     generator, discriminator = (mlp(kind, spec).to(dtype) for kind in ("generator", "discriminator"))
     (discriminator if player == "generator" else generator).requires_grad_(False)
     classes = labels(spec)
     repeated = None if classes is None else torch.cat([classes] * times)
     return Turn(
         player=player,
-        step=0,
+        step=100_000,
         generator=generator,
         discriminator=discriminator,
         latent=torch.cat([latents(generator, dtype)] * times),

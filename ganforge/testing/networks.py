@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ganforge.game.networks import latent_dim_of, latent_distribution_of
 from ganforge.registry import Component
 from ganforge.spec import DataSpec
 from ganforge.testing.small import BATCH, build, labels, latents, samples
@@ -34,8 +35,8 @@ def test_generator_gives_samples_of_the_spec_and_gradients_to_every_weight(
 @every_generator
 def test_generator_says_what_its_latents_are(component: Component, spec: DataSpec) -> None:
     generator = build(component, spec)
-    assert isinstance(generator.latent_dim, int)
-    assert getattr(generator, "latent_distribution", "normal") in ("normal", "uniform")
+    assert latent_dim_of(generator) > 0
+    assert latent_distribution_of(generator) in ("normal", "uniform")
 
 
 @every_generator

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.errors import GanforgeError
+from ganforge.game.networks import latent_dim_of
 from ganforge.options import OptionsModel
 from ganforge.registry import Component, register
 from ganforge.spec import DataSpec
@@ -74,9 +75,8 @@ def mlp(kind: str, spec: DataSpec, seed: int = 0) -> nn.Module:
 
 def latents(generator: nn.Module, dtype: torch.dtype = torch.float32, batch: int = BATCH) -> Tensor:
     """`(batch, latent_dim)`, the same each time."""
-    latent_dim = generator.latent_dim
-    assert isinstance(latent_dim, int), "a generator says in its attribute latent_dim what it takes"
-    drawn = torch.randn(batch, latent_dim, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    dim = latent_dim_of(generator)
+    drawn = torch.randn(batch, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     return drawn.to(dtype)
 
 

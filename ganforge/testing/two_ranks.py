@@ -91,8 +91,8 @@ def play_all(parts: list[Part], modules: list[str], report: str) -> None:
 
 def _play(kind: str, name: str) -> str:
     """Try points, then pictures of several sizes; what the last refusal says, or what differs between the ranks."""
-    from ganforge.training.loop import begin_step, finish_step, move
     from ganforge.training.run import Run
+    from ganforge.training.step import begin_step, finish_step, move
 
     refusal = ""
     for data in _datasets():
@@ -146,7 +146,7 @@ def _recipe(kind: str, name: str, data: dict[str, Any]) -> dict[str, Any]:
 
 def _difference(run: Any) -> str:
     """What is not the same on both ranks, in words."""
-    with run.shown():
+    with run.statistics.for_evaluation():
         states = {player: network.state_dict() for player, network in run.saved_networks().items()}
         states["augmentations"] = run.augment.state_dict()
         digests = {

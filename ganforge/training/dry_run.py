@@ -28,9 +28,9 @@ def _networks(run: Run) -> Table:
     table.add_column("layer")
     table.add_column("output shape")
     table.add_column("parameters", justify="right")
-    latent, fake_labels = run.draw("dry run", 0, range(2))
+    latent, fake_labels = run.game.inputs("dry run", 0, range(max(2, run.recipe.discriminator.packing)))
     eager = torch.compiler.set_stance("force_eager")  # one look is not worth compiling
-    with run.whole(), torch.no_grad(), eager:
+    with run.gathered(), torch.no_grad(), eager:
         generator, discriminator = run.networks.generator, run.networks.discriminator
         for role, network, inputs in (
             (f"generator {run.recipe.generator.name}", generator, (latent, fake_labels)),

@@ -1,94 +1,40 @@
-"""What a person sees while a run trains: a live bar on a terminal, plain lines in a log file."""
+"""How far a run has come."""
 
 import time
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
-
-FIRST_WORD = 10.0
-"""Seconds after which a log file hears of the speed, if no line with figures has come by then."""
+from ganforge.metrics.best import Best
 
 
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f} images/s" if speed else "- images/s")
-
-
-class ProgressDisplay:
-    """Images, images/s, time left, both losses and D's accuracies.
+@dataclass
+class Progress:
+    """What changes from step to step and is no part of the game.
 
     Args:
-        console: where to; None on ranks that say nothing.
-        start: images done before this process.
-        total: images at the end of the run.
+        step: finished alternations.
+        images: the sum of the steps' batch sizes, which a resumed run may have changed.
+        best: the best evaluation so far.
+        rollbacks: how often the run went back to a checkpoint after it diverged.
+        figures: of the last evaluation.
+        figures_step: when that was.
+        evaluation_seconds: that this process has spent on metrics since `began`.
+        began: reading of the clock when this process had built the run.
     """
 
-    def __init__(self, console: Console | None, *, start: int, total: int) -> None:
-        self._console = console
-        self._total = total
-        self._begin = (time.monotonic(), start)
-        self._has_warned = False
-        self._has_told_speed = False
-        self._bar: Progress | None = None
-        if console is not None and console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.completed:,.0f}/{task.total:,.0f} images"),
-                BarColumn(bar_width=20),
-                _Rate(),
-                TimeRemainingColumn(compact=True),
-                TextColumn("{task.fields[figures]}"),
-                console=console,
-                speed_estimate_period=30,
-            )
-            self._task = self._bar.add_task("train", total=total, completed=start, figures="")
-            self._bar.start()
+    step: int = 0
+    images: int = 0
+    best: Best | None = None
+    rollbacks: int = 0
+    figures: dict[str, float] = field(default_factory=dict)
+    figures_step: int = -1
+    evaluation_seconds: float = 0.0
+    began: float = field(default_factory=time.perf_counter)
 
-    def advance(self, images: int) -> None:
-        if self._bar is not None:
-            self._bar.update(self._task, completed=images)
-        elif not self._has_told_speed and time.monotonic() - self._begin[0] > FIRST_WORD:
-            self._has_told_speed = True
-            self.say(self._speed(images))
+    def advance(self, batch: int) -> None:
+        """One step of so many images is done."""
+        self.step += 1
+        self.images += batch
 
-    def figures(self, step: int, images: int, figures: Mapping[str, float]) -> None:
-        """Newly reduced figures, at a log step."""
-        text = _line(figures)
-        if self._bar is not None:
-            self._bar.update(self._task, figures=text)
-        else:
-            self._has_told_speed = True
-            self.say(f"step {step:,}  {self._speed(images)}  {text}")
-
-    def _speed(self, images: int) -> str:
-        seconds = time.monotonic() - self._begin[0]
-        rate = (images - self._begin[1]) / seconds if seconds > 0 else 0.0
-        left = (self._total - images) / rate if rate > 0 else float("nan")
-        return f"{images:,}/{self._total:,} images  {rate:,.0f} images/s  {left:,.0f} s left"
-
-    def say(self, text: str) -> None:
-        """A line above the bar."""
-        if self._console is not None:
-            self._console.print(text, highlight=False, soft_wrap=True, markup=False)  # "[[penalties]]" is no markup
-
-    def say_once(self, text: str) -> None:
-        """A warning about something that is likely to go on; only its first occurrence is shown."""
-        if not self._has_warned:
-            self._has_warned = True
-            self.say(text)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-
-def _line(figures: Mapping[str, float]) -> str:
-    parts = [
-        ("loss D", "discriminator/loss", "{:.3f}"),
-        ("G", "generator/loss", "{:.3f}"),
-        ("D right on real", "discriminator/accuracy_real", "{:.0%}"),
-        ("fake", "discriminator/accuracy_fake", "{:.0%}"),
-    ]
-    return "  ".join(f"{name} {form.format(figures[key])}" for name, key, form in parts if key in figures)
+    def is_out_of_patience(self, patience: int) -> bool:
+        """Whether so many evaluations in a row were no better than the best; a patience of 0 has no end."""
+        return self.best is not None and 0 < patience <= self.best.stale

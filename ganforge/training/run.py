@@ -1,48 +1,41 @@
 """A run: everything that one training has, built from a recipe and ready to step."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from ganforge.building import performance
+from ganforge.building.checks import check_batch, check_boundary, check_pairs
+from ganforge.building.evaluator import build_evaluator
+from ganforge.building.game import build_game, class_counts
+from ganforge.building.networks import build_average, build_networks
+from ganforge.building.parts import build_augmentation, build_dataset, build_loader, build_schedule
+from ganforge.building.players import build_players
+from ganforge.building.ramps import Ramp, build_ramps
+from ganforge.building.terms import build_terms
 from ganforge.data.dataset import Dataset
 from ganforge.data.loader import Loader
-from ganforge.generator_file import GeneratorConfig
+from ganforge.game.augmentations import Augmentations
+from ganforge.game.averaged import AveragedGenerator
+from ganforge.game.game import Game
+from ganforge.game.networks import Networks
+from ganforge.game.player import Player
+from ganforge.game.randomness import seed_everything
+from ganforge.game.running_statistics import RunningStatistics
+from ganforge.game.schedule import Schedule
+from ganforge.game.state import load_named_state, named_state
 from ganforge.metrics.evaluator import Evaluator
+from ganforge.parallel.launch import check_launch
 from ganforge.recipe import Recipe
-from ganforge.schedules import Schedule
-from ganforge.training import performance
-from ganforge.training.augmentations import Augmentations
-from ganforge.training.build import (
-    Networks,
-    build_augmentation,
-    build_average,
-    build_dataset,
-    build_loader,
-    build_networks,
-    build_players,
-    build_schedule,
-    build_terms,
-    check_batch,
-    check_boundary,
-    check_pairs,
-)
-from ganforge.training.ema import AveragedGenerator
-from ganforge.training.evaluation import Best, build_evaluator
-from ganforge.training.health.probe import Probe, build_probe
-from ganforge.training.latents import labels, latents
-from ganforge.training.meters import Meters
-from ganforge.training.parallel_checks import check_launch
-from ganforge.training.player import Player, load_named_state, named_state
-from ganforge.training.ramps import Ramp, build_ramps
-from ganforge.training.randomness import seed_everything
-from ganforge.training.turn import Turn
+from ganforge.saved.generator_file import GeneratorConfig
+from ganforge.training.progress import Progress
+from ganforge.training.telemetry.meters import Meters
+from ganforge.training.telemetry.probe import Probe, build_probe
 
 REESTIMATION_BATCHES = 16
 """Batches of samples from which batch norm's statistics of the averaged generator are taken anew."""
@@ -59,20 +52,16 @@ class Run:
         discriminator: player.
         generator: player.
         averaged: the averaged generator.
+        statistics: running statistics of all networks, over the ranks.
         augment: between samples and the discriminator.
         schedule: who moves in which step.
         ramps: options that move with the images.
         loader: endless batches of reals; its position is part of the run's state.
+        game: makes turns and samples.
         evaluator: metrics, or None.
         meters: figures since the last log line.
         probe: takes the doctor's figures at log steps, or None.
-        step: finished alternations.
-        best: the best evaluation so far.
-        rollbacks: how often the run went back to a checkpoint after it diverged.
-        figures: of the last evaluation.
-        figures_step: when that was.
-        evaluation_seconds: that this process has spent on metrics since `began`.
-        began: reading of the clock when this process had built the run.
+        progress: how far the run has come.
     """
 
     recipe: Recipe
@@ -81,21 +70,16 @@ class Run:
     discriminator: Player
     generator: Player
     averaged: AveragedGenerator
+    statistics: RunningStatistics
     augment: Augmentations
     schedule: Schedule
     ramps: list[Ramp]
     loader: Loader
+    game: Game
     evaluator: Evaluator | None
     meters: Meters
     probe: Probe | None = None
-    step: int = 0
-    best: Best | None = None
-    rollbacks: int = 0
-    figures: dict[str, float] = field(default_factory=dict)
-    figures_step: int = -1
-    evaluation_seconds: float = 0.0
-    began: float = field(default_factory=time.perf_counter)
-    _fakes: tuple[Tensor, Tensor | None, Tensor] | None = None
+    progress: Progress = field(default_factory=Progress)
 
     @classmethod
     def build(cls, recipe: Recipe) -> "Run":
@@ -114,6 +98,8 @@ class Run:
         check_pairs(recipe, terms.objective, dataset.spec)
         check_boundary(recipe, terms.objective, schedule, augment)
         augment.to(accelerator.device)
+        loader = build_loader(recipe, dataset, accelerator)
+        game = build_game(recipe, dataset, networks, discriminator, generator, averaged, augment, loader)
         places = {
             "objective": terms.objective,
             "schedule": schedule,
@@ -127,16 +113,23 @@ class Run:
             discriminator=discriminator,
             generator=generator,
             averaged=averaged,
+            statistics=_statistics(recipe, accelerator, networks, averaged, game),
             augment=augment,
             schedule=schedule,
             ramps=build_ramps(recipe, places, (discriminator, generator), averaged),
-            loader=build_loader(recipe, dataset, accelerator),
+            loader=loader,
+            game=game,
             evaluator=build_evaluator(recipe, dataset, accelerator),
             meters=Meters(accelerator.device),
             probe=build_probe(recipe, dataset, accelerator),
         )
         seed_everything(recipe.seed, f"rank {accelerator.process_index}")
         return run
+
+    @property
+    def players(self) -> tuple[Player, Player]:
+        """Both, in the order in which they move."""
+        return self.discriminator, self.generator
 
     @property
     def accelerator(self) -> Accelerator:
@@ -148,151 +141,54 @@ class Run:
         return self.recipe.folder
 
     @property
+    def step(self) -> int:
+        """Finished alternations."""
+        return self.progress.step
+
+    @property
     def images(self) -> int:
-        """Progress in images: steps times the global batch."""
-        return self.step * self.recipe.training.batch_size
+        """Progress in images: the sum of the steps' global batches."""
+        return self.progress.images
 
     @property
     def is_out_of_patience(self) -> bool:
         """Whether so many evaluations were no better than the best that the recipe wants to stop."""
-        patience = self.recipe.evaluation.patience
-        return self.best is not None and 0 < patience <= self.best.stale
+        return self.progress.is_out_of_patience(self.recipe.evaluation.patience)
 
     @property
     def learning_rate_scale(self) -> float:
         """What rollbacks left of the recipe's learning rates."""
-        return self.recipe.training.rollback_factor**self.rollbacks
+        return self.recipe.training.rollback_factor**self.progress.rollbacks
 
     def average(self, tensor: Tensor) -> Tensor:
         """The mean of a tensor over all ranks; all call it together."""
-        return cast(Tensor, self.accelerator.reduce(tensor, reduction="mean"))
+        return _average(self.accelerator, tensor)
 
-    # --- what a turn needs -------------------------------------------------------------------
-
-    def turns(self, moving: Player, turn: int) -> list[Turn]:
-        """One move, in micro-batches. Takes real samples from the loader only if a term looks at them.
-
-        Args:
-            moving: whose move.
-            turn: number of this player's move in the step.
-        """
-        batch = self.recipe.training.batch_size // self.accelerator.num_processes
-        first = batch * self.accelerator.process_index
-        number = self.step * moving.turns_per_step + turn
-        samples, real_labels = None, None
-        if moving.sees_real(self.step):
-            real = self.loader.next()
-            samples, real_labels = real.samples, real.labels
-        latent, fake_labels = self.draw(moving.role, number, range(first, first + batch))
-        if moving.objective.pairs_labels and real_labels is not None:
-            fake_labels = real_labels
-        made = None
-        if self.recipe.performance.reuse_fakes:
-            latent, fake_labels, made = self._shared_fakes(moving, turn, latent, fake_labels)
-        size = batch // moving.micro_batches
-
-        def piece(values: Tensor | None, index: int) -> Tensor | None:
-            return None if values is None else values[index * size : (index + 1) * size]
-
-        return [
-            Turn(
-                player=moving.role,
-                step=self.step,
-                generator=self.generator,
-                discriminator=self.discriminator,
-                latent=latent[index * size : (index + 1) * size],
-                fake_labels=piece(fake_labels, index),
-                real_samples=piece(samples, index),
-                real_labels=piece(real_labels, index),
-                augment=self.augment,
-                made=piece(made, index),
-                packing=self.recipe.discriminator.packing,
-            )
-            for index in range(moving.micro_batches)
-        ]
-
-    def _shared_fakes(
-        self, moving: Player, turn: int, latent: Tensor, fake_labels: Tensor | None
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """With `performance.reuse_fakes`: D's last turn makes fakes with a graph, and G's first turn learns from them.
-
-        G does not move in between, so its gradients are those of a forward of its own.
-        """
-        if moving is self.discriminator and turn == moving.turns_per_step - 1:
-            self._fakes = (latent, fake_labels, self.generator.thawed(latent, fake_labels))
-            return self._fakes
-        if moving is self.generator and turn == 0:
-            assert self._fakes is not None
-            shared, self._fakes = self._fakes, None
-            return shared
-        return latent, fake_labels, None
-
-    def draw(self, stream: str, turn: int, indices: range) -> tuple[Tensor, Tensor | None]:
-        """Latents `(len(indices), latent_dim)` and labels for generated samples, the same on any number of ranks."""
-        seed, device = self.recipe.seed, self.accelerator.device
-        dim, distribution = self.networks.latent_dim, self.networks.latent_distribution
-        return (
-            latents(seed, stream, turn, indices, dim, distribution, device),
-            labels(seed, stream, turn, indices, self.dataset.spec.num_classes, device),
-        )
-
-    # --- what the averaged generator shows ---------------------------------------------------
+    def saved_networks(self) -> dict[str, nn.Module]:
+        """Every network of a checkpoint, bare, by its name there."""
+        return _networks(self.networks, self.averaged)
 
     @contextmanager
-    def shown(self) -> Iterator[None]:
-        """While inside, all networks have the running statistics that are for looking at. All ranks together.
-
-        Each rank follows its own share of the batch, since broadcasting rank 0's before each forward costs a
-        collective a forward and throws the others away. Running means are linear in the batches, so their average
-        over the ranks is what one process would have followed. Afterwards each rank has its own again: neither looking
-        nor saving changes the training, not even by a rounding.
-        """
-        own = self.own_statistics()
-        try:
-            self._share_running_statistics()
-            if self.recipe.training.ema_batch_norm == "reestimate":
-                self.averaged.reestimate(
-                    self.draw("batch norm", number, range(self.recipe.training.batch_size))
-                    for number in range(REESTIMATION_BATCHES)
-                )
+    def gathered(self, writes: bool = False) -> Iterator[None]:
+        """While inside, all weights of both players are on this rank; see `Engine.gathered`. All ranks together."""
+        with self.discriminator.engine.gathered(writes), self.generator.engine.gathered(writes):
             yield
-        finally:
-            self.load_own_statistics(own)
 
-    def own_statistics(self) -> dict[str, Tensor]:
-        """Copies of the running statistics that `shown` would change, by network and name; of this rank alone."""
-        if self.accelerator.num_processes == 1 and self.recipe.training.ema_batch_norm == "average":
-            return {}
-        return {name: buffer.clone() for name, buffer in self._statistics().items()}
-
-    def load_own_statistics(self, own: dict[str, Tensor]) -> None:
-        """Put them back."""
-        statistics = self._statistics()
-        for name, mine in own.items():
-            statistics[name].copy_(mine)
-
-    def _statistics(self) -> dict[str, Tensor]:
+    def adaptive_state(self) -> dict[str, Any]:
+        """What schedule and augmentations remember, each with its component's name."""
+        steps = zip(self.recipe.augment, self.augment, strict=True)
         return {
-            f"{role}.{name}": buffer
-            for role, network in self.saved_networks().items()
-            for name, buffer in network.named_buffers()
-            if buffer.is_floating_point()
+            "schedule": named_state(self.recipe.schedule.name, self.schedule),
+            "augment": [named_state(table.name, step) for table, step in steps],
         }
 
-    def _share_running_statistics(self) -> None:
-        """Average them over the ranks, in one message."""
-        buffers = list(self._statistics().values())
-        if self.accelerator.num_processes > 1 and buffers:
-            mean = self.average(torch.cat([buffer.flatten() for buffer in buffers]))
-            for buffer, part in zip(buffers, mean.split([buffer.numel() for buffer in buffers]), strict=True):
-                buffer.copy_(part.view_as(buffer))
+    def load_adaptive_state(self, state: dict[str, Any]) -> None:
+        """Give it back to those that are still there."""
+        load_named_state(self.recipe.schedule.name, self.schedule, state["schedule"])
+        for table, step, saved in zip(self.recipe.augment, self.augment, state["augment"], strict=False):
+            load_named_state(table.name, step, saved)
 
-    @torch.no_grad()
-    def sample(self, stream: str, indices: range) -> Tensor:
-        """Samples of the averaged generator by index, `(len(indices), *spec.shape)` on the device."""
-        return self.averaged.network(*self.draw(stream, 0, indices))
-
-    def state_of_game(self) -> dict[str, float]:
+    def adaptive_figures(self) -> dict[str, float]:
         """What schedule, augmentations and ramps have come to, for the log. Waits for the device."""
         return {
             **{f"schedule/{name}": value for name, value in self.schedule.figures().items()},
@@ -302,41 +198,12 @@ class Run:
 
     def describe_performance(self) -> list[str]:
         """What the recipe's `[performance]` comes to here, where that needs saying."""
-        penalties = [
-            weighted.penalty for player in (self.discriminator, self.generator) for weighted in player.penalties
-        ]
+        penalties = [weighted.penalty for player in self.players for weighted in player.penalties]
         return performance.describe(self.recipe.performance, self.accelerator.device, penalties)
-
-    # --- what is saved -----------------------------------------------------------------------
-
-    def saved_networks(self) -> dict[str, nn.Module]:
-        return {
-            "discriminator": self.networks.discriminator,
-            "generator": self.networks.generator,
-            "averaged": self.averaged.network,
-        }
-
-    @contextmanager
-    def whole(self, writes: bool = False) -> Iterator[None]:
-        """While inside, all weights of both players are on this rank; see `Engine.whole`. All ranks together."""
-        with self.discriminator.engine.whole(writes), self.generator.engine.whole(writes):
-            yield
-
-    def game_state(self) -> dict[str, Any]:
-        """What schedule and augmentations remember, each with its component's name."""
-        steps = zip(self.recipe.augment, self.augment, strict=True)
-        return {
-            "schedule": named_state(self.recipe.schedule.name, self.schedule),
-            "augment": [named_state(table.name, step) for table, step in steps],
-        }
-
-    def load_game_state(self, state: dict[str, Any]) -> None:
-        load_named_state(self.recipe.schedule.name, self.schedule, state["schedule"])
-        for table, step, saved in zip(self.recipe.augment, self.augment, state["augment"], strict=False):
-            load_named_state(table.name, step, saved)
 
     def generator_config(self) -> GeneratorConfig:
         """What the averaged generator is at this step, with its figures if it was evaluated at this step."""
+        is_evaluated = self.progress.figures_step == self.step
         return GeneratorConfig(
             generator=self.recipe.generator.model_dump(mode="json", exclude_none=True),
             spec=self.dataset.spec,
@@ -346,6 +213,36 @@ class Run:
             images=self.images,
             seed=self.recipe.seed,
             averaged=self.recipe.training.ema > 0,
-            metrics=dict(self.figures) if self.figures_step == self.step else {},
-            protocol=self.evaluator.protocol.to_dict() if self.evaluator and self.figures_step == self.step else {},
+            class_counts=class_counts(self.recipe, self.dataset),
+            metrics=dict(self.progress.figures) if is_evaluated else {},
+            protocol=self.evaluator.protocol.to_dict() if self.evaluator and is_evaluated else {},
         )
+
+
+def _networks(networks: Networks, averaged: AveragedGenerator) -> dict[str, nn.Module]:
+    return {
+        "discriminator": networks.discriminator,
+        "generator": networks.generator,
+        "averaged": averaged.network,
+    }
+
+
+def _average(accelerator: Accelerator, tensor: Tensor) -> Tensor:
+    return cast(Tensor, accelerator.reduce(tensor, reduction="mean"))
+
+
+def _statistics(
+    recipe: Recipe, accelerator: Accelerator, networks: Networks, averaged: AveragedGenerator, game: Game
+) -> RunningStatistics:
+    batch = range(recipe.training.batch_size)
+    reestimates = recipe.training.ema_batch_norm == "reestimate"
+    return RunningStatistics(
+        _networks(networks, averaged),
+        averaged,
+        average=(lambda tensor: _average(accelerator, tensor)) if accelerator.num_processes > 1 else None,
+        reestimate_from=(
+            (lambda: (game.inputs("batch norm", number, batch) for number in range(REESTIMATION_BATCHES)))
+            if reestimates
+            else None
+        ),
+    )

@@ -9,17 +9,17 @@ from rich.console import Console
 
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
+from ganforge.parallel.heartbeat import lost_hosts_noticed
+from ganforge.parallel.lost_ranks import lost_ranks_named
 from ganforge.recipe import Recipe, dump
-from ganforge.training.checkpoint import Checkpoint, torn_checkpoints
-from ganforge.training.heartbeat import lost_hosts_noticed
+from ganforge.saved.checkpoint import Checkpoint, newest_checkpoint, torn_checkpoints
 from ganforge.training.loop import Report, train
-from ganforge.training.parallel_checks import lost_ranks_named
-from ganforge.training.progress import ProgressDisplay
-from ganforge.training.resume import Resume, check_same_run, find_checkpoint, newest_checkpoint
 from ganforge.training.run import Run
-from ganforge.training.saving import restore, restore_weights
-from ganforge.training.shared_folder import agree_on_checkpoint
-from ganforge.training.tracking import Tracking
+from ganforge.training.saving.restore import restore, restore_weights
+from ganforge.training.saving.resume import Resume, check_same_run, find_checkpoint
+from ganforge.training.saving.shared_folder import agree_on_checkpoint
+from ganforge.training.telemetry.progress import ProgressDisplay
+from ganforge.training.telemetry.tracking import Tracking
 from ganforge.wording import counted
 
 
@@ -64,7 +64,11 @@ def run_session(
             restore(run, checkpoint)
         elif init_from is not None:
             restore_weights(run, newest_checkpoint(init_from))
-        display = ProgressDisplay(console, start=run.images, total=recipe.training.steps * recipe.training.batch_size)
+        display = ProgressDisplay(
+            console,
+            start=run.images,
+            total=run.images + (recipe.training.steps - run.step) * recipe.training.batch_size,
+        )
         tracking = Tracking(recipe, run.step) if is_main else None
         try:
             for line in [*_opening(run), *_origin(run, checkpoint, changes, init_from)]:
@@ -120,7 +124,7 @@ def _origin(run: Run, checkpoint: Checkpoint | None, changes: list[str], init_fr
 
 
 def _closing(run: Run, exit_code: int) -> list[str]:
-    folder = run.folder
+    folder, best = run.folder, run.progress.best
     if exit_code:
         return [f"stopped at step {run.step:,}; everything is saved in {folder}, the same command goes on"]
     lines = []
@@ -129,11 +133,9 @@ def _closing(run: Run, exit_code: int) -> list[str]:
             f"warning: {counted(len(unreadable), 'sample')} could not be read and others stood in; the first, "
             f"{unreadable[0]}; `ganforge data verify` names them all"
         )
-    if run.best is not None:
-        lines.append(f"best {run.best.name} {run.best.value:.4g} at step {run.best.step:,}")
-    lines.append(
-        f"generator: {folder / 'generator.best.safetensors' if run.best else folder / 'generator.last.safetensors'}"
-    )
+    if best is not None:
+        lines.append(f"best {best.name} {best.value:.4g} at step {best.step:,}")
+    lines.append(f"generator: {folder / ('generator.best.safetensors' if best else 'generator.last.safetensors')}")
     lines.append(f"picture:   {folder / 'samples' / f'step-{run.step:08d}.png'}")
     return lines
 

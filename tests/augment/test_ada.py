@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor
 
 from ganforge.augment.ada import ADA
@@ -113,7 +114,7 @@ def test_limit_and_contradictions() -> None:
 def test_every_change_by_itself_changes_something_and_p_says_how_often() -> None:
     torch.manual_seed(0)
     seen = (torch.rand(1, 3, 16, 16) * 2 - 1).expand(1000, -1, -1, -1)
-    unchanged = {"flip": 1 / 2, "quarter_turn": 1 / 4, "shift": 1 / 25, "luma_flip": 1 / 2}
+    unchanged = {"flip": 1 / 2, "quarter_turn": 1 / 4, "shift": 1 / 16, "luma_flip": 1 / 2}
     for name in (*GEOMETRY, *COLOUR):
         changed = augmented(seen, torch.tensor(0.4), (name,))
         share = (changed - seen).flatten(1).abs().amax(1).gt(1e-6).float().mean().item()
@@ -154,6 +155,25 @@ def test_hue_keeps_grey_and_saturation_keeps_brightness() -> None:
     is_same, is_negative = ((flipped - sign * grey).flatten(1).abs().amax(1) < 1e-9 for sign in (1, -1))
     assert (is_same | is_negative).all()
     assert 0 < is_negative.sum() < 32
+
+
+@pytest.mark.parametrize("side", [16, 20, 32, 33])
+def test_whole_shifts_come_as_often_as_in_the_authors_code(side: int) -> None:
+    """It rounds a share drawn evenly from [-1/8, 1/8] of the side: at 16 pixels a shift by 2 has 1/8, by 1 has 1/4."""
+    torch.manual_seed(side)
+    matrix = geometry(torch.zeros(40_000, 1, side, side), ONE, ("shift",))
+    most = side / 8
+    reach = math.floor(most + 0.5)
+    expected = [(min(shift + 0.5, most) - max(shift - 0.5, -most)) / (2 * most) for shift in range(-reach, reach + 1)]
+    for axis in (0, 1):
+        shifts = matrix[:, axis, 2]
+        assert torch.equal(shifts, shifts.round())
+        counts = torch.bincount((shifts + reach).long(), minlength=len(expected))
+        kept = torch.tensor(expected) > 0
+        assert counts[~kept].sum() == 0
+        wanted = torch.tensor(expected)[kept].double()
+        assert stats.chisquare(counts[kept].numpy(), (len(shifts) * wanted / wanted.sum()).numpy()).pvalue > 1e-4
+    assert abs(torch.corrcoef(matrix[:, :2, 2].T)[0, 1]) < 0.02, "both axes are drawn apart"
 
 
 def test_strengths_are_the_papers() -> None:

@@ -1,6 +1,7 @@
 """What every augmentation of pictures has to leave alone, whatever it changes."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -119,7 +120,7 @@ def test_a_gradient_penalty_can_be_taken_through_it(component: Component) -> Non
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
 def test_what_only_moves_pixels_keeps_their_range(name: str, padding: str) -> None:
     component = register.augment.get(name)
-    options = {"padding": padding} if "padding" in component.options.model_fields else {}
+    options: dict[str, Any] = {"padding": padding} if "padding" in component.options.model_fields else {}
     seen = pictures(64)
     changed = build(component, **options)(seen)
     assert changed.max() <= seen.max() + 1e-6
@@ -146,7 +147,7 @@ def test_each_picture_is_changed_by_itself_with_the_probability(name: str) -> No
 def test_points_take_noise_of_the_strength_asked_for() -> None:
     torch.manual_seed(0)
     component = register.augment.get("instance_noise")
-    augmentation = component.build(component.options(sigma=0.5), spec=DataSpec((2,)))
+    augmentation = component.build(component.check({"sigma": 0.5}), spec=DataSpec((2,)))
     noise = augmentation(torch.zeros(20_000, 2))
     assert abs(noise.std() - 0.5) < 0.01
     augmentation.sigma = 0.0  # what a ramp does

@@ -55,6 +55,23 @@ def test_translations_reach_an_eighth_to_all_sides_and_no_farther() -> None:
     assert abs(torch.corrcoef(torch.stack([rows, columns]).float())[0, 1]) < 0.2, "both directions are drawn apart"
 
 
+@pytest.mark.parametrize(("side", "reach"), [(12, 2), (20, 3), (28, 4), (36, 5)])
+def test_half_a_pixel_of_reach_is_a_whole_one_as_in_diffaugments_code(side: int, reach: int) -> None:
+    """Python rounds 2.5 to 2 and 3.5 to 4."""
+    torch.manual_seed(0)
+    picture = torch.zeros(300, 1, side, side)
+    picture[:, 0, side // 2, side // 2] = 1
+    rows = Translate(DataSpec((1, side, side)))(picture).flatten(1).argmax(1) // side - side // 2
+    assert (int(rows.min()), int(rows.max())) == (-reach, reach)
+
+
+@pytest.mark.parametrize(("side", "length"), [(16, 8), (17, 9), (15, 8)])
+def test_half_a_pixel_of_a_hole_is_a_whole_one_as_in_diffaugments_code(side: int, length: int) -> None:
+    torch.manual_seed(0)
+    holes = Cutout(DataSpec((1, side, side)))(torch.ones(100, 1, side, side)) == 0
+    assert int(holes.sum(dim=2).amax()) == length
+
+
 def test_a_quarter_turn_is_rot90_and_the_identity_is_exact() -> None:
     seen = ramp(2)
     turned = resample(seen, rotation(torch.full((2,), math.pi / 2, dtype=torch.float64)), "zeros")

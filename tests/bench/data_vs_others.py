@@ -10,6 +10,7 @@ that a network gets, `rows` the uint8 batch in order that an accelerator is hand
 
 import argparse
 import io
+import itertools
 import os
 import statistics
 import subprocess
@@ -28,13 +29,12 @@ import torch  # noqa: E402
 from PIL import Image, ImageOps  # noqa: E402
 
 from ganforge.data.loader import Loader  # noqa: E402
-from ganforge.data.manifest import load_manifest  # noqa: E402
-from ganforge.data.options import ReaderName  # noqa: E402
-from ganforge.data.order import Order  # noqa: E402
 from ganforge.data.pack import pack  # noqa: E402
 from ganforge.data.plan import PackOptions  # noqa: E402
-from ganforge.data.shards import open_folder  # noqa: E402
+from ganforge.data.shards.manifest import load_manifest  # noqa: E402
+from ganforge.data.shards.registered import open_folder  # noqa: E402
 from ganforge.data.sources.folder import FolderSource  # noqa: E402
+from ganforge.loader_options import ReaderName  # noqa: E402
 
 BATCH = 128
 SIZE = 64
@@ -66,12 +66,10 @@ def image_folder(folder: Path) -> Iterator[int]:
 
 def stock_webdataset(folder: Path) -> Iterator[int]:
     """webdataset's own pipeline with torchvision's float decoding."""
-    import webdataset
+    from webdataset import WebDataset  # pyright: ignore[reportAttributeAccessIssue]  # names of it that come late
 
     urls = sorted(str(path) for path in folder.glob("*.tar"))
-    dataset = (
-        webdataset.WebDataset(urls, shardshuffle=len(urls)).shuffle(1000).decode("torchrgb").to_tuple("jpg", "cls")
-    )
+    dataset = WebDataset(urls, shardshuffle=len(urls)).shuffle(1000).decode("torchrgb").to_tuple("jpg", "cls")
     for pictures, _ in dataset.batched(BATCH):
         yield len(pictures.mul(2).sub(1))
 
@@ -83,7 +81,7 @@ def lit_sample(number_and_path: tuple[int, str]) -> dict[str, Any]:
 
 
 def make_litdata(folder: Path, out: Path) -> Path:
-    import litdata
+    import litdata  # pyright: ignore[reportMissingImports]  # of the extra `bench`
 
     paths = sorted(str(path) for path in folder.rglob("*.jpg"))
     litdata.optimize(lit_sample, list(enumerate(paths)), str(out), chunk_bytes="64MB", num_workers=1)
@@ -92,7 +90,7 @@ def make_litdata(folder: Path, out: Path) -> Path:
 
 def litdata_stream(folder: Path) -> Iterator[int]:
     """litdata's StreamingDataset, its decoder, scaled like the others."""
-    import litdata
+    import litdata  # pyright: ignore[reportMissingImports]  # of the extra `bench`
 
     dataset = litdata.StreamingDataset(str(folder), shuffle=True)
     for batch in litdata.StreamingDataLoader(dataset, batch_size=BATCH, num_workers=0, drop_last=True):
@@ -107,18 +105,9 @@ def ganforge_batches(folder: Path, reader: ReaderName, cache: Path) -> Iterator[
 
 
 def ganforge_rows(folder: Path, reader: ReaderName, cache: Path) -> Iterator[int]:
-    dataset = open_folder(folder)
-    loader = Loader(dataset, batch_size=BATCH, reader=reader, cache_dir=cache, workers=1)
-    order, step = Order(dataset.shard_sizes, seed=1), 0
-    out = np.empty((BATCH, *dataset.row_shape), np.uint8)
-    while True:
-        ids = order.batch(step, BATCH)
-        if loader._store is not None:
-            loader._store.select(ids)
-        elif loader._prefetcher is not None:
-            loader._prefetcher.reader.read(ids, out)
-        step += 1
-        yield BATCH
+    loader = Loader(open_folder(folder), batch_size=BATCH, reader=reader, cache_dir=cache, workers=1)
+    for position in itertools.count(0, BATCH):
+        yield len(loader.source.take(position).rows)
 
 
 def rate(make: Callable[[], Iterator[int]], seconds: float) -> float:
@@ -143,9 +132,9 @@ def pil_loop(folder: Path, out: Path) -> None:
 
     Timed without its imports, whereas `pack` is timed as a whole command.
     """
-    import webdataset
+    from webdataset import TarWriter  # pyright: ignore[reportAttributeAccessIssue]
 
-    with webdataset.TarWriter(str(out), encoder=False) as sink:
+    with TarWriter(str(out), encoder=False) as sink:
         for number, path in enumerate(sorted(folder.rglob("*.jpg"))):
             picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
             side = min(picture.size)

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ganforge.recipe import load
-from ganforge.training.health.probe import Probe
-from ganforge.training.health.watch import Watch
+from ganforge.training.between_steps.doctor import Watch
 from ganforge.training.session import run_session
+from ganforge.training.telemetry.probe import Probe
 
 
 def measure(recipe: str, *steps: str) -> str:

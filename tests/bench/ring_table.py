@@ -22,8 +22,8 @@ from rich.console import Console
 from ganforge.errors import DivergenceError
 from ganforge.recipe import Recipe, dump, load
 from ganforge.training.loop import train
-from ganforge.training.progress import ProgressDisplay
 from ganforge.training.run import Run
+from ganforge.training.telemetry.progress import ProgressDisplay
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "ring2d.toml"
 SEEDS = (0, 3, 5)
@@ -58,7 +58,7 @@ PENALTIES: dict[str, list[str]] = {
     "`bce` + `gradient_penalty` (1)": ['penalties=[{name="gradient_penalty", strength=1.0}]'],
     "`bce` + `dragan` (1)": ['penalties=[{name="dragan", strength=1.0}]'],
     "`bce` + `feature_matching` (1)": ['penalties=["feature_matching"]'],
-    "`bce` + `lecam` (0.3)": ['penalties=["lecam"]'],
+    "`bce` + `lecam` (0.3), `start = 0`": ['penalties=[{name="lecam", start=0}]'],
     "`bce` + `weight_decay_l1` of D (1e-4)": ['penalties=[{name="weight_decay_l1", rate=1e-4}]'],
     "`bce` + `weight_decay_l2` of D (1e-3)": ['penalties=[{name="weight_decay_l2", rate=1e-3}]'],
     "`bce` + `orthogonal` of G (1e-4)": ['penalties=["orthogonal"]'],
@@ -85,7 +85,7 @@ def figures_of(recipe: Recipe, folder: Path) -> dict[str, float]:
     run = Run.build(recipe)
     try:
         train(run, None, ProgressDisplay(Console(quiet=True), start=0, total=1))
-        figures = {name: run.figures[name] for name in ("modes", "good_points")}
+        figures = {name: run.progress.figures[name] for name in ("modes", "good_points")}
     except DivergenceError:
         figures = {"modes": 0.0, "good_points": 0.0, "diverged": 1.0}
     shutil.rmtree(recipe.folder, ignore_errors=True)

@@ -13,8 +13,8 @@ import torch
 from classic import ClassicLoop
 from contest import OurLoop, compete_apart, contest_recipe, markdown
 
+from ganforge.building.performance import keep_memory
 from ganforge.tables import PerformanceTable
-from ganforge.training.performance import keep_memory
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "ganforge, as it comes": {},

@@ -170,6 +170,46 @@ def test_damaged_files_are_passed_over(ganforge, run_folder: Path) -> None:
     assert (run["step"], run["steps"], run["finding"]) == (0, None, None)
 
 
+ODD = [None, True, -1, 1.5, "x", [], {}, [1], 10**30, 1e300, {"name": 3}]
+
+
+@pytest.mark.parametrize("value", ODD, ids=str)
+def test_values_of_another_kind_are_not_known(ganforge, run_folder: Path, value: Any) -> None:
+    line = {"step": 250, "images": value, "images_per_second": value}
+    rewrite(run_folder, "metrics.jsonl", {"step": value}, line, line)
+    finding = {"step": 3, "name": value, "event": value, "message": value}
+    rewrite(run_folder, "health.jsonl", finding)
+    best = {"name": "fid", "value": value, "step": value}
+    rewrite(run_folder, "checkpoints/step-00000200/checkpoint.json", {"step": value, "best": best})
+    said = ganforge("status", run_folder)
+    assert (said.code, said.err) == (0, "")
+    (run,) = json.loads(ganforge("status", run_folder, "--json").out)
+    assert run["step"] >= 250 or value is None
+    assert run["best"] is None
+
+
+@pytest.mark.parametrize("value", ["3", "[]", '"x"', "{ steps = [] }", "{ steps = -1 }", '{ steps = "4" }'])
+def test_a_recipe_of_another_kind_is_not_known(ganforge, run_folder: Path, value: str) -> None:
+    (run_folder / "recipe.resolved.toml").write_text(f"training = {value}\nhealth = {value}\nevaluation = {value}\n")
+    (run,) = json.loads(ganforge("status", run_folder, "--json").out)
+    assert (run["step"], run["steps"]) == (250, None)
+
+
+def test_a_pipe_in_place_of_a_log_is_not_waited_for(ganforge, run_folder: Path) -> None:
+    for name in ("metrics.jsonl", "health.jsonl"):
+        (run_folder / name).unlink()
+        os.mkfifo(run_folder / name)
+    (run,) = json.loads(ganforge("status", run_folder, "--json").out)
+    assert run["step"] == 200, "of its checkpoint"
+
+
+def test_a_folder_whose_name_is_no_text_is_shown(ganforge, run_folder: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(run_folder.parent) + b"/caf\xe9"))
+    run_folder.rename(odd)
+    assert "caf\\udce9" in ganforge("status", run_folder.parent).out
+    assert "log lines up to step" in ganforge("doctor", odd).out
+
+
 def test_a_folder_without_runs_is_a_mistake(ganforge, tmp_path: Path) -> None:
     said = ganforge("status", tmp_path)
     assert said.code == 2

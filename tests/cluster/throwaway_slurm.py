@@ -113,7 +113,8 @@ class Slurm:
         for entry in Path("/proc").iterdir():
             try:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
-                variables = dict(line.partition(b"=")[::2] for line in (entry / "environ").read_bytes().split(b"\0"))
+                pairs = (line.partition(b"=") for line in (entry / "environ").read_bytes().split(b"\0"))
+                variables = {name: value for name, _, value in pairs}
             except (OSError, ValueError):
                 continue
             is_training = b"train" in words and f"runs/{name}/slurm/recipe.toml".encode() in words

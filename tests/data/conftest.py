@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganforge.data.manifest import Manifest
 from ganforge.data.pack import pack
 from ganforge.data.plan import PackOptions
-from ganforge.data.sharddataset import ShardDataset
-from ganforge.data.shards import open_folder
+from ganforge.data.shards.dataset import ShardDataset
+from ganforge.data.shards.manifest import Manifest
+from ganforge.data.shards.registered import open_folder
 from ganforge.data.sources.arrays import ArraySource
 from ganforge.data.sources.folder import FolderSource
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ganforge.cli.bench_data import bench_data
 from ganforge.cli.data import app
-from ganforge.data.shards import open_folder
+from ganforge.data.shards.registered import open_folder
 from ganforge.errors import DataError
 
 runner = CliRunner()

@@ -10,9 +10,9 @@ import torch
 from conftest import read_all
 
 from ganforge.data.loader import Loader
-from ganforge.data.manifest import load_manifest
-from ganforge.data.shards import open_folder
-from ganforge.data.tarindex import parse_idx
+from ganforge.data.shards.manifest import load_manifest
+from ganforge.data.shards.registered import open_folder
+from ganforge.data.shards.tarindex import parse_idx
 from ganforge.data.verify import verify
 from ganforge.errors import DataError
 

@@ -14,10 +14,10 @@ from filelock import FileLock
 from ganforge.data.cache import CACHE_LIMIT_BYTES, ShardCache
 from ganforge.data.fetch import Patience, fetch, fetch_bytes
 from ganforge.data.foreign import Wishes, open_foreign
-from ganforge.data.manifest import load_manifest
-from ganforge.data.options import LoaderOptions
 from ganforge.data.remote import open_remote
+from ganforge.data.shards.manifest import load_manifest
 from ganforge.errors import DataError
+from ganforge.loader_options import LoaderOptions
 from ganforge.registry import register
 
 QUICK = Patience(attempts=2, silence=0.6, pause=0.05)

@@ -13,9 +13,11 @@ import torch
 from conftest import encoded, read_all, smooth_pictures
 from webdataset.writer import ShardWriter, TarWriter
 
+from ganforge.data.batches.source import RankSlice
+from ganforge.data.batches.streamed import StreamedSource
+from ganforge.data.dataset import Dataset
 from ganforge.data.loader import Loader
-from ganforge.data.shards import open_shards
-from ganforge.data.stream import StreamReader
+from ganforge.data.shards.registered import open_shards
 from ganforge.errors import DataError
 from ganforge.registry import register
 
@@ -162,7 +164,7 @@ def test_missing_and_unknown_places_are_told(tmp_path: Path) -> None:
 
 def batches(dataset: object, cache: Path, count: int, start: int = 0, **options: object) -> list[torch.Tensor]:
     loader = Loader(dataset, batch_size=12, reader="webdataset", cache_dir=cache, **options)  # type: ignore[arg-type]
-    loader.seek(start)
+    loader.seek(12 * start)
     found = [loader.next().samples for _ in range(count)]
     loader.close()
     return found
@@ -190,12 +192,17 @@ def test_the_stream_never_ends_and_resumes_by_counting(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(resumed, through[9:12], strict=True))
 
 
+def streamed(dataset: Dataset, rank: int, ranks: int) -> StreamedSource:
+    """Four samples a rank and batch."""
+    return StreamedSource(dataset, RankSlice(4 * ranks, rank, ranks), torch.device("cpu"), seed=0, max_corrupt=0.0)
+
+
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_the_stream_deals_the_shards_of_an_epoch_to_the_ranks(ranks: int, tmp_path: Path) -> None:
     dataset = shards(str(stock(tmp_path / "wds")), tmp_path / "cache", stream=True)
     dealt = []
     for rank in range(ranks):
-        reader = StreamReader(dataset, 4, rank, ranks, 0, 0.0)
+        reader = streamed(dataset, rank, ranks)
         dealt += list(itertools.islice(reader._urls(), len(range(rank, 3, ranks))))
         reader.close()
     assert sorted(dealt) == sorted(dataset.stream_urls)
@@ -206,7 +213,7 @@ def test_the_stream_feeds_more_ranks_than_shards(tmp_path: Path) -> None:
     dataset = shards(str(stock(tmp_path / "wds")), tmp_path / "cache", stream=True)
     first = []
     for rank in range(5):
-        reader = StreamReader(dataset, 4, rank, 5, 0, 0.0)
+        reader = streamed(dataset, rank, 5)
         first.append(next(reader._decoded())[0].tobytes())
         assert len(reader.take(0)[0]) == 4
         reader.close()

@@ -16,7 +16,7 @@ from conftest import read_all, smooth_pictures
 from ganforge.data.loader import Loader
 from ganforge.data.pack import pack
 from ganforge.data.plan import PackOptions
-from ganforge.data.shards import open_folder
+from ganforge.data.shards.registered import open_folder
 from ganforge.data.sources.arrays import ArraySource
 from ganforge.errors import DataError
 
@@ -26,7 +26,7 @@ RANK = textwrap.dedent("""
     import numpy as np
     from ganforge.data.loader import Loader
     from ganforge.data.readers import host
-    from ganforge.data.shards import open_folder
+    from ganforge.data.shards.registered import open_folder
     folder, cache, rank, world = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     delay = float(sys.argv[5])
     host._BLOCK_BYTES = 100_000
@@ -101,7 +101,7 @@ MEMORY = textwrap.dedent("""
     from pathlib import Path
     import torch
     from ganforge.data.loader import Loader
-    from ganforge.data.shards import open_folder
+    from ganforge.data.shards.registered import open_folder
     torch.set_num_threads(1)
     def memory():
         # Without libraries: a process's share of those depends on who else has them mapped at the moment.

@@ -14,10 +14,10 @@ from test_tarindex import write_tar
 
 from ganforge.data.decode import decode_into
 from ganforge.data.limits import PICTURE_BYTES
-from ganforge.data.manifest import Manifest
 from ganforge.data.npy import array_from, mapped, read_layout
 from ganforge.data.pictures import BadPicture, Fit, npy_header, open_picture
-from ganforge.data.shards import open_shards
+from ganforge.data.shards.manifest import Manifest
+from ganforge.data.shards.registered import open_shards
 from ganforge.data.sources.arrays import open_arrays
 from ganforge.data.sources.open import open_source
 from ganforge.errors import DataError

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from conftest import smooth_pictures
 
-from ganforge.data.manifest import Manifest, load_manifest, parse_manifest
-from ganforge.data.shards import open_folder
+from ganforge.data.shards.manifest import Manifest, load_manifest, parse_manifest
+from ganforge.data.shards.registered import open_folder
 from ganforge.errors import DataError
 
 ROWS = smooth_pictures(6, 16)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,10 @@ from conftest import encoded, read_all, smooth_pictures
 from webdataset.compat import WebDataset
 from webdataset.writer import TarWriter
 
-from ganforge.data.manifest import Manifest, load_manifest, parse_manifest
 from ganforge.data.pack import REPORT_NAME, pack
 from ganforge.data.plan import PackOptions, parse_bytes, parse_size
-from ganforge.data.shards import open_folder, open_shards
+from ganforge.data.shards.manifest import Manifest, load_manifest, parse_manifest
+from ganforge.data.shards.registered import open_folder, open_shards
 from ganforge.data.sources.arrays import ArraySource
 from ganforge.data.sources.folder import FolderSource
 from ganforge.data.verify import verify
@@ -63,11 +64,13 @@ def test_a_shard_is_byte_for_byte_what_tarwriter_writes(packed: Packed, tmp_path
 
 def test_stock_webdataset_reads_our_shards(raw_folder: Path, jpeg_folder: Path, pictures: np.ndarray) -> None:
     urls = [str(path) for path in sorted(raw_folder.glob("*.tar"))]
-    samples = list(WebDataset(urls, shardshuffle=False).decode())
+    stock: Any = WebDataset(urls, shardshuffle=False)
+    samples = list(stock.decode())
     assert np.array_equal(np.stack([sample["npy"] for sample in samples]), pictures)
     assert [sample["cls"] for sample in samples] == (np.arange(300) % 3).tolist()
     urls = [str(path) for path in sorted(jpeg_folder.glob("*.tar"))]
-    samples = list(WebDataset(urls, shardshuffle=False).decode("rgb8"))
+    stock = WebDataset(urls, shardshuffle=False)
+    samples = list(stock.decode("rgb8"))
     assert len(samples) == 300
     assert {sample["jpg"].shape for sample in samples} == {(32, 32, 3)}
 

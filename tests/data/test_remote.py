@@ -12,18 +12,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 from conftest import read_all, smooth_pictures
 from faultyserver import FaultyServer
 
+from ganforge.data.batches.prefetched import PrefetchedSource
 from ganforge.data.cache import ShardCache
 from ganforge.data.fetch import Patience, fetch
 from ganforge.data.loader import Loader
-from ganforge.data.manifest import Manifest, load_manifest
 from ganforge.data.remote import open_remote
-from ganforge.data.shards import open_folder, open_shards
+from ganforge.data.shards.manifest import Manifest, load_manifest
+from ganforge.data.shards.registered import open_folder, open_shards
 from ganforge.errors import DataError
 from ganforge.registry import register
 
@@ -144,7 +146,7 @@ def test_the_cache_stays_within_its_limit_and_fetches_ahead(many: Path, tmp_path
     server = FaultyServer(many)
     remote = open_remote(server.url, tmp_path / "cache", QUICK)
     loader = Loader(remote, batch_size=32, cache_dir=tmp_path / "cache", cache_limit_gb=limit / 1e9)
-    assert loader.order.window == 3
+    assert cast(PrefetchedSource, loader.source).order.window == 3
     seen, most = [], 0
     for _ in range(80):  # two epochs
         seen.append(loader.next().ids)
@@ -173,7 +175,7 @@ def test_the_next_window_is_there_before_it_is_needed(many: Path, tmp_path: Path
     remote = open_remote(server.url, tmp_path, QUICK)
     loader = Loader(remote, batch_size=32, window=2, cache_dir=tmp_path)
     loader.next()
-    following = loader.order.shards_ahead(0)[1]
+    following = cast(PrefetchedSource, loader.source).order.shards_ahead(0)[1]
     names = {load_manifest(many).shards[shard].name for shard in following}
     deadline = time.time() + 5
     while not names <= set(server.requests) and time.time() < deadline:

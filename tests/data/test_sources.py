@@ -16,8 +16,8 @@ from PIL import Image
 
 from ganforge.data.pack import pack
 from ganforge.data.plan import PackOptions
-from ganforge.data.sharddataset import ShardDataset
-from ganforge.data.shards import open_folder
+from ganforge.data.shards.dataset import ShardDataset
+from ganforge.data.shards.registered import open_folder
 from ganforge.data.sources.base import Source
 from ganforge.data.sources.open import open_source
 from ganforge.errors import DataError
@@ -109,7 +109,7 @@ def test_arrays(layout: str, tmp_path: Path) -> None:
 def test_arrays_of_floats_and_pickles_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "f.npy", ROWS / 255)
     with pytest.raises(DataError, match=r"float64 .* must be uint8"):
-        source(tmp_path / "f.npy", tmp_path)
+        packed(source(tmp_path / "f.npy", tmp_path), tmp_path)
     np.save(tmp_path / "o.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(DataError, match="cannot be read"):
         source(tmp_path / "o.npy", tmp_path)

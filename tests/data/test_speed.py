@@ -10,6 +10,7 @@ import torch
 from ganforge.data.pack import pack
 from ganforge.data.plan import PackOptions
 from ganforge.data.sources.folder import FolderSource
+from ganforge.loader_options import ReaderName
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 
@@ -24,7 +25,7 @@ def test_readers_outrun_image_folder_many_times(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     # Measured with 20,000 pictures: 214, 139 and 9.4 times. The bounds leave room for a busy machine.
-    wanted = {("device", "raw"): 100, ("raw", "raw"): 40, ("encoded", "keep"): 6}
+    wanted: dict[tuple[ReaderName, str], int] = {("device", "raw"): 100, ("raw", "raw"): 40, ("encoded", "keep"): 6}
     ratios: dict[tuple[str, str], list[float]] = {key: [] for key in wanted}
     for _ in range(3):
         base = others.rate(lambda: others.image_folder(folder), 0.5)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from webdataset.writer import TarWriter
 
-from ganforge.data.manifest import load_manifest
-from ganforge.data.tarindex import format_idx, parse_idx, scan_tar, split_name
+from ganforge.data.shards.manifest import load_manifest
+from ganforge.data.shards.tarindex import format_idx, parse_idx, scan_tar, split_name
 from ganforge.errors import DataError
 
 

@@ -1,11 +1,20 @@
 """The probe's figures on samples of which one knows what they are."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
-from ganforge.training.health.likeness import class_shares, likeness, rows_of
-from ganforge.training.health.probe import _as_in_evaluation, _features, norm_of, overfitting, separation
+from ganforge.training.telemetry.likeness import class_shares, likeness, rows_of
+from ganforge.training.telemetry.probe import (
+    _as_in_evaluation,
+    _features,
+    class_figures,
+    norm_of,
+    overfitting,
+    separation,
+)
 
 REALS = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
 OTHERS = torch.randn(64, 8, generator=torch.Generator().manual_seed(1))
@@ -46,6 +55,33 @@ def test_a_fake_counts_for_the_class_of_its_nearest_real():
     assert shares.tolist() == [0.25, 0.0, 0.75]
 
 
+def test_classes_of_any_size_have_one_figure_where_fakes_are_as_reals():
+    """A class of one in twenty was called missing, though fakes had it as often as reals."""
+    labels = torch.tensor([0] * 38 + [1] * 19 + [2] * 7)
+    rows = labels.float()[:, None]
+    figures = class_figures(rows, labels, rows, [38 / 64, 19 / 64, 7 / 64])
+    assert {name: float(value) for name, value in figures.items()} == pytest.approx(
+        {f"class_{number}": 1 / 3 for number in range(3)}
+    )
+    without = class_figures(rows, labels, rows.clamp(max=1), [38 / 64, 19 / 64, 7 / 64])
+    assert without["class_2"] == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        ([0.1] * 10, [f"class_{number}" for number in range(10)]),
+        ([1 / 22] * 22, []),
+        ([0.6, 0.01, 0.3, 0.09], ["class_0", "class_2", "class_3"]),
+        ([0.99, 0.01], []),
+        ([], []),
+    ],
+)
+def test_only_classes_are_judged_of_which_some_samples_are_to_be_expected(wanted, names):
+    labels = torch.arange(64) % max(1, len(wanted))
+    assert list(class_figures(REALS, labels, OTHERS, wanted)) == names
+
+
 @pytest.mark.parametrize(("shift", "wanted"), [(0.0, 0.5), (100.0, 1.0), (-100.0, 0.0)])
 def test_separation_is_a_probability_that_no_offset_moves(shift, wanted):
     logits = torch.linspace(-1, 1, 32)
@@ -67,7 +103,7 @@ def test_the_norm_of_many_tensors_is_that_of_their_concatenation():
 
 
 def test_looking_in_evaluation_leaves_modes_statistics_and_chance_as_they_were():
-    network = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 1))
+    network: Any = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 1))
     network[1].eval()  # as somebody meant it
     before = (network[1].running_mean.clone(), torch.get_rng_state())
     with _as_in_evaluation(network):
@@ -90,6 +126,7 @@ def test_features_are_what_the_last_layer_is_given():
 
     judge = Judge()
     logits, features = _features(judge, REALS, None)
+    assert features is not None
     assert torch.equal(features, judge.body(REALS).relu())
     assert torch.equal(logits, judge(REALS))
     assert not any(layer._forward_pre_hooks for layer in judge.modules())

@@ -1,11 +1,13 @@
 """Each rule on figures written by hand: what it sees, what it lets pass, and how long it waits."""
 
 import random
+from typing import Any
 
 import pytest
 
 from ganforge.doctor.balance import reversals
 from ganforge.doctor.doctor import WELL_FOR, Doctor
+from ganforge.doctor.variety import classes_shown
 from ganforge.recipe import resolve
 
 BASE = {"data": "ring", "generator": "mlp", "discriminator": "mlp", "training": {"steps": 1000}}
@@ -32,7 +34,7 @@ def doctor(objective="bce") -> Doctor:
     return Doctor(resolve({"name": "test", "objective": objective, **BASE}).to_dict())
 
 
-def lines(count, every=50, begin=0, **figures):
+def lines(count: int, every: int = 50, begin: int = 0, **figures: Any) -> list[dict[str, Any]]:
     """Log lines of a healthy run with some figures changed; a function of the line's number is called."""
     changed = {name.replace("__", "/"): value for name, value in figures.items()}
     return [
@@ -42,9 +44,11 @@ def lines(count, every=50, begin=0, **figures):
     ]
 
 
-ONE_CLASS = {f"health__class_{number}": float(number == 3) for number in range(8)}
-HOPPING = {f"health__class_{number}": (lambda line, own=number: float(line % 8 == own)) for number in range(8)}
-ILL = {
+ONE_CLASS: dict[str, Any] = {f"health__class_{number}": float(number == 3) for number in range(8)}
+HOPPING: dict[str, Any] = {
+    f"health__class_{number}": (lambda line, own=number: float(line % 8 == own)) for number in range(8)
+}
+ILL: dict[str, dict[str, Any]] = {
     "discriminator_wins": {
         "health__separation": 0.99,
         "discriminator__logits_real": 5.0,
@@ -84,7 +88,7 @@ def test_a_healthy_run_with_noise_on_every_figure_names_nothing():
     def shaken(value):
         return lambda line: value * noise.uniform(0.75, 1.25)
 
-    figures = {name.replace("/", "__"): shaken(value) for name, value in WELL.items()}
+    figures: dict[str, Any] = {name.replace("/", "__"): shaken(value) for name, value in WELL.items()}
     assert doctor().replay(lines(200, **figures)) == []
 
 
@@ -192,3 +196,15 @@ def test_showing_one_class_at_a_time_is_a_collapse_though_that_class_is_wide():
     assert "collapse" in names(found)
     (collapse,) = [finding for finding in found if finding.name == "collapse"]
     assert collapse.evidence["classes_shown"] == pytest.approx(1.0)
+
+
+def test_a_class_is_missed_also_where_the_first_classes_are_too_small_to_be_seen():
+    healthy = {key: value for key, value in WELL.items() if not key.startswith("health/class_")}
+    seen = {"health/class_3": 0.5, "health/class_5": 0.0, "health/class_6": 0.5}
+    found = doctor().replay([{**healthy, **seen, "step": 50.0 * number} for number in range(1, 21)])
+    assert "missing_classes" in names(found)
+
+
+def test_shares_that_do_not_sum_to_one_show_as_many_classes_as_they_are_in_proportion():
+    classes = [f"health/class_{number}" for number in range(5)]
+    assert classes_shown(dict.fromkeys(classes, 0.1), classes) == pytest.approx(5)

@@ -5,6 +5,7 @@ import json
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,9 @@ import ganforge as package
 from ganforge.errors import GanforgeError
 from ganforge.export import formats
 from ganforge.export.program import Traceable
-from ganforge.generator_file import GeneratorConfig, build_generator, flat_state, read_config, save_generator
 from ganforge.options import validate
 from ganforge.registry import register
+from ganforge.saved.generator_file import GeneratorConfig, build_generator, flat_state, read_config, save_generator
 from ganforge.spec import DataSpec
 
 SPEC = DataSpec((3, 32, 32), ("cat", "dog", "eel"))
@@ -60,7 +61,7 @@ def test_every_generator_is_the_same_in_onnx_and_as_a_program(tmp_path, name, op
     assert "checked with onnxruntime" in formats.export_onnx(path, tmp_path / "out" / "g.onnx")
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(tmp_path / "out" / "g.onnx", providers=["CPUExecutionProvider"])
+    session: Any = onnxruntime.InferenceSession(tmp_path / "out" / "g.onnx", providers=["CPUExecutionProvider"])
     inputs = dict(zip(("latent", "labels"), (value.numpy() for value in arguments), strict=False))
     np.testing.assert_allclose(session.run(["samples"], inputs)[0], expected, atol=1e-4)
     assert session.get_outputs()[0].shape == ["batch", *SPEC.shape]

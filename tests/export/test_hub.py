@@ -10,9 +10,9 @@ from PIL import Image
 import ganforge as package
 from ganforge.errors import CheckpointError
 from ganforge.export.published import published_recipe, without_places
-from ganforge.generator_file import GeneratorConfig, build_generator, flat_state, read_config, save_generator
-from ganforge.hub import hub_name
 from ganforge.registry import register
+from ganforge.saved.generator_file import GeneratorConfig, build_generator, flat_state, read_config, save_generator
+from ganforge.saved.hub import hub_name
 from ganforge.spec import DataSpec
 
 RECIPE = """

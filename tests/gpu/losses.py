@@ -45,7 +45,7 @@ def main() -> None:
     }
     report = {
         "device": run.accelerator.device.type,
-        "is_ddp": all(isinstance(player.engine._wrapped, DistributedDataParallel) for player in players),
+        "is_ddp": all(isinstance(vars(player.engine)["_wrapped"], DistributedDataParallel) for player in players),
         "losses": losses,
         "last": [figures["discriminator/loss"], figures["generator/loss"]],
         "milliseconds": milliseconds,

@@ -21,12 +21,13 @@ from typing import Any
 import torch
 from classic import ClassicLoop
 from contest import OurLoop, compete, contest_recipe
+from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsage]  # not in its list
 from torch.profiler import ProfilerActivity, profile
 
 from ganforge.bench.ceilings import measure_ceilings
 from ganforge.bench.train import measure
-from ganforge.training.latents import latents
-from ganforge.training.performance import choose_kernels
+from ganforge.building.performance import choose_kernels
+from ganforge.game.latents import latents
 
 FLOOR_BYTES = 10.5e6
 """Bytes a picture that a step at 64x64 moves at least, in bf16 and perfectly fused."""
@@ -269,7 +270,7 @@ def kernels(bench: Bench) -> Iterator[str]:
         name = "self_device_time_total" if bench.has_gpu else "self_cpu_time_total"
         rows = [event for event in profiled.key_averages() if getattr(event, name) > 0]
         if bench.has_gpu:
-            rows = [event for event in rows if event.device_type != torch.autograd.DeviceType.CPU]
+            rows = [event for event in rows if event.device_type != DeviceType.CPU]
         rows.sort(key=lambda event: -getattr(event, name))
         total = sum(getattr(event, name) for event in rows)
         yield ""

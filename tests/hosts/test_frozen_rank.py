@@ -10,7 +10,7 @@ from accelerate.state import PartialState
 from torch.multiprocessing.spawn import ProcessExitedException
 from two_processes import DDP, launch_two
 
-from ganforge.penalties.base import Penalty
+from ganforge.game.penalty import Penalty
 from ganforge.recipe import load
 from ganforge.registry import register
 from ganforge.training.session import run_session

@@ -4,18 +4,18 @@ import time
 from datetime import timedelta
 
 import pytest
-import torch.distributed
+from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]  # not in its list
 
 from ganforge.errors import LaunchError
-from ganforge.training.heartbeat import BEATS, Pulse, Watch, timeout_seconds
+from ganforge.parallel.heartbeat import BEATS, HostWatch, Pulse, timeout_seconds
 
 
 @pytest.fixture
-def store() -> torch.distributed.TCPStore:
-    return torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, timeout=timedelta(seconds=5))
+def store() -> TCPStore:
+    return TCPStore("127.0.0.1", 0, is_master=True, timeout=timedelta(seconds=5))
 
 
-def pulses(store: torch.distributed.TCPStore, count: int) -> list[Pulse]:
+def pulses(store: TCPStore, count: int) -> list[Pulse]:
     return [Pulse(store.clone(), rank, count, f"worker-{rank}") for rank in range(count)]
 
 
@@ -96,7 +96,7 @@ def wait_for(found: list[str]) -> float:
 
 def test_a_rank_whose_store_does_not_answer_says_that_the_first_host_is_lost() -> None:
     found: list[str] = []
-    Watch(Pulse(Stuck(), 1, 2, "worker-1"), 0.6, found.append)
+    HostWatch(Pulse(Stuck(), 1, 2, "worker-1"), 0.6, found.append)
     assert wait_for(found) < 5
     assert found == ["rank 0 on the first host"]
 
@@ -104,7 +104,7 @@ def test_a_rank_whose_store_does_not_answer_says_that_the_first_host_is_lost() -
 def test_a_watch_that_was_stopped_says_nothing_though_the_others_fall_silent(store) -> None:
     found: list[str] = []
     first, second = pulses(store, 2)
-    watches = [Watch(pulse, 0.24, found.append) for pulse in (first, second)]
+    watches = [HostWatch(pulse, 0.24, found.append) for pulse in (first, second)]
     time.sleep(0.1)
     watches[1].stop()
     time.sleep(0.6)
@@ -118,7 +118,7 @@ def test_a_watch_reports_a_rank_that_stops_beating(store) -> None:
     found: list[str] = []
     first, second = pulses(store, 2)
     second.beat()
-    watch = Watch(first, 0.24, found.append)
+    watch = HostWatch(first, 0.24, found.append)
     assert wait_for(found) < 5
     watch.stop()
     assert found == ["rank 1 on worker-1"]

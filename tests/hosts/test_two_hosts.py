@@ -12,7 +12,7 @@ import pytest
 from hosts.namespaces import Host, two_hosts
 from same_run import assert_same_run
 
-from ganforge.training.heartbeat import BEATS, DEFAULT_SECONDS
+from ganforge.parallel.heartbeat import BEATS, DEFAULT_SECONDS
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 20

@@ -1,4 +1,5 @@
 import hashlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,11 +8,11 @@ from torch import nn
 from torch_fidelity.feature_extractor_clip import CLIPVisual, FeatureExtractorCLIP
 
 from ganforge.data.digits import digits
+from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
 from ganforge.metrics import clip
 from ganforge.metrics.clip import CLIP
 from ganforge.metrics.rgb import to_rgb_bytes
-from ganforge.metrics.samples import real_samples
 from ganforge.metrics.weights import Published
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # tracing, which is how such archives were made, is deprecated
@@ -47,7 +48,8 @@ def sha256_of(path) -> str:
 @torch.no_grad()
 def test_the_published_archive_gives_torch_fidelitys_features(dataset, small, tmp_path, monkeypatch):
     path = tmp_path / "archive.pt"
-    torch.jit.trace(small, torch.zeros(1, 3, 32, 32)).save(path)
+    traced: Any = torch.jit.trace(small, torch.zeros(1, 3, 32, 32))
+    traced.save(path)
     monkeypatch.setattr(clip, "published", lambda model: Published(path.name, path.as_uri(), sha256_of(path)))
     pictures = real_samples(dataset, np.arange(3))
     found = CLIP(dataset, tmp_path)(pictures)
@@ -62,7 +64,8 @@ def test_a_file_of_plain_tensors_will_do_and_an_unknown_archive_is_never_opened(
     torch.save(small.state_dict(), plain)
     extractor = CLIP(dataset, tmp_path, weights=str(plain), sha256=sha256_of(plain))
     assert extractor(real_samples(dataset, np.arange(2))).shape == (2, 8)
-    torch.jit.trace(small, torch.zeros(1, 3, 32, 32)).save(archive)
+    traced: Any = torch.jit.trace(small, torch.zeros(1, 3, 32, 32))
+    traced.save(archive)
     with pytest.raises(GanforgeError, match="cannot be read as plain weights"):
         CLIP(dataset, tmp_path, weights=str(archive), sha256=sha256_of(archive))
 

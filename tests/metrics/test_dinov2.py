@@ -1,4 +1,5 @@
 import hashlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,9 +8,9 @@ import torchvision
 from torch import nn
 
 from ganforge.data.digits import digits
+from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
 from ganforge.metrics.dinov2 import DINOv2, published
-from ganforge.metrics.samples import real_samples
 from ganforge.metrics.vision_transformer import TRAINED_GRID, VisionTransformer
 
 
@@ -29,8 +30,10 @@ def randomised(network: nn.Module) -> nn.Module:
 @torch.no_grad()
 def test_the_network_is_torchvisions_transformer_where_both_say_the_same():
     """Torchvision's has no layer scale and no resized positions; so scales are 1 and positions are given."""
-    ours = randomised(VisionTransformer(width=24, depth=2, heads=3))
-    theirs = torchvision.models.VisionTransformer(70, 14, num_layers=2, num_heads=3, hidden_dim=24, mlp_dim=96).eval()
+    ours: Any = randomised(VisionTransformer(width=24, depth=2, heads=3))
+    theirs: Any = torchvision.models.VisionTransformer(
+        70, 14, num_layers=2, num_heads=3, hidden_dim=24, mlp_dim=96
+    ).eval()
     theirs.heads = nn.Identity()
     state = {"class_token": ours.cls_token, "encoder.pos_embedding": ours.positions(5)}
     state |= {f"conv_proj.{name}": value for name, value in ours.patch_embed.proj.state_dict().items()}

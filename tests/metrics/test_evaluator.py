@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -166,7 +167,8 @@ def test_shares_are_disjoint_and_whole(world_size):
 
 
 def test_tf32_and_benchmarking_are_off_while_features_are_computed_and_back_afterwards():
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
+    matmul = torch.backends.cuda.matmul
     cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = True, True, True
     try:
         with full_precision(torch.device("cpu")):

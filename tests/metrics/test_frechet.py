@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -48,8 +50,8 @@ def test_the_distance_agrees_with_scipys_matrix_root_in_float64():
     (mean_a, cov_a), (mean_b, cov_b) = [
         (value.mean(0), np.cov(value, rowvar=False)) for value in (one.numpy(), other.numpy())
     ]
-    root = sqrtm(cov_a @ cov_b).real
-    expected = ((mean_a - mean_b) ** 2).sum() + np.trace(cov_a + cov_b - 2 * root)
+    root: Any = sqrtm(cov_a @ cov_b)
+    expected = ((mean_a - mean_b) ** 2).sum() + np.trace(cov_a + cov_b - 2 * root.real)
     assert fid(one, other) == pytest.approx(expected, rel=1e-9)
 
 

@@ -8,13 +8,13 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from torchvision.transforms.functional import gaussian_blur
 
 from ganforge.data.digits import digits
+from ganforge.data.samples import real_samples
 from ganforge.data.synthetic import Ring
 from ganforge.errors import GanforgeError
 from ganforge.metrics import inception
 from ganforge.metrics.frechet import FrechetDistance
 from ganforge.metrics.inception import InceptionV3
 from ganforge.metrics.rgb import to_rgb_bytes
-from ganforge.metrics.samples import real_samples
 from ganforge.metrics.weights import Published
 
 

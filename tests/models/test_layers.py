@@ -1,6 +1,7 @@
 """The small layers, each against its formula in float64 or against a property that only the right one has."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -53,12 +54,27 @@ def test_a_generator_that_makes_one_picture_is_told_by_a_deviation_of_nearly_zer
     assert torch.autograd.grad(gradient.sum(), same)[0].isfinite().all()
 
 
-@pytest.mark.parametrize(("batch", "size"), [(8, 4), (6, 3), (7, 1), (2, 2), (1, 1)])
-def test_groups_are_the_largest_that_divide_the_micro_batch(batch: int, size: int) -> None:
+@pytest.mark.parametrize(
+    ("batch", "groups"),
+    [
+        (8, [(0, 4)] * 4 + [(4, 8)] * 4),
+        (6, [(0, 4)] * 4 + [(2, 6)] * 2),
+        (7, [(0, 4)] * 4 + [(3, 7)] * 3),
+        (3, [(0, 3)] * 3),
+        (1, [(0, 1)]),
+    ],
+)
+def test_every_sample_is_told_of_a_group_even_where_groups_do_not_divide_the_batch(
+    batch: int, groups: list[tuple[int, int]]
+) -> None:
     features = random(batch, 3)
-    seen = MinibatchDeviation(4)(features)[:, 3].reshape(-1, size)
-    expected = (features.reshape(-1, size, 3).var(dim=1, correction=0) + 1e-8).sqrt().mean(dim=1)
-    torch.testing.assert_close(seen, expected[:, None].expand_as(seen))
+    expected = [(features[first:end].var(dim=0, correction=0) + 1e-8).sqrt().mean() for first, end in groups]
+    torch.testing.assert_close(MinibatchDeviation(4)(features)[:, 3], torch.stack(expected))
+
+
+def test_a_group_of_one_which_would_do_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="minibatch_std = 1: one sample differs from nothing; use 2 or more, or 0"):
+        MinibatchDeviation(1)
 
 
 def test_other_groups_do_not_matter() -> None:
@@ -98,7 +114,7 @@ def test_attention_is_the_softmax_of_products_over_all_positions() -> None:
 
 
 def test_attention_reaches_across_the_whole_map_and_differentiates_twice() -> None:
-    layer = SelfAttention(8, PLAIN).double()
+    layer: Any = SelfAttention(8, PLAIN).double()
     nn.init.ones_(layer.weight)
     features = random(1, 8, 4, 4).requires_grad_()
     (gradient,) = torch.autograd.grad(layer(features)[0, :, 0, 0].sum(), features, create_graph=True)

@@ -51,7 +51,7 @@ def test_groups_have_16_hidden_channels_at_every_width() -> None:
 def test_first_weights_are_fixups() -> None:
     torch.manual_seed(0)
     network = R3GANGenerator(RGB32, width=64)
-    blocks = [block for block in network.modules() if isinstance(block, Residual)]
+    blocks: list[Any] = [block for block in network.modules() if isinstance(block, Residual)]
     assert len(blocks) == 8
     gain = math.sqrt(2 / 1.04) * 8**-0.25
     for block in blocks:
@@ -66,7 +66,7 @@ def test_first_weights_are_fixups() -> None:
 
 
 def test_the_generator_starts_as_an_interpolation_of_its_basis() -> None:
-    network = R3GANGenerator(DataSpec((3, 8, 8)), width=16, output="linear").double()
+    network: Any = R3GANGenerator(DataSpec((3, 8, 8)), width=16, output="linear").double()
     latent = torch.randn(2, 64, dtype=torch.float64)
     maps = network.basis.maps * (latent @ network.basis.weigh.weight.T)[:, :, None, None]
     doubled = nn.functional.interpolate(maps, scale_factor=2.0, mode="bilinear")

@@ -9,7 +9,8 @@ from torch.nn.utils import parametrize
 
 from ganforge.models.attention import SelfAttention
 from ganforge.models.conditioning import ConditionalBatchNorm
-from ganforge.models.resnet import ResNetDiscriminator, ResNetGenerator, ShrinkingBlock
+from ganforge.models.layers import LayerStyle
+from ganforge.models.resnet import GrowingBlock, ResNetDiscriminator, ResNetGenerator, ShrinkingBlock
 from ganforge.spec import DataSpec
 
 CIFAR = DataSpec((3, 32, 32))
@@ -34,15 +35,43 @@ def test_parameter_counts_are_those_of_the_papers_table_for_cifar() -> None:
     assert num_parameters(ResNetGenerator(CIFAR)) == generator == 4_276_739
     first = convolution(3, 128) + convolution(128, 128) + convolution(3, 128, 1)
     halving = 2 * convolution(128, 128) + convolution(128, 128, 1)
-    discriminator = first + halving + 2 * 2 * convolution(128, 128) + 129
-    assert num_parameters(ResNetDiscriminator(CIFAR)) == discriminator == 1_053_825
+    discriminator = first + halving + 2 * 2 * convolution(128, 128) + 128
+    assert num_parameters(ResNetDiscriminator(CIFAR)) == discriminator == 1_053_824
+
+
+def test_the_last_layer_has_a_bias_where_the_authors_code_has_one() -> None:
+    def bias(side: int, **options: Any) -> bool:
+        return ResNetDiscriminator(DataSpec((3, side, side)), width=2, **options).head[0].bias is not None
+
+    assert [bias(side) for side in (32, 64, 128)] == [False, True, True]
+    assert bias(32, last_bias=True)
+    assert not bias(64, last_bias=False)
+
+
+@pytest.mark.parametrize("resample", ["plain", "blur"])
+@pytest.mark.parametrize("is_first", [False, True])
+def test_a_bias_is_the_same_at_the_edges_of_a_map_as_in_its_middle(resample: Any, is_first: bool) -> None:
+    """The low-pass filter fades to 0 beyond the map and must not take biases with it: 0.56 of one in corners."""
+    style = LayerStyle("none", "relu", 0.0)
+    blocks = [
+        GrowingBlock(3, 3, style, False, resample),
+        ShrinkingBlock(3, 3, False, resample, is_first=is_first, halves=True),
+    ]
+    for block in blocks:
+        for layer in kinds(block, nn.Conv2d):
+            nn.init.zeros_(layer.weight)
+            if layer.bias is not None:
+                nn.init.ones_(layer.bias)
+        maps = block(torch.zeros(1, 3, 8, 8))
+        torch.testing.assert_close(maps, maps[:, :, 2:3, 2:3].expand_as(maps))
+        assert maps.mean() >= 1
 
 
 @pytest.mark.parametrize(("side", "widths"), [(64, [1024, 512, 256, 128, 64]), (128, [1024, 1024, 512, 256, 128, 64])])
 def test_larger_pictures_have_the_authors_widths(side: int, widths: list[int]) -> None:
     with torch.device("meta"):
-        generator = ResNetGenerator(DataSpec((3, side, side)))
-        discriminator = ResNetDiscriminator(DataSpec((3, side, side)), spectral_norm=False)
+        generator: Any = ResNetGenerator(DataSpec((3, side, side)))
+        discriminator: Any = ResNetDiscriminator(DataSpec((3, side, side)), spectral_norm=False)
     assert [block.shortcut.out_channels for block in generator.blocks] == widths[1:]
     last = discriminator.blocks[-2].residual[-1].out_channels
     assert [block.residual[-1].out_channels for block in discriminator.blocks[:5]] == [64, 128, 256, 512, 1024]
@@ -68,7 +97,7 @@ def test_spectral_norm_is_on_every_layer_of_the_discriminator_and_on_none_of_the
 
 
 def test_the_first_block_sees_the_dark_half_of_pictures() -> None:
-    discriminator = ResNetDiscriminator(CIFAR, width=4, spectral_norm=False)
+    discriminator: Any = ResNetDiscriminator(CIFAR, width=4, spectral_norm=False)
     dark = -torch.rand(2, 3, 32, 32)
     assert discriminator.blocks[0](dark).sub(discriminator.blocks[0](2 * dark)).abs().max() > 0
     assert not isinstance(discriminator.blocks[0].residual[0], nn.ReLU)

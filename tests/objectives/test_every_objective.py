@@ -6,6 +6,7 @@ import pytest
 import torch
 from turns import FAKE, REAL, losses, turn_of
 
+from ganforge.game.turn import Role
 from ganforge.objectives import Objective
 from ganforge.registry import register
 
@@ -53,7 +54,8 @@ def test_float64_stays(component: Any) -> None:
 def test_d_learns_to_raise_reals_over_fakes_and_g_the_opposite(component: Any) -> None:
     """The derivative of both losses by the distance between the two kinds, from none."""
     objective = component.build(component.options())
-    for sign, player in ((-1, "discriminator"), (1, "generator")):
+    signs: tuple[tuple[int, Role], ...] = ((-1, "discriminator"), (1, "generator"))
+    for sign, player in signs:
         distance = torch.zeros((), dtype=torch.float64, requires_grad=True)
         real, fake = distance * torch.ones(4), -distance * torch.ones(4)
         turn = turn_of(player, real if objective.generator_sees_real or sign < 0 else None, fake)

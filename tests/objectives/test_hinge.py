@@ -1,5 +1,7 @@
 """The hinge loss against its paper's equations."""
 
+from typing import Any
+
 import pytest
 import torch
 from turns import FAKE, REAL, losses, turn_of
@@ -24,4 +26,5 @@ def test_samples_right_by_the_margin_teach_d_nothing_and_g_still_learns() -> Non
     assert (real.grad != 0).tolist() == (fake.grad != 0).tolist() == [True, False]
     fake.grad = None
     Hinge().generator_loss(turn_of("generator", None, fake)).backward()
-    assert fake.grad.tolist() == [-0.5, -0.5]
+    gradient: Any = fake.grad
+    assert gradient.tolist() == [-0.5, -0.5]

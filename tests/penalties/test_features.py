@@ -76,7 +76,7 @@ def test_a_missing_layer_is_told_with_those_that_there_are() -> None:
 @pytest.mark.parametrize(("name", "shape", "layer"), [("mlp", (2,), "hidden"), ("dcgan", (1, 16, 16), "blocks")])
 def test_our_discriminators_have_a_usual_layer_bare_or_wrapped(name: str, shape: tuple[int, ...], layer: str) -> None:
     component = register.discriminator.get(name)
-    discriminator = component.build(component.options(width=4), spec=DataSpec(shape))
+    discriminator = component.build(component.check({"width": 4}), spec=DataSpec(shape))
     for network in (discriminator, nn.ModuleDict({"wrapped": discriminator})):
         assert find_layers(network, ()) == [getattr(discriminator, layer)]
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from turns import turn_of
 
+from ganforge.game.packed import PackedDiscriminator
 from ganforge.penalties import Penalty
 from ganforge.penalties.gradients import DRAGAN, R1, R2, GradientPenalty
-from ganforge.training.packing import PackedDiscriminator
 
 WEIGHTS = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
 ALL = [R1(gamma=2.0), R2(gamma=2.0), GradientPenalty(), DRAGAN()]
@@ -105,6 +105,23 @@ def test_dragan_looks_around_reals_as_far_as_they_are_spread() -> None:
     moved = places[0] - real
     assert moved.mean().item() == pytest.approx(0.0, abs=0.1)
     assert moved.std().item() == pytest.approx(2.0, rel=0.05)
+
+
+def test_dragans_noise_is_as_long_as_that_of_the_authors_code() -> None:
+    """Which goes up by half a deviation, times U[0, 1] for each number, times U[0, 1] for each sample."""
+    places = []
+
+    def spy(samples: Tensor, labels: Tensor | None) -> Tensor:
+        places.append(samples.detach())
+        return samples.sum(1)
+
+    torch.manual_seed(0)
+    real = 4.0 * points(5000)
+    value_of(DRAGAN(), real, torch.empty(0), spy)
+    theirs = 0.5 * real.std() * torch.rand(5000, 1) * torch.rand_like(real)
+    assert (places[0] - real).square().mean().sqrt().item() == pytest.approx(
+        theirs.square().mean().sqrt().item(), rel=0.03
+    )
 
 
 @pytest.mark.parametrize("kind", [GradientPenalty, DRAGAN])

@@ -1,13 +1,19 @@
 """Penalties on weights against sums written out, and what they leave alone."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 from turns import turn_of
 
+from ganforge.models.conditioning import ConditionalBatchNorm
+from ganforge.models.dcgan import DCGANGenerator
+from ganforge.models.resnet import ResNetGenerator
 from ganforge.penalties import Penalty
 from ganforge.penalties.weights import Orthogonal, WeightDecayL1, WeightDecayL2, filters_of
+from ganforge.spec import DataSpec
 
 
 def network() -> nn.Sequential:
@@ -41,8 +47,60 @@ def test_decays_leave_biases_and_norms_alone_unless_told() -> None:
             assert touched == ({name for name, _ in module.named_parameters()} if everything else kernels)
 
 
+class Scale(nn.Module):
+    """A plugin's norm, whose gains have the shape that broadcasts."""
+
+    is_norm = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(1, 3, 1, 1))
+
+
+@pytest.mark.parametrize("kind", [WeightDecayL1, WeightDecayL2])
+@pytest.mark.parametrize("everything", [False, True])
+def test_gains_and_biases_of_classes_are_those_of_a_norm_however_many_dimensions_they_have(kind, everything) -> None:
+    norms = nn.ModuleDict(
+        {
+            "classes": ConditionalBatchNorm(nn.BatchNorm2d(3, affine=False), 3, 5),
+            "layer": nn.LayerNorm([3, 4, 4]),
+            "own": Scale(),
+        }
+    )
+    module = nn.ModuleDict({"norms": norms, "kernel": nn.Conv2d(3, 2, 1), "classes": nn.Embedding(5, 3)})
+    value_of(kind(everything=everything), module).backward()
+    touched = {name for name, parameter in module.named_parameters() if parameter.grad is not None}
+    everywhere = {name for name, _ in module.named_parameters()}
+    assert touched == (everywhere if everything else {"kernel.weight", "classes.weight"})
+
+
+@pytest.mark.parametrize("kind", [WeightDecayL1, WeightDecayL2])
+@pytest.mark.parametrize("network", [DCGANGenerator, ResNetGenerator], ids=["dcgan", "resnet"])
+def test_no_decay_pulls_the_gains_of_a_class_conditional_generator_to_zero(kind, network) -> None:
+    module = network(DataSpec((3, 32, 32), ("a", "b")), width=4, conditional="norm")
+    value_of(kind(player="generator"), module).backward()
+    gains = [layer.gain.weight for layer in module.modules() if isinstance(layer, ConditionalBatchNorm)]
+    assert gains
+    assert all(gain.grad is None for gain in gains)
+
+
+@pytest.mark.parametrize("kind", [WeightDecayL1, WeightDecayL2, Orthogonal])
+def test_a_network_without_anything_to_look_at_costs_nothing(kind) -> None:
+    assert value_of(kind(), nn.BatchNorm1d(3)).item() == 0
+
+
+def test_the_gradient_of_orthogonal_is_twice_that_of_the_authors_code() -> None:
+    """Which adds `2 rate (W W^T * (1 - I)) W` to the gradient, as the manual says."""
+    layer = nn.Linear(5, 3, dtype=torch.float64)
+    value_of(Orthogonal(rate=0.5e-4), nn.Sequential(layer)).backward()
+    weight = layer.weight.detach()
+    theirs = 1e-4 * 2 * ((weight @ weight.T) * (1 - torch.eye(3))) @ weight
+    assert layer.weight.grad is not None
+    torch.testing.assert_close(layer.weight.grad, theirs, rtol=1e-12, atol=0)
+
+
 def test_the_gradient_of_l2_is_rate_times_the_weight() -> None:
-    module = network()
+    module: Any = network()
     value_of(WeightDecayL2(rate=0.3), module).backward()
     assert module[3].weight.grad is not None
     torch.testing.assert_close(module[3].weight.grad, 0.3 * module[3].weight.detach(), rtol=1e-12, atol=0)

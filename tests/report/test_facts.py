@@ -75,6 +75,67 @@ def test_text_of_a_run_cannot_leave_its_place(run_folders, tmp_path):
     )
 
 
+ODD_RECIPES = ["", "training = 3", 'training = { steps = "9", batch_size = [] }', "seed = []\ntraining = { steps = 0 }"]
+
+
+@pytest.mark.parametrize("recipe", ODD_RECIPES)
+def test_a_recipe_of_another_kind_leaves_its_figures_unknown(run_folders, tmp_path, recipe, ganforge):
+    odd = tmp_path / "odd"
+    shutil.copytree(run_folders["usual"], odd)
+    (odd / "recipe.resolved.toml").write_text(recipe)
+    outcome = ganforge("report", odd, run_folders["usual"], "-o", tmp_path / "report.html")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert read_run(odd, "odd").last_step == 300
+
+
+@pytest.mark.parametrize("recipe", [b"\xff", b"steps 3", b"a = " + b"[" * 500, "é = 1".encode("utf-16")])
+def test_a_recipe_that_cannot_be_read_is_told_in_a_line(run_folders, tmp_path, recipe, ganforge):
+    odd = tmp_path / "odd"
+    shutil.copytree(run_folders["usual"], odd)
+    (odd / "recipe.resolved.toml").write_bytes(recipe)
+    for command in ("report", "doctor"):
+        outcome = ganforge(command, odd)
+        assert outcome.code == 2
+        assert len(outcome.err.splitlines()) == 1
+        assert f"{odd / 'recipe.resolved.toml'}: " in outcome.err
+
+
+def test_what_cannot_be_read_is_left_out_and_said(run_folders, tmp_path, ganforge):
+    odd = tmp_path / "odd"
+    shutil.copytree(run_folders["usual"], odd)
+    for name in ("metrics.jsonl", "evaluations.jsonl"):
+        with (odd / name).open("ab") as file:
+            file.write(b'{"step": "\xff"}\n[1]\n{"step": true}\n')
+    (odd / "samples" / "step-00000100.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (odd / "samples" / "step-00000200.png").write_bytes((odd / "samples" / "step-00000300.png").read_bytes()[:-200])
+    (odd / "samples" / "step-last.png").write_bytes(b"")
+    outcome = ganforge("report", odd, "-o", tmp_path / "report.html")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.strip().endswith(
+        "left out of odd: 3 damaged lines of metrics.jsonl, 3 damaged lines of evaluations.jsonl, 2 sample grids"
+    )
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, "x", [], {}, [1], [{"name": 3}], 10**30, 1e300, {"fakes": 3, "reals": []}]
+)
+def test_an_evaluation_and_a_checkpoint_of_another_kind_are_shown(run_folders, tmp_path, value, ganforge):
+    odd = tmp_path / "odd"
+    shutil.copytree(run_folders["usual"], odd)
+    last = json.loads((odd / "evaluations.jsonl").read_text().splitlines()[-1])
+    changes = [{"protocol": value}, {"figures": value}, {"figures": {"modes": value}}, {"by": value}, {"step": value}]
+    changes += [{"protocol": {**last["protocol"], key: value}} for key in last["protocol"]]
+    with (odd / "evaluations.jsonl").open("a") as file:
+        file.writelines(json.dumps({**last, **change}) + "\n" for change in changes)
+    path = max(odd.glob("checkpoints/*/checkpoint.json"))
+    state = json.loads(path.read_text())
+    for key in state:
+        path.write_text(json.dumps({**state, key: value}))
+        assert "The recipes are the same" in render([read_run(odd, "odd"), read_run(odd, "again")], most_pictures=1)
+    path.write_text(json.dumps(value))
+    assert ganforge("report", odd, "-o", tmp_path / "report.html").code == 0
+
+
 def test_metrics_come_with_their_protocol_and_without_the_file_from_the_log(run_folders, tmp_path):
     run = read_run(run_folders["usual"], "usual")
     assert [evaluation.step for evaluation in run.evaluations] == [100, 200, 300]

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -101,11 +103,10 @@ def test_the_page_fits_its_window_in_light_and_dark(opened, tmp_path, width, sch
     assert page.evaluate("document.documentElement.scrollWidth") == SIZES[width][0]
     picture = tmp_path / "page.png"
     page.screenshot(path=picture)
-    corner = Image.open(picture).convert("L").getpixel((2, 2))
-    assert (corner < 60) == (scheme == "dark")
+    assert (corner(picture) < 60) == (scheme == "dark")
     page.click("#theme")
     page.screenshot(path=picture)
-    assert (Image.open(picture).convert("L").getpixel((2, 2)) < 60) == (scheme == "light")
+    assert (corner(picture) < 60) == (scheme == "light")
 
 
 def test_a_page_about_one_run_holds_a_line_for_each_class_and_no_empty_chart(opened, run_folders, tmp_path):
@@ -138,3 +139,8 @@ def test_ten_classes_and_ten_runs_have_ten_lines_that_can_be_told_apart(opened, 
         write_report(runs[:number], tmp_path / "page.html")
         drawn = opened(path=tmp_path / "page.html").locator(".chart", has_text=chart).first
         assert len(set(drawn.locator("path").evaluate_all(looks))) == count
+
+
+def corner(picture: Path) -> Any:
+    """How bright it is there, from 0 to 255."""
+    return Image.open(picture).convert("L").getpixel((2, 2))

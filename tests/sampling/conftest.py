@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganforge.generator_file import GeneratorConfig, build_generator, flat_state, save_generator
+from ganforge.saved.generator_file import GeneratorConfig, build_generator, flat_state, save_generator
 from ganforge.spec import DataSpec
 
 CLASSES = ("cat", "dog", "eel")

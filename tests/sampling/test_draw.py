@@ -64,7 +64,7 @@ def test_an_unconditional_generator_has_no_classes_to_choose_from(make_generator
 
 def test_a_generator_without_an_option_for_it_is_asked_whether_it_looks_at_labels(make_generator):
     network = open_generator(make_generator(), device="cpu")
-    network.forward = lambda latent, labels=None: latent * (1 + labels[:, None])
+    network.forward = lambda latent, labels: latent * (1 + labels[:, None])
     assert looks_at_labels(network)
     network.forward = lambda latent, labels=None: latent + torch.randn(1)
     assert not looks_at_labels(network), "its own noise is not the label's doing"

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from ganforge.data.dataset import ArrayDataset
+from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
-from ganforge.metrics.samples import real_samples
 from ganforge.sampling.neighbours import Reals
 from ganforge.spec import DataSpec
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from ganforge.data.shards import shards
+from ganforge.data.shards.dataset import ShardDataset
+from ganforge.data.shards.registered import shards
 from ganforge.data.verify import verify
 from ganforge.errors import DataError, GanforgeError
 from ganforge.grid import to_uint8
@@ -121,6 +122,7 @@ def test_large_colour_pictures_are_png_and_verify(make_generator, tmp_path):
     large = Sampler(open_generator(make_generator(shape=(3, 72, 72), conditional="none"), device="cpu"))
     write_shards(large, tmp_path / "made", num=20)
     dataset = shards(tmp_path / "cache", path=str(tmp_path / "made"))
+    assert isinstance(dataset, ShardDataset)
     assert dataset.codec == "png"
     rows = np.empty((20, 72, 72, 3), np.uint8)
     assert dataset.read(np.arange(20), rows) == {}
@@ -172,4 +174,6 @@ def test_processes_that_are_killed_and_started_again_complete_the_set(make_gener
         assert process.returncode == 0
     manifest = json.loads((tmp_path / "made" / "dataset.json").read_text())
     assert manifest["count"] == 8000
-    assert verify(shards(tmp_path / "cache", path=str(tmp_path / "made"))).problems == []
+    dataset = shards(tmp_path / "cache", path=str(tmp_path / "made"))
+    assert isinstance(dataset, ShardDataset)
+    assert verify(dataset).problems == []

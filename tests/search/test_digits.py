@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from ganforge.data.digits import digits
+from ganforge.data.samples import real_samples
 from ganforge.grid import single, to_uint8
-from ganforge.metrics.samples import real_samples
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from ganforge.errors import GanforgeError
-from ganforge.generator_file import GeneratorConfig, build_generator
+from ganforge.saved.generator_file import GeneratorConfig, build_generator
 from ganforge.search.latents import SearchOptions, search
 from ganforge.search.losses import context_loss, context_weights, paste, prior_loss, projection_loss
 from ganforge.search.pictures import output_names, read_mask, read_pictures

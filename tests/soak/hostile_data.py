@@ -25,18 +25,35 @@ os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parent))
 
 import hostile_folders  # noqa: F401 - its builders
+import torch
 import webdataset.tariterators  # noqa: F401 - brings torch
 from hostile_files import BUILDERS, Build
 
+from ganforge.bench import data as benchmark
 from ganforge.cli.main import main
-from ganforge.data import benchmark, contactsheet, export, pack, shards, stream, verify
+from ganforge.data import contactsheet, export, pack, stream, verify
+from ganforge.data.batches import streamed
+from ganforge.data.batches.source import RankSlice
+from ganforge.data.shards import registered
 from ganforge.data.sources import archive
 from ganforge.data.sources import open as open_source
 from ganforge.data.sources import shards as shard_source
 from ganforge.errors import DataError
 
 # What the commands import, so that each process begins with it.
-_LOADED = (benchmark, contactsheet, export, pack, shards, stream, verify, archive, open_source, shard_source)
+_LOADED = (
+    benchmark,
+    contactsheet,
+    export,
+    pack,
+    stream,
+    streamed,
+    registered,
+    verify,
+    archive,
+    open_source,
+    shard_source,
+)
 _MORE = {"pack": ["out", "--workers", "1"], "export": ["out"], "inspect": ["--sheet", "sheet.png"]}
 MEMORY_BYTES = 300_000_000
 SECONDS = 5.0
@@ -155,12 +172,12 @@ def _run(command: str, path: Path, work: Path) -> None:
 def _stream(path: Path, work: Path) -> int:
     """Two batches by the stock pipeline."""
     try:
-        dataset = shards.shards(work / "cache", path=str(path), stream=True)
-        reader = stream.StreamReader(dataset, 2, 0, 1, 0, 0.5)
-        rows = reader._decoded()
+        dataset = registered.shards(work / "cache", path=str(path), stream=True)
+        source = streamed.StreamedSource(dataset, RankSlice(2), torch.device("cpu"), seed=0, max_corrupt=0.5)
+        rows = source._decoded()
         for _ in range(4):
             next(rows)
-        reader.close()
+        source.close()
     except DataError as error:
         print(f"ganforge: {error}", file=sys.stderr)
         return 2
@@ -194,7 +211,7 @@ def try_all(seed: int, count: int, verbose: bool = False) -> list[Verdict]:
 
 
 def _main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--verbose", action="store_true", help="a line a file, and not only the faults")

@@ -28,7 +28,7 @@ from accelerate import debug_launcher
 from same_run import assert_same_run
 
 from ganforge.recipe import Recipe, resolve
-from ganforge.training.checkpoint import torn_checkpoints, whole_checkpoints
+from ganforge.saved.checkpoint import torn_checkpoints, whole_checkpoints
 from ganforge.training.session import run_session
 
 STEPS_A_KILL = 25

@@ -8,7 +8,7 @@ import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import optuna
 import pytest
@@ -82,7 +82,7 @@ def test_every_trial_trains_in_its_own_folder_and_the_best_becomes_a_recipe(reci
     folder = recipe.parent / "runs" / "lr"
     for number, lr in enumerate((1e-3, 1e-9)):
         name = f"lr-{number:04d}"
-        trained = load(folder / name / "recipe.resolved.toml")
+        trained: Any = load(folder / name / "recipe.resolved.toml")
         assert (trained.name, trained.tracking.wandb.group) == (name, "lr")
         assert trained.optimizer.generator.lr == lr
         assert 100 <= trained.training.ema <= 200
@@ -91,7 +91,7 @@ def test_every_trial_trains_in_its_own_folder_and_the_best_becomes_a_recipe(reci
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 2
     assert [sorted(trial.intermediate_values) for trial in trials] == [[10, 20, 30, 40]] * 2
     assert [trial.value for trial in trials] == [max(trial.intermediate_values.values()) for trial in trials]
-    best = max(range(2), key=lambda number: trials[number].value)
+    best = max(range(2), key=lambda number: trials[number].values[0])
     assert f"best: trial {best}" in done.out
     text = (folder / "best.toml").read_text()
     assert tomllib.loads(text)["optimizer"]["generator"]["lr"] == (1e-3, 1e-9)[best]
@@ -127,6 +127,7 @@ def test_a_trial_worse_than_the_others_is_ended_early(recipe, ganforge, monkeypa
     assert done.code == 0, done.err
     good, bad = stored(recipe.parent / "runs" / "early")
     assert (good.state, bad.state) == (TrialState.COMPLETE, TrialState.PRUNED)
+    assert bad.last_step is not None
     assert bad.last_step < 200
     folder = recipe.parent / "runs" / "early" / "early-0001"
     assert (folder / "checkpoints" / f"step-{bad.last_step:08d}").exists(), "it ended as runs end, with all saved"
@@ -138,7 +139,7 @@ def test_a_trial_whose_values_do_not_go_together_fails_and_the_sweep_goes_on(rec
     assert done.code == 2, "a script must hear of it"
     states = [trial.state for trial in stored(recipe.parent / "runs" / "pieces")]
     assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
-    assert "3 pieces do not divide the batch of 32" in done.out
+    assert "32 does not divide by 3 micro-batches" in done.out
 
 
 def test_a_divergence_is_an_answer_but_a_sweep_in_which_every_trial_fails_has_found_nothing(

@@ -4,9 +4,10 @@ from rich.console import Console
 
 from ganforge.recipe import Recipe, resolve
 from ganforge.training.loop import train
-from ganforge.training.progress import ProgressDisplay
 from ganforge.training.run import Run
+from ganforge.training.saving.resume import Resume
 from ganforge.training.session import run_session
+from ganforge.training.telemetry.progress import ProgressDisplay
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,7 @@ def make_recipe(tmp_path):
 def train_silently():
     """Train a recipe in its folder as the command line does, without the bar."""
 
-    def run(recipe: Recipe, resume: str = "auto", allow_changed: bool = False) -> int:
+    def run(recipe: Recipe, resume: Resume = "auto", allow_changed: bool = False) -> int:
         return run_session(recipe, resume=resume, allow_changed=allow_changed)
 
     return run

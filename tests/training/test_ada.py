@@ -2,7 +2,7 @@
 
 from same_run import assert_same_run, figures
 
-from ganforge.training.checkpoint import whole_checkpoints
+from ganforge.saved.checkpoint import whole_checkpoints
 
 TABLE = {
     "plugins": ["ganforge.testing.pictures"],

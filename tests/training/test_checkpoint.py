@@ -8,14 +8,8 @@ import pytest
 import torch
 
 from ganforge.errors import CheckpointError, RecipeError
-from ganforge.training.checkpoint import (
-    Checkpoint,
-    CheckpointWriter,
-    prune,
-    random_states,
-    restore_random_states,
-    whole_checkpoints,
-)
+from ganforge.game.randomness import random_states, restore_random_states
+from ganforge.saved.checkpoint import Checkpoint, CheckpointWriter, prune, whole_checkpoints
 
 
 def write(folder, step, value=0.0):

@@ -28,14 +28,14 @@ def _sent(path: str) -> None:
     for _ in range(3):  # DDP settles its buckets in the first steps
         for moving, resting in ((run.discriminator, run.generator), (run.generator, run.discriminator)):
             with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as record, resting.frozen():
-                for piece, turn in enumerate(run.turns(moving, 0)):
+                for piece, turn in enumerate(run.game.turns(moving, run.step, 0)):
                     moving.learn(turn, piece)
                 moving.update(run.step)
             events = [event for event in record.events() or () if event.name.startswith("gloo:")]
             calls = [(event.name, int(torch.Size(event.input_shapes[0]).numel())) for event in events]
-            with moving.engine.whole():
+            with moving.engine.gathered():
                 found[moving.role] = (sum(weight.numel() for weight in moving.network.parameters()), sorted(calls))
-        run.step += 1
+        run.progress.advance(8)
     if run.accelerator.is_main_process:
         Path(path).with_suffix(".json").write_text(json.dumps(found))
 

@@ -17,11 +17,11 @@ from two_processes import launch_two
 
 from ganforge.errors import CheckpointError
 from ganforge.recipe import Recipe, dump, load
-from ganforge.training.checkpoint import Checkpoint, CheckpointWriter, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, CheckpointWriter, whole_checkpoints
 from ganforge.training.loop import train
-from ganforge.training.progress import ProgressDisplay
 from ganforge.training.run import Run
 from ganforge.training.session import run_session
+from ganforge.training.telemetry.progress import ProgressDisplay
 from training.test_reproducible import RANDOM
 
 ROOT = Path(__file__).parents[2]
@@ -34,8 +34,10 @@ def trained_parts(path: str, out: str) -> None:
     train(run, None, ProgressDisplay(Console(quiet=True), start=0, total=1))
     rank = run.accelerator.process_index
     assert run.accelerator.num_processes == 2
-    figures = {} if run.evaluator is None else {key: value for key, value in run.figures.items() if key != "seconds"}
-    with run.shown():
+    figures = (
+        {} if run.evaluator is None else {key: value for key, value in run.progress.figures.items() if key != "seconds"}
+    )
+    with run.statistics.for_evaluation():
         networks = {name: network.state_dict() for name, network in run.saved_networks().items()}
         torch.save({"networks": networks, "figures": figures}, f"{out}/rank{rank}.pt")
 
@@ -97,7 +99,9 @@ def test_two_ranks_train_what_one_process_trains(make_recipe, build_and_train, t
         for key, tensor in network.state_dict().items():
             torch.testing.assert_close(ranks[0]["networks"][name][key], tensor, rtol=1e-4, atol=1e-6)
     assert ranks[0]["figures"] == ranks[1]["figures"]
-    assert ranks[0]["figures"] == pytest.approx({k: v for k, v in alone.figures.items() if k != "seconds"}, abs=0.011)
+    assert ranks[0]["figures"] == pytest.approx(
+        {k: v for k, v in alone.progress.figures.items() if k != "seconds"}, abs=0.011
+    )
 
 
 def session(path: str, out: str) -> None:
@@ -224,7 +228,7 @@ def test_a_signal_to_any_rank_stops_all_in_the_same_step_and_a_restart_equals_an
     deadline = time.monotonic() + 90
     while not (log.exists() and log.read_text().count("\n") > 3):
         assert time.monotonic() < deadline
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)
     ranks = psutil.Process(process.pid).children()
     assert len(ranks) == 2

@@ -8,7 +8,7 @@ import torch
 from ganforge.errors import DivergenceError
 from ganforge.penalties import Penalty
 from ganforge.registry import register
-from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.training.run import Run
 
 
@@ -24,7 +24,7 @@ class Breaks(Penalty):
 
     def __call__(self, turn):
         assert Breaks.run is not None
-        breaks = turn.step == self.step and Breaks.run.rollbacks < self.times
+        breaks = turn.step == self.step and Breaks.run.progress.rollbacks < self.times
         return turn.fake.mean() * (float("nan") if breaks else 0.0)
 
     def state_dict(self):

@@ -1,11 +1,13 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
-from ganforge.training.ema import AveragedGenerator
+from ganforge.game.averaged import AveragedGenerator
 
 
-def make(half_life: float, rampup: float = 0.0) -> tuple[nn.Module, AveragedGenerator]:
+def make(half_life: float, rampup: float = 0.0) -> tuple[Any, Any]:
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     return network, AveragedGenerator(network, half_life=half_life, rampup=rampup)
 

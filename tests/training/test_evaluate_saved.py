@@ -7,13 +7,15 @@ from PIL import Image
 from two_processes import launch_two
 
 from ganforge.data.digits import digits
-from ganforge.generator_file import load_generator
+from ganforge.data.picture_folder import PictureFolder
+from ganforge.data.samples import real_samples
+from ganforge.evaluation.saved import evaluate_saved
+from ganforge.game.latents import labels, latents
 from ganforge.grid import single, to_uint8
-from ganforge.metrics.folder import PictureFolder
-from ganforge.metrics.samples import real_samples
+from ganforge.metrics.metric import Extractor
 from ganforge.recipe import resolve
-from ganforge.training.evaluate_saved import evaluate_saved
-from ganforge.training.latents import labels, latents
+from ganforge.registry import register
+from ganforge.saved.generator_file import load_generator, save_generator
 from ganforge.training.session import run_session
 
 EXTRACTOR = {"name": "digits-cnn", "epochs": 1}
@@ -138,6 +140,74 @@ def test_pictures_of_different_sizes_are_refused_by_name(reals, tmp_path):
     rows = np.empty((2, 16, 16, 1), dtype=np.uint8)
     failures = PictureFolder(tmp_path).read(np.arange(2), rows)
     assert "b.png: is 16x20, the first picture 16x16" in str(failures[1])
+
+
+@pytest.fixture(scope="module")
+def doubled(tmp_path_factory, reals):
+    """The same digits at twice the size, in files."""
+    folder = tmp_path_factory.mktemp("doubled")
+    for path in reals.glob("*.png"):
+        Image.open(path).resize((32, 32)).save(folder / path.name)
+    return folder
+
+
+@pytest.fixture
+def pooling():
+    """An extractor `test-pooling` that brings pictures of any size to its own, as Inception does."""
+
+    class Pooling(Extractor):
+        """Means over sixteenths."""
+
+        name_of_weights = "pooling"
+
+        def __call__(self, samples):
+            return torch.nn.functional.adaptive_avg_pool2d(samples, 4).flatten(1)
+
+    register.extractor.add("test-pooling", Pooling)
+    yield
+    register.extractor._components.pop("test-pooling")
+
+
+def test_pictures_of_another_size_are_refused_by_an_extractor_that_learned_from_one(run, doubled, ganforge):
+    outcome = ganforge("evaluate", doubled, "--against", run / "recipe.resolved.toml", "--extractor", "digits-cnn")
+    assert outcome.code == 2
+    assert "learned from pictures of 16x16 grey, these are of 32x32 grey; bring them to one size" in outcome.err
+    assert len(outcome.err.strip().splitlines()) <= 2
+
+
+def test_an_extractor_with_a_size_of_its_own_takes_both_and_the_figure_comes_with_a_warning(
+    run, doubled, reals, pooling
+):
+    common = {"metrics": ["fid"], "against": str(run / "recipe.resolved.toml"), "extractor": "test-pooling"}
+    same, other = (evaluate_saved(folder, **common) for folder in (reals, doubled))
+    assert not any("size" in line for line in same.warnings)
+    assert "fakes are of 32x32 grey, reals of 16x16 grey: the figures are about the size as well" in other.warnings[0]
+
+
+def test_a_fid_of_few_samples_is_printed_with_a_warning(run, ganforge):
+    outcome = ganforge("evaluate", run, "--metrics", "fid", "--json")
+    assert outcome.code == 0
+    assert (
+        "warning: 150 fakes: below 2,048 fid is too large by chance; look at more (evaluation.num_fakes)" in outcome.err
+    )
+    assert "warning: 300 reals: below 2,048" in outcome.err
+    assert len(json.loads(outcome.out.splitlines()[-1])["warnings"]) == 2
+    enough = ganforge("evaluate", run, "--metrics", "fid", "--num", "2048", "--set", "evaluation.num_reals=0")
+    assert (enough.code, enough.err) == (0, "")
+
+
+def test_a_generator_that_makes_nan_has_no_figure_and_evaluate_says_so(run, tmp_path, ganforge):
+    network = load_generator(run / "generator.last.safetensors")
+    state = {**network.state_dict()}
+    name = next(name for name in state if name.startswith("output"))
+    save_generator(tmp_path / "generator.safetensors", {**state, name: state[name] * np.nan}, network.config)
+    arguments = ["--metrics", "precision_recall", "--extractor", "digits-cnn"]
+    outcome = ganforge(
+        "evaluate", tmp_path / "generator.safetensors", "--against", run / "recipe.resolved.toml", *arguments
+    )
+    assert outcome.code == 0
+    assert "precision    nan" in outcome.out
+    assert "precision, recall, f_score: no figure" in outcome.err
 
 
 def test_a_folder_with_one_coloured_picture_is_rgb_and_its_digest_is_of_the_content(tmp_path):

@@ -5,15 +5,16 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from ganforge.building.evaluator import build_evaluator
 from ganforge.data.synthetic import Ring
 from ganforge.errors import GanforgeError, RecipeError
-from ganforge.generator_file import read_config
 from ganforge.metrics import inception
+from ganforge.metrics.best import goodness
 from ganforge.metrics.metric import Extractor, Metric
 from ganforge.metrics.weights import Published
 from ganforge.registry import register
-from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
-from ganforge.training.evaluation import build_evaluator, goodness
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.saved.generator_file import read_config
 from ganforge.training.run import Run
 
 MODES = {"metrics": ["modes"], "num_fakes": 50, "every": 2}

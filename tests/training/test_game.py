@@ -1,19 +1,20 @@
 """What moves a run beside its losses: ramps, schedules, limits, packing, the average's start and statistics."""
 
 import json
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from ganforge.errors import RecipeError
+from ganforge.game.averaged import AveragedGenerator
+from ganforge.game.packed import PackedDiscriminator, packed_spec
+from ganforge.game.rank_batch_norm import LocalBatchNorm
 from ganforge.spec import DataSpec
-from ganforge.training.ema import AveragedGenerator
-from ganforge.training.health.watch import only_finite
-from ganforge.training.loop import begin_step, finish_step, move
-from ganforge.training.packing import PackedDiscriminator, packed_spec
-from ganforge.training.rank_batch_norm import LocalBatchNorm
+from ganforge.training.between_steps.doctor import only_finite
 from ganforge.training.run import Run
+from ganforge.training.step import begin_step, finish_step, move
 
 
 def ramp(option: str, start: float = 0.0, end: float = 1.0, **others) -> dict:
@@ -26,9 +27,9 @@ def test_a_ramp_is_a_function_of_the_images(make_recipe, shape, halfway):
     run = Run.build(make_recipe(penalties=[{"name": "r1"}], ramps=[table]))
     gammas = []
     for step in (0, 1, 2, 3, 9):
-        run.step = step
+        run.progress.step, run.progress.images = step, 32 * step
         begin_step(run)
-        gammas.append(run.discriminator.penalties[0].penalty.gamma)
+        gammas.append(vars(run.discriminator.penalties[0].penalty)["gamma"])
     assert gammas == pytest.approx([1.0, 1.0, halfway, 4.0, 4.0])
 
 
@@ -49,7 +50,7 @@ def test_a_ramp_reaches_the_part_that_it_names(make_recipe, option, look):
         penalties=[{"name": "r1"}], augment=[{"name": "instance_noise"}], ramps=[ramp(option, 0.1, 0.9)]
     )
     run = Run.build(recipe)
-    run.step = 1
+    run.progress.step, run.progress.images = 1, 32
     begin_step(run)
     assert look(run) == pytest.approx(0.5)
 
@@ -57,7 +58,7 @@ def test_a_ramp_reaches_the_part_that_it_names(make_recipe, option, look):
 def test_a_ramped_learning_rate_is_still_warmed_up(make_recipe):
     optimizer = {"generator": {"name": "adam", "warmup": 4}}
     run = Run.build(make_recipe(optimizer=optimizer, ramps=[ramp("optimizer.generator.lr", 0.2, 0.1)]))
-    run.step = 1
+    run.progress.step, run.progress.images = 1, 32
     begin_step(run)
     move(run, run.generator, run.discriminator)
     assert run.generator.engine.param_groups[0]["lr"] == pytest.approx(0.15 * 2 / 4)
@@ -89,14 +90,14 @@ def test_a_paused_discriminator_stays_as_it_is_and_takes_no_data(make_recipe, bu
     schedule = {"name": "two_phase", "high": 0.01, "low": 0.001, "window": 1}
     run = build_and_train(make_recipe(schedule=schedule))
     assert run.step == 6
-    assert run.loader.position == 1
+    assert run.loader.position == run.recipe.training.batch_size
     assert not run.schedule.moves("discriminator")
 
 
 def test_a_paused_run_resumes_paused_and_bit_for_bit(make_recipe, train_silently):
     schedule = {"name": "two_phase", "high": 0.3, "low": 0.2, "window": 2}
 
-    def figures(**changes) -> list[str]:
+    def figures(**changes) -> list[tuple[float, float]]:
         recipe = make_recipe(schedule=schedule, **changes)
         train_silently(recipe)
         lines = [json.loads(line) for line in (recipe.folder / "metrics.jsonl").read_text().splitlines()]
@@ -200,7 +201,7 @@ def test_packing_trains_with_penalties_and_is_part_of_the_recipe(make_recipe, bu
 
 def test_the_average_starts_when_the_recipe_says():
     generator = nn.Linear(1, 1)
-    averaged = AveragedGenerator(generator, half_life=100.0, rampup=0.0, start=64)
+    averaged: Any = AveragedGenerator(generator, half_life=100.0, rampup=0.0, start=64)
     for images, follows in ((32, True), (64, True), (96, False)):
         nn.init.constant_(generator.weight, float(images))
         averaged.update(generator, images=images, batch=32)
@@ -218,7 +219,7 @@ def test_reestimated_statistics_are_those_of_the_averages_own_batches():
         def forward(self, latent, labels=None):
             return self.norm(self.first(latent))
 
-    averaged = AveragedGenerator(Network(), half_life=0.0, rampup=0.0)
+    averaged: Any = AveragedGenerator(Network(), half_life=0.0, rampup=0.0)
     batches = [(torch.randn(50, 3), None) for _ in range(4)]
     averaged.reestimate(iter(batches))
     norm = averaged.network.norm
@@ -254,7 +255,8 @@ def test_a_run_that_reestimates_resumes_bit_for_bit(make_recipe, train_silently)
 
 def test_a_part_that_took_anothers_place_starts_fresh(make_recipe, train_silently):
     train_silently(make_recipe(training={"steps": 3}, penalties=["r1"], augment=["instance_noise"]))
-    changed = make_recipe(penalties=["lecam", "r2"], augment=[], schedule={"name": "two_phase"}, training={"steps": 5})
+    lecam = {"name": "lecam", "start": 0}
+    changed = make_recipe(penalties=[lecam, "r2"], augment=[], schedule={"name": "two_phase"}, training={"steps": 5})
     assert train_silently(changed, allow_changed=True) == 0
     back = make_recipe(penalties=["r1"], augment=["instance_noise"], training={"steps": 7})
     assert train_silently(back, allow_changed=True) == 0
@@ -269,7 +271,7 @@ def test_an_overflow_of_a_clipped_gradient_is_no_divergence(make_recipe, build_a
 
 def test_two_penalties_of_a_name_are_logged_as_their_sum(make_recipe):
     run = Run.build(make_recipe(penalties=[{"name": "r1", "gamma": 1.0}, {"name": "r1", "gamma": 3.0}]))
-    _, terms = run.discriminator.loss(run.turns(run.discriminator, 0)[0])
+    _, terms = run.discriminator.loss(run.game.turns(run.discriminator, run.step, 0)[0])
     torch.testing.assert_close(terms["loss"], terms["objective"] + terms["r1"])
 
 
@@ -278,7 +280,9 @@ def test_pairs_are_of_one_class(make_recipe):
     networks = {player: {"name": "mlp", "width": 8} for player in ("generator", "discriminator")}
     run = Run.build(make_recipe(data=data, **networks, objective="relativistic"))
     for player in (run.discriminator, run.generator):
-        (turn,) = run.turns(player, 0)
+        (turn,) = run.game.turns(player, run.step, 0)
+        assert turn.fake_labels is not None
+        assert turn.real_labels is not None
         assert torch.equal(turn.fake_labels, turn.real_labels)
     with pytest.raises(RecipeError, match="reuse_fakes"):
         Run.build(make_recipe(data=data, **networks, objective="relativistic", performance={"reuse_fakes": True}))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from scipy import stats
 
-from ganforge.training.latents import _bits, labels, latents, shaped_on_device
+from ganforge.game.latents import _bits, labels, latents, shaped_on_device
 
 
 def test_any_slice_of_a_batch_equals_that_slice_of_the_whole():
@@ -18,7 +18,7 @@ def test_any_slice_of_a_batch_equals_that_slice_of_the_whole():
     [(4, "generator", 7), (3, "discriminator", 7), (3, "generator", 8)],
     ids=["seed", "stream", "turn"],
 )
-def test_seed_stream_and_turn_each_give_other_latents(other):
+def test_seed_stream_and_turn_each_give_other_latents(other: tuple[int, str, int]):
     mine = latents(3, "generator", 7, range(32), 10)
     assert not torch.isclose(mine, latents(*other, range(32), 10)).any()
 

@@ -10,11 +10,12 @@ import torch.distributed
 from two_processes import launch_two
 
 from ganforge.errors import LaunchError
+from ganforge.parallel.deepspeed.config import zero_config, zero_precision
+from ganforge.parallel.launch import check_launch
+from ganforge.parallel.lost_ranks import lost_ranks_named
+from ganforge.parallel.start import make_accelerator
 from ganforge.recipe import dump, load
-from ganforge.training.deepspeed_config import zero_config, zero_precision
-from ganforge.training.parallel_checks import check_launch, lost_ranks_named
 from ganforge.training.run import Run
-from ganforge.training.start import make_accelerator
 from training.ways import ZERO, needs_deepspeed
 
 

@@ -17,11 +17,11 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 from two_processes import DDP, launch_two
 
 from ganforge.errors import LaunchError
+from ganforge.parallel import start
 from ganforge.penalties import Penalty
 from ganforge.recipe import Recipe, dump, load
 from ganforge.registry import register
-from ganforge.training import start
-from ganforge.training.checkpoint import Checkpoint
+from ganforge.saved.checkpoint import Checkpoint
 from ganforge.training.session import run_session
 
 ROOT = Path(__file__).parents[2]

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from same_run import assert_equal as assert_same_state
@@ -13,7 +14,7 @@ from ganforge.errors import CheckpointError, DivergenceError
 from ganforge.penalties import Penalty
 from ganforge.recipe import dump, load
 from ganforge.registry import register
-from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.training.session import run_session
 from training.test_divergence import break_in_this_process, recipe_that_breaks, watch_run  # noqa: F401  # a fixture
 from training.ways import ZERO, allowed, needs_deepspeed
@@ -69,7 +70,8 @@ def test_n_steps_and_m_more_equal_n_plus_m_with_sharded_optimizers(make_recipe, 
     mine, theirs = (Checkpoint(whole_checkpoints(folder / "checkpoints")[-1]) for folder in (kept, recipe.folder))
     for rank in (0, 1):
         assert_same_state(mine.rank(rank), theirs.rank(rank))
-    shards = [mine.rank(rank)["shards"]["generator"]["state"][0]["exp_avg"] for rank in (0, 1)]
+    ranks: Any = [mine.rank(rank) for rank in (0, 1)]
+    shards = [rank["shards"]["generator"]["state"][0]["exp_avg"] for rank in ranks]
     assert shards[0].numel() == shards[1].numel()
     assert not shards[0].equal(shards[1])
 
@@ -124,7 +126,8 @@ def test_a_rollback_takes_sharded_optimizers_back_too(make_recipe, tmp_path, sta
     newest = Checkpoint(whole_checkpoints(recipe.folder / "checkpoints")[-1])
     assert newest.state["rollbacks"] == 1
     assert newest.state["step"] == 8
-    steps = {float(state["step"]) for state in newest.rank(1)["shards"]["generator"]["state"].values()}
+    rank: Any = newest.rank(1)
+    steps = {float(state["step"]) for state in rank["shards"]["generator"]["state"].values()}
     assert steps == {8.0}
     assert all(tensor.isfinite().all() for tensor in newest.tensors("generator").values())
 

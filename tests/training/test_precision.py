@@ -1,14 +1,15 @@
 import math
+from typing import Any
 
 import pytest
 import torch
 from accelerate.state import AcceleratorState
 
 from ganforge.errors import LaunchError
-from ganforge.training import start
-from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.parallel import start
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.training.run import Run
-from ganforge.training.saving import restore
+from ganforge.training.saving.restore import restore
 
 
 def test_bf16_trains_and_keeps_float32_weights(make_recipe, build_and_train):
@@ -28,10 +29,11 @@ def test_bf16_trains_and_keeps_float32_weights(make_recipe, build_and_train):
 def test_the_resting_player_computes_in_the_runs_precision_too(make_recipe):
     run = Run.build(make_recipe(training={"precision": "bf16"}))
     seen = []
-    for network in (run.networks.generator, run.networks.discriminator):
+    networks: tuple[Any, ...] = (run.networks.generator, run.networks.discriminator)
+    for network in networks:
         network.hidden.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
     with run.discriminator.frozen():
-        run.generator.loss(run.turns(run.generator, 0)[0])
+        run.generator.loss(run.game.turns(run.generator, run.step, 0)[0])
     assert seen == [torch.bfloat16] * 2
 
 
@@ -55,7 +57,7 @@ def test_fp16_has_a_scaler_a_player_that_a_resume_restores(make_recipe, train_si
 
     AcceleratorState._reset_state(reset_partial_state=True)
     run = Run.build(recipe)
-    scalers = [player.accelerator.scaler for player in (run.discriminator, run.generator)]
+    scalers: list[Any] = [player.accelerator.scaler for player in (run.discriminator, run.generator)]
     assert scalers[0] is not scalers[1]
     restore(run, Checkpoint(whole_checkpoints(recipe.folder / "checkpoints")[0]))
     assert all(scaler._growth_tracker == 2 or scaler._init_growth_tracker == 2 for scaler in scalers)

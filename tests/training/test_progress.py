@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from ganforge.training import progress
-from ganforge.training.progress import ProgressDisplay
+from ganforge.training.telemetry import progress
+from ganforge.training.telemetry.progress import ProgressDisplay
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from same_run import assert_same_run, figures
 
 from ganforge.recipe import dump
-from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 
 RANDOM = {
     "discriminator": {"name": "mlp", "width": 16, "dropout": 0.3},
@@ -94,7 +94,7 @@ def test_a_signal_saves_leaves_with_its_code_and_the_next_start_goes_on(
     deadline = time.monotonic() + 60
     while not (log.exists() and log.read_text().count("\n") > 3):
         assert time.monotonic() < deadline
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)
     os.kill(process.pid, number)
     output, _ = process.communicate(timeout=30)

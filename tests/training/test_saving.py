@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ganforge.errors import CheckpointError, GanforgeError
-from ganforge.training import saving
-from ganforge.training.checkpoint import Checkpoint, CheckpointWriter, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, CheckpointWriter, whole_checkpoints
+from ganforge.training.saving import saver as saving
 
 
 @pytest.fixture

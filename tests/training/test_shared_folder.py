@@ -9,13 +9,13 @@ import torch.distributed
 from two_processes import launch_two
 
 from ganforge.errors import GanforgeError
+from ganforge.parallel.start import make_accelerator
 from ganforge.recipe import resolve
-from ganforge.training import shared_folder
-from ganforge.training.checkpoint import Checkpoint, whole_checkpoints
-from ganforge.training.resume import find_checkpoint
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.training.saving import shared_folder
+from ganforge.training.saving.resume import find_checkpoint
+from ganforge.training.saving.shared_folder import agree_on_checkpoint, wait_for
 from ganforge.training.session import run_session
-from ganforge.training.shared_folder import agree_on_checkpoint, wait_for
-from ganforge.training.start import make_accelerator
 
 
 def session(folder: str, steps: int, resume: bool) -> None:

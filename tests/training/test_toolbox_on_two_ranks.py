@@ -12,7 +12,7 @@ EVERYTHING_WITHOUT_CHANCE = {
     "penalties": [
         {"name": "r1", "gamma": 0.1},
         {"name": "r2", "gamma": 0.1, "interval": 3},
-        {"name": "lecam", "decay": 0.5},
+        {"name": "lecam", "decay": 0.5, "start": 0},
         {"name": "feature_matching", "layers": ["hidden", "head.0"], "strength": 0.1},
         {"name": "weight_decay_l1", "rate": 1e-3},
         {"name": "weight_decay_l2", "rate": 1e-2, "player": "generator", "everything": True},

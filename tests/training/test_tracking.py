@@ -1,11 +1,13 @@
 import json
+import os
 import time
 from pathlib import Path
 
 import pytest
 
 from ganforge.errors import DivergenceError, GanforgeError
-from ganforge.training.tracking import MetricsLog, run_id
+from ganforge.jsonlines import StepLines
+from ganforge.training.telemetry.tracking import MetricsLog, run_id
 
 
 def test_a_resumed_log_drops_what_comes_after_the_checkpoint_and_torn_lines(tmp_path):
@@ -23,6 +25,39 @@ def test_a_resumed_log_drops_what_comes_after_the_checkpoint_and_torn_lines(tmp_
         {"step": 2, "loss": 0.5},
         {"step": 3, "loss": 9.0},
     ]
+
+
+@pytest.mark.parametrize(
+    "odd", [b'{"step": 2, "a": "\xff"}', b"\0" * 100, b'{"step": 2, "health/spread": "wide", "images": []}', b"[1]"]
+)
+def test_a_run_goes_on_whatever_its_log_holds(make_recipe, train_silently, odd):
+    recipe = make_recipe(checkpoint={"every": 3}, health={"watch": True})
+    train_silently(recipe)
+    log, findings = recipe.folder / "metrics.jsonl", recipe.folder / "health.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(lines[0] + odd + b"\n" + b"".join(lines[1:]))
+    findings.write_bytes(odd + b'\n{"step": 1, "name": 3}\n')
+    (recipe.folder / "evaluations.jsonl").write_bytes(odd)
+    (recipe.folder / "run.json").write_bytes(odd)
+    longer = make_recipe(checkpoint={"every": 3}, training={"steps": recipe.training.steps + 2})
+    train_silently(longer)
+    steps = [line["step"] for line in StepLines(log)]
+    assert steps == sorted(steps)
+    assert steps[-1] == longer.training.steps
+
+
+def test_a_log_that_is_no_file_is_a_mistake_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    with pytest.raises(GanforgeError, match=r"metrics\.jsonl: is no file that can be read; move it away"):
+        MetricsLog(tmp_path / "metrics.jsonl", 0)
+
+
+@pytest.mark.parametrize("content", ["", "null", "[1]", '{"id": null}', '{"id": "../.."}', "{", "[" * 100_000])
+def test_a_damaged_id_of_a_run_is_made_anew(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    made = run_id(tmp_path)
+    assert len(made) == 8
+    assert run_id(tmp_path) == made
 
 
 def test_the_log_has_losses_terms_accuracies_speed_and_evaluations(make_recipe, train_silently):
@@ -121,7 +156,7 @@ def test_waiting_for_data_is_logged_and_a_warning_names_the_remedy_once(
 
     def slow(self):
         time.sleep(0.3)
-        self._wait += 0.3
+        self.source.wait_seconds += 0.3
         return following(self)
 
     monkeypatch.setattr(Loader, "next", slow)

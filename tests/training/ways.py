@@ -18,8 +18,8 @@ from two_processes import launch_two
 
 from ganforge.recipe import Recipe, dump, load
 from ganforge.training.loop import train
-from ganforge.training.progress import ProgressDisplay
 from ganforge.training.run import Run
+from ganforge.training.telemetry.progress import ProgressDisplay
 
 needs_deepspeed = pytest.mark.skipif(find_spec("deepspeed") is None, reason="pip install 'ganforge[deepspeed]'")
 
@@ -67,9 +67,9 @@ def outcome(recipe: Recipe) -> dict[str, Any]:
     log = Figures()
     # Every rank gets one: reducing figures is collective anyway, and pictures go into the test's folder.
     train(run, log, ProgressDisplay(Console(quiet=True), start=0, total=1))  # type: ignore[arg-type]
-    with run.shown(), run.whole():
+    with run.statistics.for_evaluation(), run.gathered():
         networks = {name: copy.deepcopy(network.state_dict()) for name, network in run.saved_networks().items()}
-        samples = run.sample("samples", range(recipe.samples.num))
+        samples = run.game.sample("samples", range(recipe.samples.num))
     return {
         "networks": networks,
         "losses": log.lines,

@@ -1,9 +1,8 @@
-"""What the loader asks of a reader."""
+"""What a source of batches asks of a reader."""
 
 from abc import ABC, abstractmethod
 
 import numpy as np
-from torch import Tensor
 
 
 class Reader(ABC):
@@ -34,13 +33,3 @@ class Reader(ABC):
 
     def close(self) -> None:
         """Let go of threads and files."""
-
-
-class DeviceStore(ABC):
-    """A way to get the samples of a batch that needs no host at all."""
-
-    name = "device"
-
-    @abstractmethod
-    def select(self, ids: np.ndarray) -> tuple[Tensor, Tensor | None, np.ndarray]:
-        """Rows on the device, their labels on the device or None, and the ids that were read."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from ganforge.data.dataset import Dataset
-from ganforge.data.options import ReaderName
 from ganforge.errors import DataError
+from ganforge.loader_options import ReaderName
 from ganforge.wording import counted
 
 _SMALL = 256 * 2**20
@@ -33,8 +33,7 @@ def choose(
     Raises:
         DataError: the wanted one cannot read this dataset.
     """
-    is_raw = bool(getattr(dataset, "is_strided", False))
-    is_stream = dataset.codec == "stream"
+    is_raw, is_stream = dataset.is_strided, dataset.codec == "stream"
     if wanted != "auto":
         _check(dataset, wanted, is_raw, is_stream)
         return Choice(wanted, "as the recipe says")
@@ -42,7 +41,7 @@ def choose(
         return Choice("webdataset", "the source has no index")
     if dataset.codec == "array":
         return Choice("device", "the samples are in memory")
-    if not bool(getattr(dataset, "is_local", True)):
+    if not dataset.is_local:
         return Choice("raw" if is_raw else "encoded", "shards are fetched as they are needed")
     size = dataset.decoded_bytes
     text = f"{size / 1e9:.2f} GB decoded"
@@ -64,7 +63,7 @@ def choose(
 
 def _check(dataset: Dataset, wanted: ReaderName, is_raw: bool, is_stream: bool) -> None:
     if wanted == "webdataset" or is_stream:
-        if not hasattr(dataset, "stream_urls"):
+        if not dataset.is_streamable:
             raise DataError("data.reader: 'webdataset' reads shards only; use 'auto'")
         if is_stream and wanted != "webdataset":
             raise DataError(f"data.reader: '{wanted}' needs an index and the source has none; use 'webdataset'")

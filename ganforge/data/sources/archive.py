@@ -1,142 +1,158 @@
-"""Pictures in a zip or a tar; a `dataset.json` in the zip is that of StyleGAN's dataset tool."""
+"""Pictures in a zip or a tar."""
 
 import hashlib
-import itertools
+import os
 import zipfile
 from pathlib import Path
-from typing import Any
 
-from ganforge.data.limits import PICTURE_BYTES, in_bytes, numbered_classes
-from ganforge.data.pictures import BadPicture, is_picture_name
-from ganforge.data.plainjson import parse_json
+from ganforge.data.classes import folder_classes, path_parts, printable, unlabelled
+from ganforge.data.header import HEADER_BYTES
+from ganforge.data.limits import PICTURE_BYTES, in_bytes
+from ganforge.data.pictures import ARRAY_EXTENSION, BadPicture, is_picture_name
+from ganforge.data.shards.open import picture_member
+from ganforge.data.shards.tarindex import scan_tar, shown
 from ganforge.data.sources.base import Item, Source
-from ganforge.data.sources.folder import classes_of
+from ganforge.data.sources.stylegan import find_table, most_bytes, read_labels
 from ganforge.data.sources.unpack import DAMAGE, read_member, unpacked_tar
-from ganforge.data.tarindex import scan_tar, shown
+from ganforge.data.sources.zipstart import first_bytes
+from ganforge.data.tarsamples import is_label, pictures_of
 from ganforge.errors import DataError
 
 
 class ZipSource(Source):
     """All pictures of a zip file, sorted by name.
 
-    Labels come from a `dataset.json` of StyleGAN's form, `{"labels": [["00000/img00000000.png", 3], ...]}`,
-    if there is one, else from the first folder in the names.
+    Labels come from StyleGAN's `dataset.json` if there is one, else from the first folders that differ.
 
     Args:
         path: the zip.
+        labels: whether to look for labels.
 
     Raises:
-        DataError: it is no zip, holds no pictures, or its labels do not fit.
+        DataError: it is no zip, holds no pictures or one of them twice, or its labels do not fit.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, labels: bool = True) -> None:
         self.path = path
         self._zip: zipfile.ZipFile | None = None
         try:
             with zipfile.ZipFile(path) as file:
                 infos = sorted(file.infolist(), key=lambda info: info.filename)
-                names = [info.filename for info in infos if _is_wanted(info.filename)]
-                table = _stylegan_table(file, len(names)) if "dataset.json" in file.namelist() else {}
-        except (*DAMAGE, BadPicture) as error:
+                wanted = [info for info in infos if _is_wanted(info.filename)]
+                members = {info.filename: info for info in wanted}
+                names = list(members)
+                table = find_table(names, set(file.namelist()).__contains__) if labels else ""
+                text = read_member(file, table, most_bytes(len(names))) if table else None
+        except BadPicture as error:
+            raise DataError(f"{path}: dataset.json {error}, or pack with --no-labels") from error
+        except DAMAGE as error:
             raise DataError(f"{path}: is damaged: {error}; download it again") from error
         if not names:
             raise DataError(f"{path}: holds no pictures (jpg, png, webp, ...)")
-        twice = next((name for name, following in itertools.pairwise(names) if name == following), None)
-        if twice is not None:
+        if len(names) < len(wanted):
+            twice = next(info.filename for info in wanted if members[info.filename] is not info)
             raise DataError(f"{path}: holds {shown(twice)} twice; which is meant? zip the pictures again")
-        self.names = names
-        listed = table.get("labels") if isinstance(table, dict) else None
-        if listed:
-            self.classes, self.labels = _stylegan_labels(listed, names, path)
-        elif "dataset.json" in (info.filename for info in infos):
-            self.labels = [-1] * len(names)  # StyleGAN's folders 00000/, 00001/ are no classes
-        else:
-            self.classes, self.labels = classes_of(names)
-        text = repr([(info.filename, info.file_size, info.CRC) for info in infos])
-        self.fingerprint = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        labelling = (
+            read_labels(names, table, text, str(path)) if labels else unlabelled(len(names), "no labels: not asked for")
+        )
+        kept = self.take(names, labelling)
+        self.names = [names[place] for place in kept]
+        self.labels = [labelling.numbers[place] for place in kept]
+        self._members = [members[name] for name in self.names]
+        described = repr([(info.filename, info.file_size, info.CRC) for info in infos])
+        self.fingerprint = hashlib.sha256(described.encode("utf-8", "surrogateescape")).hexdigest()
 
     def __len__(self) -> int:
         return len(self.names)
 
     def item(self, index: int) -> Item:
-        name = self.names[index]
         self._zip = self._zip or zipfile.ZipFile(self.path)
-        return Item(read_member(self._zip, name), self.labels[index], name)
+        return Item(read_member(self._zip, self._members[index]), self.labels[index], self.known_as(index))
+
+    def known_as(self, index: int) -> str:
+        return printable(self.names[index])
+
+    def start(self, index: int) -> bytes:
+        self._zip = self._zip or zipfile.ZipFile(self.path)
+        return first_bytes(self._zip, self._members[index], HEADER_BYTES)
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_zip": None}
 
 
 def _is_wanted(name: str) -> bool:
-    return is_picture_name(name) and not name.rsplit("/", 1)[-1].startswith(".") and not name.startswith("__MACOSX/")
-
-
-def _stylegan_table(file: zipfile.ZipFile, count: int) -> Any:
-    """Its size and its values are bounded by the number of pictures, each of which has a line in it."""
-    text = read_member(file, "dataset.json", 1_000_000 + 4096 * count)
-    try:
-        return parse_json(text, 10_000 + 64 * count)
-    except ValueError as error:
-        raise ValueError(f"dataset.json cannot be read: {error}") from None
-
-
-def _stylegan_labels(listed: Any, names: list[str], path: Path) -> tuple[tuple[str, ...], list[int]]:
-    try:
-        table = dict(listed)
-        labels = [table[name] for name in names]
-    except (TypeError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: dataset.json has no label for {error}; mend it or pack with --no-labels") from error
-    if not all(type(label) is int and label >= 0 for label in labels):
-        raise DataError(f"{path}: dataset.json has labels that are no class numbers; pack with --no-labels")
-    return numbered_classes(max(labels), str(path)), labels
+    """A picture by its name that neither macOS nor anybody else meant to hide."""
+    if not is_picture_name(name):
+        return False
+    is_plain = name[0] != "." and "/." not in name and "__MACOSX" not in name
+    return is_plain or not any(part[0] == "." or part == "__MACOSX" for part in path_parts(name))
 
 
 class TarSource(Source):
-    """All pictures of an uncompressed tar that is no WebDataset, sorted by name.
+    """The pictures of an uncompressed tar without labels of its own, sorted by name; folders become classes.
+
+    Which members belong together follows WebDataset's rule, as when the tar is trained from where it lies.
 
     Args:
         path: the tar.
+        labels: whether to look for labels.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, labels: bool = True) -> None:
         self.path = path
-        members = [m for sample in scan_tar(path) for m in sample if _is_wanted(m.name)]
+        samples, self.rules = pictures_of(scan_tar(path))
+        members = sorted((sample[picture_member(sample)] for sample in samples), key=lambda member: member.name)
         if not members:
             raise DataError(f"{path}: holds no pictures (jpg, png, webp, ...)")
-        members.sort(key=lambda member: member.name)
-        self._places = [(member.offset, member.size) for member in members]
-        self.names = [member.name.removeprefix("./") for member in members]
-        self.classes, self.labels = classes_of(self.names)
+        names = [member.name for member in members]
+        labelling = folder_classes(names) if labels else unlabelled(len(names), "no labels: not asked for")
+        kept = self.take(names, labelling)
+        self._places = [(members[place].offset, members[place].size) for place in kept]
+        self.names = [names[place] for place in kept]
+        self.labels = [labelling.numbers[place] for place in kept]
         stat = path.stat()
-        self.fingerprint = hashlib.sha256(
-            f"{stat.st_size} {stat.st_mtime_ns} {self.names}".encode("utf-8", "surrogateescape")
-        ).hexdigest()
+        described = f"{stat.st_size} {stat.st_mtime_ns} {self.names}"
+        self.fingerprint = hashlib.sha256(described.encode("utf-8", "surrogateescape")).hexdigest()
 
     def __len__(self) -> int:
         return len(self.names)
 
     def item(self, index: int) -> Item:
-        offset, size = self._places[index]
+        size = self._places[index][1]
         if size > PICTURE_BYTES:
             raise BadPicture(f"is {in_bytes(size)} large, and may have {in_bytes(PICTURE_BYTES)}; shrink it")
-        with open(self.path, "rb") as file:
-            file.seek(offset)
-            return Item(file.read(size), self.labels[index], self.names[index])
+        return Item(self._read(index, size), self.labels[index], self.known_as(index))
+
+    def known_as(self, index: int) -> str:
+        return printable(self.names[index].removeprefix("./"))
+
+    def start(self, index: int) -> bytes:
+        return self._read(index, HEADER_BYTES)
+
+    def _read(self, index: int, most: int) -> bytes:
+        offset, size = self._places[index]
+        with open(self.path, "rb", buffering=0) as file:
+            return os.pread(file.fileno(), min(size, most), offset)
 
 
-def open_tar(path: Path, cache_dir: Path) -> Source:
+def open_tar(path: Path, cache_dir: Path, *, labels: bool = True) -> Source:
     """A tar as WebDataset if its samples carry labels or arrays, else as an archive of pictures.
 
     A compressed tar has no random access, so it is unpacked once into the cache folder first.
+
+    Args:
+        path: the tar.
+        cache_dir: for indexes, and for tars without their compression.
+        labels: whether to look for labels.
 
     Raises:
         DataError: it is damaged or holds no pictures.
     """
     from ganforge.data.sources.shards import ShardsSource
 
-    if path.suffix != ".tar":
+    if path.suffix.lower() != ".tar":
         path = unpacked_tar(path, cache_dir)
-    for sample in scan_tar(path)[:64]:
-        if any(member.extension in ("cls", "npy") or member.extension.endswith("json") for member in sample):
-            return ShardsSource(str(path), cache_dir)
-    return TarSource(path)
+    for sample in scan_tar(path):
+        if any(is_label(member) or member.extension.lower() == ARRAY_EXTENSION for member in sample):
+            return ShardsSource(str(path), cache_dir, labels=labels)
+    return TarSource(path, labels=labels)

@@ -8,104 +8,157 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from ganforge.data.limits import PICTURE_BYTES, in_bytes, numbered_classes
+from ganforge.data.classes import check_number, label_classes
+from ganforge.data.limits import PICTURE_BYTES, in_bytes
 from ganforge.data.npy import mapped
+from ganforge.data.shards.tarindex import shown
 from ganforge.data.sources.base import Item, Source
 from ganforge.data.sources.unpack import DAMAGE, unpacked_array
-from ganforge.data.tarindex import shown
 from ganforge.errors import DataError
+
+_PICTURE_NAMES = ("images", "x", "x_train", "data", "rgba", "arr_0")
+_LABEL_NAMES = ("labels", "y", "y_train", "arr_1")
 
 
 class ArraySource(Source):
     """An array of pictures.
 
     Args:
-        pictures: uint8 or uint16, `(N, height, width)` or `(N, height, width, channels)`; channels first is
-            turned round when it is unmistakable.
+        pictures: numbers or bool, `(N, height, width)` or `(N, height, width, channels)`; channels first is turned
+            round when it is unmistakable.
         labels: integers `(N,)`, or None.
         name: for messages.
         classes: names of the classes, by default the labels' numbers.
+        has_alpha: whether the fourth of four channels is opacity.
 
     Raises:
         DataError: it has another shape or type.
     """
 
+    is_uniform = True
+
     def __init__(
-        self, pictures: np.ndarray, labels: np.ndarray | None, name: str, classes: tuple[str, ...] = ()
+        self,
+        pictures: np.ndarray,
+        labels: np.ndarray | None,
+        name: str,
+        classes: tuple[str, ...] = (),
+        *,
+        has_alpha: bool = False,
     ) -> None:
-        if pictures.ndim == 4 and pictures.shape[1] in (1, 3) and pictures.shape[3] not in (1, 3, 4):
+        if pictures.ndim == 4 and pictures.shape[1] in (1, 3, 4) and pictures.shape[3] not in (1, 3, 4):
             pictures = pictures.transpose(0, 2, 3, 1)
-        if pictures.dtype not in (np.uint8, np.uint16) or pictures.ndim not in (3, 4):
+        if pictures.dtype.kind not in "buif" or pictures.ndim not in (3, 4) or not pictures.size:
             raise DataError(
-                f"{name}: holds {pictures.dtype} of shape {pictures.shape}; pictures must be uint8 or uint16, "
+                f"{name}: holds {pictures.dtype} of shape {pictures.shape}; pictures must be numbers, "
                 "(N, height, width) or (N, height, width, channels)"
             )
-        if len(pictures) and pictures[0].nbytes > PICTURE_BYTES:
+        if pictures[0].nbytes > PICTURE_BYTES:
             raise DataError(
                 f"{name}: its pictures are {in_bytes(pictures[0].nbytes)} large each, and may have "
                 f"{in_bytes(PICTURE_BYTES)}; shrink them"
             )
+        if pictures.ndim == 4 and pictures.shape[3] == 4 and not has_alpha:
+            raise DataError(
+                f"{name}: has 4 channels, and nothing says that the fourth is alpha; keep 3 of them, or name the array "
+                "'rgba' in an .npz"
+            )
+        numbers = np.full(len(pictures), -1)
         if labels is not None:
             labels = np.asarray(labels).reshape(-1)
-            is_whole = len(labels) == len(pictures) and np.issubdtype(labels.dtype, np.integer)
-            if not is_whole or (len(labels) and labels.min() < 0):
+            if len(labels) != len(pictures) or not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
                 raise DataError(f"{name}: labels must be {len(pictures)} integers from 0, one a picture")
-            classes = classes or numbered_classes(int(labels.max(initial=0)), name)
-        self.pictures, self.labels, self.name, self.classes = pictures, labels, name, classes
+            numbers = labels
+            if not classes:
+                classes, numbers, rule = _numbered(labels)
+                self.rules = (rule,)
+        self.pictures, self.labels, self.name, self.classes = pictures, numbers, name, classes
+        self.has_alpha = has_alpha
         digest = hashlib.sha256(f"{pictures.shape}{pictures.dtype}".encode())
         for picture in pictures[:: max(1, len(pictures) // 64)]:  # one by one: they may be mapped from a large file
             digest.update(np.ascontiguousarray(picture).tobytes())
+        digest.update(np.ascontiguousarray(numbers, dtype=np.int64).data)
         self.fingerprint = digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def item(self, index: int) -> Item:
-        label = -1 if self.labels is None else int(self.labels[index])
-        return Item(np.asarray(self.pictures[index]), label, f"{self.name}[{index}]")
+        name = f"{self.name}[{index}]"
+        return Item(np.asarray(self.pictures[index]), int(self.labels[index]), name, self.has_alpha)
 
 
-def open_arrays(path: Path, cache_dir: Path) -> Source:
-    """Source of a `.npy` file, or of an `.npz` with `images` (or `x`) and perhaps `labels` (or `y`).
+def _numbered(labels: np.ndarray) -> tuple[tuple[str, ...], np.ndarray, str]:
+    """Classes, their numbers and the rule; the rule sees each label once, however many pictures have it."""
+    origin = "the labels' array"
+    distinct = np.unique(labels)
+    check_number(len(distinct), origin)
+    found = label_classes(distinct.tolist(), origin)
+    return found.classes, np.array(found.numbers)[np.searchsorted(distinct, labels)], found.rule
+
+
+def open_arrays(path: Path, cache_dir: Path, *, labels: bool = True) -> Source:
+    """Source of a `.npy` file, or of an `.npz` with `images` (or `x`, `rgba`) and perhaps `labels` (or `y`).
+
+    The array `rgba` is the one whose fourth channel is opacity.
 
     Args:
         path: the file.
         cache_dir: where the arrays of an `.npz` are unpacked, so that they can be mapped.
+        labels: whether to look for labels.
 
     Raises:
         DataError: it cannot be read, or holds no such array.
     """
-    if path.suffix == ".npy":
-        labels_path = path.with_name(f"{path.stem}_labels.npy")
-        return _MappedSource(path, cache_dir, path, labels_path if labels_path.exists() else None)
+    if path.suffix.lower() == ".npy":
+        beside = path.with_name(f"{path.stem}_labels.npy")
+        return _MappedSource(path, path, beside if labels and beside.exists() else None)
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.removesuffix(".npy") for name in archive.namelist()}
     except DAMAGE as error:
         raise DataError(f"{path}: cannot be read as {path.suffix}: {error}") from error
-    pictures = next((name for name in ("images", "x", "x_train", "data", "arr_0") if name in names), None)
+    pictures = next((name for name in _PICTURE_NAMES if name in names), None)
     if pictures is None:
         listed = ", ".join(shown(name) for name in sorted(names)[:8])
         raise DataError(f"{path}: holds {listed}; name the pictures 'images', the labels 'labels'")
-    labels = next((name for name in ("labels", "y", "y_train", "arr_1") if name in names), None)
-    places = [None if name is None else unpacked_array(path, name, cache_dir) for name in (pictures, labels)]
-    assert places[0] is not None
-    return _MappedSource(path, cache_dir, places[0], places[1])
+    label = next((name for name in _LABEL_NAMES if name in names and labels), None)
+    labels_path = None if label is None else unpacked_array(path, label, cache_dir)
+    return _MappedSource(path, unpacked_array(path, pictures, cache_dir), labels_path, has_alpha=pictures == "rgba")
 
 
 class _MappedSource(ArraySource):
-    """Arrays in files that every worker maps for itself instead of receiving a copy."""
+    """Arrays in files that every worker maps for itself instead of receiving a copy.
 
-    def __init__(self, path: Path, cache_dir: Path, pictures: Path, labels: Path | None) -> None:
+    Args:
+        path: what people know it by.
+        pictures: the `.npy` of the pictures.
+        labels: the `.npy` of the labels, if there is one.
+        has_alpha: whether the fourth of four channels is opacity.
+
+    Raises:
+        DataError: they cannot be read, or hold no pictures.
+    """
+
+    def __init__(self, path: Path, pictures: Path, labels: Path | None, *, has_alpha: bool = False) -> None:
         try:
             arrays = mapped(pictures), None if labels is None else mapped(labels)
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read as {path.suffix}: {error}") from error
-        super().__init__(*arrays, path.name)
-        self.path, self.cache_dir = path, cache_dir
+        super().__init__(*arrays, path.name, has_alpha=has_alpha)
+        self._opened_as = path, pictures, labels, has_alpha
 
     def __reduce__(self) -> tuple[object, ...]:
-        return open_arrays, (self.path, self.cache_dir)
+        return _mapped_again, (*self._opened_as, self.classes)
+
+
+def _mapped_again(
+    path: Path, pictures: Path, labels: Path | None, has_alpha: bool, classes: tuple[str, ...]
+) -> _MappedSource:
+    """The same source in another process."""
+    source = _MappedSource(path, pictures, labels, has_alpha=has_alpha)
+    source.classes = classes
+    return source
 
 
 class DigitsSource(ArraySource):

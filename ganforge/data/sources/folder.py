@@ -1,23 +1,16 @@
-"""A folder of pictures; subfolders become classes."""
+"""A folder of pictures; labels by StyleGAN's `dataset.json`, else subfolders become classes."""
 
 import hashlib
 import os
 from pathlib import Path
 
-from ganforge.data.limits import PICTURE_BYTES, TooLarge, read_bounded
-from ganforge.data.pictures import BadPicture, is_picture_name
+from ganforge.data.classes import printable, unlabelled
+from ganforge.data.limits import TooLarge, read_bounded
+from ganforge.data.picture_file import read_picture_file, start_of_picture_file
 from ganforge.data.sources.base import Item, Source
+from ganforge.data.sources.stylegan import find_table, most_bytes, read_labels
+from ganforge.data.walk import find_pictures
 from ganforge.errors import DataError
-
-
-def classes_of(names: list[str]) -> tuple[tuple[str, ...], list[int]]:
-    """Classes and labels from paths with `/`: the first folder is the class, if every path has one."""
-    tops = [name.split("/", 1)[0] if "/" in name else "" for name in names]
-    if "" in tops or len(set(tops)) < 2:
-        return (), [-1] * len(names)
-    classes = tuple(sorted(set(tops)))
-    number = {name: label for label, name in enumerate(classes)}
-    return classes, [number[top] for top in tops]
 
 
 class FolderSource(Source):
@@ -25,38 +18,51 @@ class FolderSource(Source):
 
     Args:
         root: the folder.
+        labels: whether to look for labels.
 
     Raises:
-        DataError: there is no picture in it.
+        DataError: there is no picture in it, or it cannot be read.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, labels: bool = True) -> None:
         self.root = root
-        self.names: list[str] = []
+        found = find_pictures(root)
+        names = found.names
+        self.rules = tuple(found.notes)
         digest = hashlib.sha256()
-        for folder, subfolders, files in os.walk(root, followlinks=True):
-            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-            place = Path(folder).relative_to(root)
-            self.names += [(place / name).as_posix() for name in files if is_picture_name(name) and name[0] != "."]
-        self.names.sort()
-        if not self.names:
-            raise DataError(f"{root}: holds no pictures (jpg, png, webp, ...); give the folder that has them")
-        for name in self.names:
-            stat = (root / name).stat()
-            digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-        self.classes, self.labels = classes_of(self.names)
+        for name, size, changed in found.files:
+            digest.update(f"{name}\0{size}\0{changed}\n".encode("utf-8", "surrogateescape"))
+        if labels:
+            table = find_table(names, lambda name: (root / name).is_file())
+            text = _read_table(root / table, most_bytes(len(names))) if table else None
+            digest.update(text or b"")
+            labelling = read_labels(names, table, text, str(root / table))
+        else:
+            labelling = unlabelled(len(names), "no labels: not asked for")
+        kept = self.take(names, labelling)
+        self.names = [names[place] for place in kept]
+        self.labels = [labelling.numbers[place] for place in kept]
         self.fingerprint = digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.names)
 
     def item(self, index: int) -> Item:
-        name = self.names[index]
-        try:
-            # A pipe in place of a picture would be waited for without end.
-            descriptor = os.open(self.root / name, os.O_RDONLY | os.O_NONBLOCK)
-            with open(descriptor, "rb") as file:
-                data = read_bounded(file, PICTURE_BYTES)
-        except TooLarge as error:
-            raise BadPicture(f"{error}, the most that a picture may have; shrink it") from None
-        return Item(data, self.labels[index], name)
+        data = read_picture_file(os.path.join(self.root, self.names[index]))
+        return Item(data, self.labels[index], self.known_as(index))
+
+    def known_as(self, index: int) -> str:
+        return printable(self.names[index])
+
+    def start(self, index: int) -> bytes:
+        return start_of_picture_file(os.path.join(self.root, self.names[index]))
+
+
+def _read_table(path: Path, most: int) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return read_bounded(file, most)
+    except TooLarge as error:
+        raise DataError(f"{path}: {error}, too much for its pictures; mend it or pack with --no-labels") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}; mend it or pack with --no-labels") from None

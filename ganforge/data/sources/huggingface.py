@@ -5,9 +5,13 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 
+from ganforge.data.classes import label_classes
+from ganforge.data.header import HEADER_BYTES
 from ganforge.data.pictures import BadPicture
 from ganforge.data.sources.base import Item, Source
 from ganforge.errors import DataError
+
+_ROWS = 256
 
 
 class HuggingFaceSource(Source):
@@ -25,6 +29,8 @@ class HuggingFaceSource(Source):
         self.name, _, query = text.removeprefix("hf:").partition("?")
         self.words = dict(parse_qsl(query, keep_blank_values=True))
         self._opened: Any = None
+        self._rows: tuple[int, Any] | None = None
+        self._numbers: list[int] | None = None
         dataset = self._dataset()
         self.image = self.words.get("image") or self._find_image(dataset)
         self.label = self.words.get("label") or next(
@@ -71,7 +77,12 @@ class HuggingFaceSource(Source):
             return tuple(names)
         if not self.label or not str(getattr(dataset.features[self.label], "dtype", "")).startswith(("int", "uint")):
             return ()
-        return tuple(str(number) for number in range(int(max(dataset[self.label])) + 1))
+        found = label_classes(
+            [None if label is None else int(label) for label in dataset[self.label]], f"column {self.label}"
+        )
+        self.rules = (found.rule,)
+        self._numbers = found.numbers
+        return found.classes
 
     def __len__(self) -> int:
         return self._count
@@ -79,7 +90,7 @@ class HuggingFaceSource(Source):
     def item(self, index: int) -> Item:
         row = self._dataset()[index]
         value = row[self.image]
-        label = int(row[self.label]) if self.classes else -1
+        label = self._label(index, row) if self.classes else -1
         name = f"{self.name}[{index}]"
         if isinstance(value, dict):
             data = value.get("bytes")
@@ -89,7 +100,25 @@ class HuggingFaceSource(Source):
             if data is None:
                 raise BadPicture("is empty")
             return Item(data, label, name)
-        return Item(np.asarray(value, dtype=np.uint8), label, name)
+        return Item(np.asarray(value), label, name)
+
+    def _label(self, index: int, row: dict[str, Any]) -> int:
+        stored = row[self.label] if self._numbers is None else self._numbers[index]
+        label = -1 if stored is None else int(stored)
+        if label < 0:  # as in test sets whose labels are kept back
+            raise BadPicture("has no label; --no-labels packs it all the same")
+        return label
+
+    def start(self, index: int) -> bytes | np.ndarray:
+        # Row by row, a dataset is read at a tenth of the speed.
+        begin = index - index % _ROWS
+        if self._rows is None or self._rows[0] != begin:
+            stop = min(begin + _ROWS, self._count)
+            self._rows = begin, self._dataset()[begin:stop][self.image]
+        value = self._rows[1][index - begin]
+        if isinstance(value, dict) and value.get("bytes") is not None:
+            return value["bytes"][:HEADER_BYTES]
+        return super().start(index)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_opened": None}
+        return {**self.__dict__, "_opened": None, "_rows": None}

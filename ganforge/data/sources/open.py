@@ -22,13 +22,13 @@ def open_source(text: str, *, size: int, cache_dir: Path, labels: bool = True) -
     Raises:
         DataError: there is no such thing, or it holds no pictures.
     """
-    source = _open(text, size, cache_dir)
+    source = _open(text, size, cache_dir, labels)
     if not labels:
         source.classes = ()
     return source
 
 
-def _open(text: str, size: int, cache_dir: Path) -> Source:
+def _open(text: str, size: int, cache_dir: Path, labels: bool) -> Source:
     path = Path(text).expanduser()
     if text == "digits":
         from ganforge.data.sources.arrays import DigitsSource
@@ -43,20 +43,20 @@ def _open(text: str, size: int, cache_dir: Path) -> Source:
 
         return HuggingFaceSource(text)
     if path.is_dir():
-        return _open_folder(path, cache_dir)
+        return _open_folder(path, cache_dir, labels)
     if path.is_file():
-        return _open_file(path, cache_dir)
+        return _open_file(path, cache_dir, labels)
     if "://" in text or text.startswith("pipe:") or "{" in text or "*" in text:
         from ganforge.data.sources.shards import ShardsSource
 
-        return ShardsSource(text, cache_dir)
+        return ShardsSource(text, cache_dir, labels=labels)
     raise DataError(
         f"{text}: there is no such file or folder; a source is a folder, a zip, tar, npy or npz file, 'digits', "
         "'torchvision:NAME?root=...', 'hf:owner/name', or urls of shards"
     )
 
 
-def _open_folder(path: Path, cache_dir: Path) -> Source:
+def _open_folder(path: Path, cache_dir: Path, labels: bool) -> Source:
     from ganforge.data.pictures import is_picture_name
     from ganforge.data.sources.folder import FolderSource
     from ganforge.data.sources.shards import ShardsSource
@@ -64,19 +64,19 @@ def _open_folder(path: Path, cache_dir: Path) -> Source:
     entries = list(path.iterdir())
     has_tars = any(entry.suffix == ".tar" for entry in entries)
     if has_tars and not any(is_picture_name(entry.name) for entry in entries):
-        return ShardsSource(str(path), cache_dir)
-    return FolderSource(path)
+        return ShardsSource(str(path), cache_dir, labels=labels)
+    return FolderSource(path, labels=labels)
 
 
-def _open_file(path: Path, cache_dir: Path) -> Source:
+def _open_file(path: Path, cache_dir: Path, labels: bool) -> Source:
     from ganforge.data.sources import archive
     from ganforge.data.sources.arrays import open_arrays
 
     name = path.name.lower()
     if name.endswith((".npy", ".npz")):
-        return open_arrays(path, cache_dir)
+        return open_arrays(path, cache_dir, labels=labels)
     if name.endswith(".zip"):
-        return archive.ZipSource(path)
+        return archive.ZipSource(path, labels=labels)
     if name.endswith(_TARS):
-        return archive.open_tar(path, cache_dir)
+        return archive.open_tar(path, cache_dir, labels=labels)
     raise DataError(f"{path}: is no zip, tar, npy or npz; give one of these or a folder of pictures")

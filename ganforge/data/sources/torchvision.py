@@ -30,6 +30,8 @@ class TorchvisionSource(Source):
         DataError: torchvision has no such dataset, or its files are not in `root`.
     """
 
+    is_uniform = True  # torchvision gives them all as grey or all as RGB
+
     def __init__(self, text: str) -> None:
         self.text = text
         name, _, query = text.removeprefix("torchvision:").partition("?")

@@ -37,6 +37,7 @@ DAMAGE = (
     RuntimeError,  # a password is needed
     OSError,
     ValueError,
+    OverflowError,  # an offset beyond all files
     MemoryError,  # a window of gigabytes is asked for
 )
 """What reading a damaged archive raises."""

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ganforge.game.turn import Turn
 from ganforge.objectives import Objective
 from ganforge.registry import register
-from ganforge.training.turn import Turn
 
 
 @register.objective("least-squares")

@@ -1,0 +1,126 @@
+"""What makes a step cheaper without making it another step: memory and its layout, kernels, compilation.
+
+Every switch stands in the recipe's table `[performance]`. What is on by default is what was never slower and
+never wrong where it was measured (`tests/bench/train_vs_reference.py`); the rest is for the user to try with
+`ganforge bench train`.
+"""
+
+import ctypes
+import platform
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from ganforge.game.turn import Role
+from ganforge.penalties import Penalty
+from ganforge.tables import PerformanceTable
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Parameters of glibc's `mallopt`, as `malloc.h` numbers them."""
+
+
+def choose_kernels(table: PerformanceTable) -> None:
+    """Set torch's process-wide switches; without a CUDA device they do nothing."""
+    torch.backends.cudnn.benchmark = table.cudnn_benchmark
+    torch.backends.cudnn.allow_tf32 = table.tf32 != "none"
+    torch.backends.cuda.matmul.allow_tf32 = table.tf32 == "all"
+
+
+def keep_memory(table: PerformanceTable, device: torch.device) -> None:
+    """Let this process's `malloc` keep what is freed, for the rest of its life.
+
+    torch has no cache of its own for the CPU's tensors. By default glibc maps each one above 32 MiB anew, and gives
+    back what is free at the end of its heap, so that a step takes tens of thousands of page faults. On a GPU torch
+    caches, and the host has nothing large to keep.
+    """
+    if table.keep_memory and device.type == "cpu" and platform.libc_ver()[0] == "glibc":
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_MMAP_MAX, 0)  # nothing has a mapping of its own, that would vanish with it
+        mallopt(M_TRIM_THRESHOLD, -1)  # and the heap never shrinks
+
+
+def place(network: nn.Module, table: PerformanceTable, device: torch.device, precision: str) -> None:
+    """Move a network to the device, its four-dimensional weights in the layout that convolutions like there.
+
+    Args:
+        network: bare; its parameters keep their identity.
+        table: the recipe's.
+        device: where it will run.
+        precision: accelerate's: `no`, `bf16` or `fp16`.
+    """
+    network.to(device)
+    if has_channels_last(table, device, precision):
+        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in torch's stubs
+
+
+def has_channels_last(table: PerformanceTable, device: torch.device, precision: str) -> bool:
+    """The recipe's word, or where it says nothing, whether the device's convolutions are known to like that layout."""
+    if table.channels_last is not None:
+        return table.channels_last
+    if device.type == "cuda":
+        # cuDNN's tensor core kernels are NHWC inside and transpose what is not; its float32 ones are NCHW.
+        has_tensor_cores = torch.cuda.get_device_capability(device) >= (8, 0)
+        return precision != "no" or (has_tensor_cores and table.tf32 != "none")
+    return device.type == "cpu"
+
+
+def compile_network(network: nn.Module, table: PerformanceTable, device: torch.device) -> None:
+    """Compile in place, so that names of weights stay, and the wrapped and the bare network are compiled alike."""
+    if not table.compile:
+        return
+    mode = "reduce-overhead" if has_cuda_graphs(table, device) else "default"
+    network.compile(mode=mode, dynamic=False)
+
+
+TWICE = "a penalty differentiates twice and compiled networks cannot"
+HOOKS = "a penalty looks at its inner layers, which compiled networks do not show"
+
+
+def reasons_to_stay_eager(role: Role, penalties: Iterable[Penalty]) -> list[str]:
+    """Why a player's network cannot be compiled, in words; empty if it can.
+
+    Args:
+        role: whose network.
+        penalties: all of the recipe.
+    """
+    penalties = list(penalties)
+    reasons = []
+    if any(penalty.player == role and penalty.needs_double_backward for penalty in penalties):
+        reasons.append(TWICE)
+    if role == "discriminator" and any(penalty.hooks_discriminator for penalty in penalties):
+        reasons.append(HOOKS)
+    return reasons
+
+
+def has_cuda_graphs(table: PerformanceTable, device: torch.device) -> bool:
+    return table.cuda_graphs and device.type == "cuda"
+
+
+def begin_turn(table: PerformanceTable, device: torch.device) -> None:
+    """Tell CUDA graphs that what the turn before computed is no longer looked at."""
+    if has_cuda_graphs(table, device):
+        torch.compiler.cudagraph_mark_step_begin()
+
+
+def describe(table: PerformanceTable, device: torch.device, penalties: Iterable[Penalty]) -> list[str]:
+    """Lines for the person who starts a run: what was asked for and what of it is not to be had.
+
+    Args:
+        table: the recipe's.
+        device: the run's.
+        penalties: all of the recipe.
+    """
+    if not table.compile:
+        return []
+    penalties = list(penalties)
+    roles: tuple[Role, ...] = ("discriminator", "generator")
+    reasons = {role: reasons_to_stay_eager(role, penalties) for role in roles}
+    lines = []
+    compiled = [role for role in roles if not reasons[role]]
+    if compiled:
+        lines.append(f"compiled: {' and '.join(compiled)}; the first steps take a minute or more")
+    lines.extend(f"not compiled: {role}, because {' and '.join(why)}" for role, why in reasons.items() if why)
+    if table.cuda_graphs and device.type != "cuda":
+        lines.append(f"no CUDA graphs: this runs on {device.type}")
+    return lines

@@ -1,0 +1,74 @@
+"""The tables of a recipe that name a component: the framework's keys in them, which no component's option may take."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ganforge.loader_options import LoaderOptions
+from ganforge.options import OptionsModel
+
+Count = Annotated[int, Field(ge=0, le=10**15)]
+Positive = Annotated[int, Field(ge=1, le=10**15)]
+
+
+class ComponentTable(OptionsModel):
+    """A component by its name; its own options stand in the same table.
+
+    Args:
+        name: of the component, as `ganforge list` has it.
+    """
+
+    name: str
+
+
+class DiscriminatorTable(ComponentTable):
+    """A discriminator, and how many samples it judges at once.
+
+    Args:
+        packing: samples that are joined along their channels and given one logit (PacGAN, Lin et al. 2018); a
+            generator that loses modes is seen sooner in several samples than in one.
+    """
+
+    packing: Annotated[int, Field(ge=1, le=1024)] = 1
+
+
+class PenaltyTable(ComponentTable):
+    """A penalty, and how much and how often it counts.
+
+    Args:
+        weight: what it is multiplied by in the loss.
+        interval: computed only every so many turns of its player, and scaled up to make good (Karras et al. 2020).
+    """
+
+    weight: float = 1.0
+    interval: Positive = 1
+
+
+class DataTable(ComponentTable, LoaderOptions):
+    """Where samples come from, and how they are read.
+
+    Args:
+        cache_dir: folder for packed and fetched data; by default `ganforge` in the user's cache folder.
+    """
+
+    cache_dir: str | None = None
+
+
+class OptimizerTable(ComponentTable):
+    """An optimizer, the course of its learning rate, and what bounds its steps.
+
+    Args:
+        warmup: steps in which the learning rate rises linearly from 0.
+        decay: after that it stays (`none`), or falls to 0 at the run's last step by a line or half a cosine.
+        clip_norm: largest Euclidean norm of all the player's gradients together (Pascanu et al. 2013); longer ones are
+            scaled down to it. 0 for no limit.
+        clip_value: largest absolute value of one entry of a gradient; 0 for no limit.
+        clip_weights: after each update every weight is clamped to this absolute value, as WGAN's critic wants it
+            (Arjovsky et al. 2017, algorithm 1: 0.01); 0 for no limit.
+    """
+
+    warmup: Count = 0
+    decay: Literal["none", "linear", "cosine"] = "none"
+    clip_norm: Annotated[float, Field(ge=0)] = 0.0
+    clip_value: Annotated[float, Field(ge=0)] = 0.0
+    clip_weights: Annotated[float, Field(ge=0)] = 0.0

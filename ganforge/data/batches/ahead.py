@@ -1,0 +1,42 @@
+"""Small values by position, worked out and sent to the device for many coming batches at once."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganforge.data.batches.source import RankSlice
+from ganforge.data.transfer import to_device
+
+_POSITIONS = 8192
+
+
+class Ahead:
+    """Values on the device that depend on the position of a sample only.
+
+    A batch's own values are a view of those of many batches: making an array and a tensor, and copying to a
+    device, cost the host more than the numbers in them.
+
+    Args:
+        values: from first position and count to an array whose last axis is the positions.
+        part: of each batch that is asked for.
+        device: where the values go.
+    """
+
+    def __init__(self, values: Callable[[int, int], np.ndarray], part: RankSlice, device: torch.device | str) -> None:
+        self._values = values
+        self._device = device
+        self._count = part.count
+        batches = max(1, _POSITIONS // part.batch_size)
+        self._length = (batches - 1) * part.batch_size + part.count
+        self._begin = 0
+        self._ready: Tensor | None = None
+
+    def __call__(self, start: int) -> Tensor:
+        """Values of the positions from `start` on, as many as this rank's part of a batch has; not to be written to."""
+        offset = start - self._begin
+        if self._ready is None or not 0 <= offset <= self._length - self._count:
+            self._ready = to_device(self._values(start, self._length), self._device)
+            self._begin, offset = start, 0
+        return self._ready.narrow(-1, offset, self._count)

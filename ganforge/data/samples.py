@@ -1,0 +1,29 @@
+"""Real samples as networks see them, without the loader: for metrics and classifiers."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganforge.data.dataset import Dataset
+from ganforge.errors import DataError
+
+
+def real_samples(dataset: Dataset, ids: np.ndarray | None = None) -> Tensor:
+    """Samples by number: pictures `(len(ids), channels, height, width)` in [-1, 1], points unchanged; float32, CPU.
+
+    Args:
+        dataset: whose.
+        ids: their numbers; None for all.
+
+    Raises:
+        DataError: one of them cannot be read.
+    """
+    ids = np.arange(len(dataset)) if ids is None else ids
+    rows = np.empty((len(ids), *dataset.row_shape), dtype=dataset.dtype)
+    failures = dataset.read(ids, rows)
+    if failures:
+        raise DataError(f"{next(iter(failures.values()))}; metrics need every sample, run `ganforge data verify`")
+    samples = torch.from_numpy(rows)
+    if dataset.spec.is_image:
+        samples = samples.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous()
+    return samples

@@ -1,0 +1,30 @@
+"""What the loop asks of a game, whatever its generator is given."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+from ganforge.game.player import Player
+from ganforge.game.turn import Turn
+
+
+class Game(Protocol):
+    """Makes the turns of both players, and samples to look at."""
+
+    def turns(self, moving: Player, step: int, number: int) -> list[Turn]:
+        """One move of a player, in micro-batches.
+
+        Args:
+            moving: whose move.
+            step: number of the alternation, from 0.
+            number: of this player's moves in the step, from 0.
+        """
+        ...
+
+    def inputs(self, stream: str, number: int, indices: range) -> tuple[Tensor, Tensor | None]:
+        """What the generator is given for samples by index, and their labels `(len(indices),)` or None."""
+        ...
+
+    def sample(self, stream: str, indices: range) -> Tensor:
+        """Samples of the averaged generator by index, `(len(indices), *spec.shape)` on the device."""
+        ...

@@ -1,0 +1,42 @@
+"""What a penalty is: a term beside the objective that belongs to one player and joins that player's single loss.
+
+A penalty with `interval = k` is computed in every k-th step and multiplied by k, so its expected
+weight stays (lazy regularisation, Karras et al. 2020, section 3.1).
+"""
+
+from abc import ABC, abstractmethod
+from typing import Annotated, Any
+
+from pydantic import Field
+from torch import Tensor
+
+from ganforge.game.turn import Role, Turn
+
+Strength = Annotated[float, Field(gt=0)]
+
+
+class Penalty(ABC):
+    """A scalar that one player adds to its loss.
+
+    `player` says whose loss it joins; an option of that name may set it. `sees_real` says whether it looks at real
+    pictures, `needs_double_backward` whether it differentiates the player's network and is differentiated itself, which
+    compiled networks cannot, `hooks_discriminator` whether it reads inner layers of D, which compiled networks do not
+    show, and `reads_weights` whether it looks at weights themselves. ZeRO 3 can have none of the last three.
+    """
+
+    player: Role = "discriminator"
+    sees_real: bool = True
+    needs_double_backward: bool = False
+    hooks_discriminator: bool = False
+    reads_weights: bool = False
+
+    @abstractmethod
+    def __call__(self, turn: Turn) -> Tensor:
+        """The penalty before its weight: a scalar, the mean over the batch of the turn."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must survive a checkpoint, tensors and plain values; most penalties remember nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""

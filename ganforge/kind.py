@@ -1,0 +1,206 @@
+"""One kind of component: its names, what it is offered, and how a name is found."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ganforge.component import Component
+from ganforge.component_tables import ComponentTable
+from ganforge.errors import PluginError, Problem, RecipeError, RegistryError
+from ganforge.files import user_cache
+from ganforge.loader_options import LoaderOptions
+from ganforge.options import options_model, signature_parts
+from ganforge.wording import did_you_mean
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+
+class Kind:
+    """One shelf of the registry: all generators, all penalties, ...
+
+    Args:
+        name: singular, as in `register.generator` and in a recipe.
+        offers: names that the framework can supply to a component of this kind.
+        modules: the modules whose import registers the built-ins.
+        table: the recipe's, whose keys belong to the framework.
+        plural: if it is not the name with an s.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        offers: tuple[str, ...] = (),
+        modules: tuple[str, ...] = (),
+        table: type[ComponentTable] = ComponentTable,
+        plural: str = "",
+    ) -> None:
+        self.name = name
+        self.offers = offers
+        self.plural = plural or f"{name}s"
+        self.table = table
+        self._builtin_modules = list(modules)
+        self._components: dict[str, Component] = {}
+        self._spellings: dict[str, str] = {}
+        self._refused: dict[str, str] = {}
+
+    @property
+    def reserved(self) -> tuple[str, ...]:
+        """Names that no option can have, since the framework's own keys stand in the same table."""
+        return tuple(self.table.model_fields)
+
+    def __call__(self, name: str) -> Callable[[T], T]:
+        """Decorator that puts a class or function on this shelf."""
+
+        def decorate(factory: T) -> T:
+            self.add(name, factory)
+            return factory
+
+        return decorate
+
+    def add(self, name: str, factory: Callable[..., Any]) -> None:
+        """Register without a decorator, as an entry point does.
+
+        Raises:
+            RegistryError: the name is taken by another object, or the signature breaks the contract.
+        """
+        if not (inspect.isclass(factory) or inspect.isfunction(factory)):
+            raise RegistryError(f"{self.name} '{name}': {factory!r} is not a class or a function")
+        where = f"{self.name} '{name}' ({factory.__module__}.{factory.__qualname__})"
+        taken = self._components.get(name)
+        if taken is not None:
+            if taken.factory is factory or taken.origin == f"{factory.__module__}.{factory.__qualname__}":
+                pass  # the same definition again: a notebook cell or a reloaded module
+            else:
+                raise RegistryError(f"{where}: the name is taken by {taken.origin}; choose another")
+        supplied, parameters = signature_parts(factory, where)
+        for parameter in supplied:
+            if parameter not in self.offers:
+                known = ", ".join(self.offers) or "nothing"
+                raise RegistryError(
+                    f"{where}: '{parameter}' stands before '*', but a {self.name} is offered {known} there; "
+                    "put options after a bare '*'"
+                )
+        for parameter in parameters:
+            if parameter.name in self.reserved:
+                raise RegistryError(f"{where}: the option name '{parameter.name}' belongs to the framework; rename it")
+        model = options_model(factory, where)
+        self._components[name] = Component(self.name, name, factory, tuple(supplied), model)
+
+    def spell(self, spelling: str, name: str) -> None:
+        """Let `get` know a component by a second name, which is not listed."""
+        self._spellings[spelling] = name
+
+    def refuse(self, name: str, reason: str) -> None:
+        """Have `get` say why a name that one might look for here is none of ours."""
+        self._refused[name] = reason
+
+    def knows(self, name: str) -> bool:
+        """Whether `get` has an answer, be it why not; imports no entry point."""
+        return name in self.names() or name in self._spellings or name in self._refused
+
+    def get(self, name: str) -> Component:
+        """The component of that name.
+
+        Raises:
+            RegistryError: nobody registered it; the message lists near and known names.
+            PluginError: it is an entry point that cannot be imported.
+        """
+        self._import_builtins()
+        if name not in self._components:
+            name = self._spellings.get(name, name)
+        if name not in self._components:
+            self._load_entry_point(name)
+        if name not in self._components and name in self._refused:
+            raise RegistryError(f"{self.name} '{name}' cannot serve here: it {self._refused[name]}")
+        if name not in self._components:
+            names = self.names()
+            shown = name if len(name) <= 100 else f"{name[:97]}..."
+            raise RegistryError(
+                f"no {self.name} is called '{shown}'{did_you_mean(name, names)}; known: {', '.join(names) or 'none'}"
+            )
+        return self._components[name]
+
+    def make(self, name: str, /, *offered: Any, **options: Any) -> Any:
+        """Make a component: `register.generator.make("dcgan", spec, latent_dim=32)`.
+
+        Args:
+            name: as in a recipe.
+            offered: what a recipe's framework would supply, in the order of `offers`; may be given by name as well.
+                A `cache_dir` is by default the user's cache folder, `cache_limit_bytes` that of a recipe.
+            options: by name, checked as a recipe's are.
+
+        Raises:
+            RegistryError: nobody registered it, or it takes something else than was offered.
+            RecipeError: with all that is wrong with its options, in the words of a recipe.
+        """
+        component = self.get(name)
+        if len(offered) > len(self.offers):
+            known = ", ".join(self.offers) or "nothing"
+            article = "an" if self.name[0] in "aeiou" else "a"
+            raise RegistryError(
+                f"{component}: {len(offered)} by position, and {article} {self.name} takes {known} so; "
+                "give options by name"
+            )
+        offers = dict(zip(self.offers, offered, strict=False))
+        for key in self.offers:
+            if key in options and key not in component.options.model_fields:
+                offers[key] = options.pop(key)
+        if "cache_dir" in component.supplied:
+            offers["cache_dir"] = Path(offers.get("cache_dir") or user_cache())
+        if "cache_limit_bytes" in component.supplied:
+            offers.setdefault("cache_limit_bytes", LoaderOptions().cache_limit_bytes)
+        checked = component.check(options)
+        try:
+            return component.build(checked, **offers)
+        except ValueError as error:
+            raise RecipeError(str(component), [Problem("", str(error))]) from error
+
+    def names(self) -> list[str]:
+        """Every name that `get` can find, entry points included; these are not imported."""
+        self._import_builtins()
+        return sorted({*self._components, *(point.name for point in self.entry_points())})
+
+    def loaded(self) -> Iterable[Component]:
+        """The components that are registered now, without loading entry points."""
+        self._import_builtins()
+        return [self._components[name] for name in sorted(self._components)]
+
+    def entry_points(self, name: str | None = None) -> list[metadata.EntryPoint]:
+        """Installed entry points of the group `ganforge.<plural>`."""
+        group = f"ganforge.{self.plural}"
+        points = metadata.entry_points(group=group)
+        return [point for point in points if name is None or point.name == name]
+
+    def _import_builtins(self) -> None:
+        while self._builtin_modules:
+            module = self._builtin_modules[0]
+            importlib.import_module(module)
+            self._builtin_modules.pop(0)
+
+    def _load_entry_point(self, name: str) -> None:
+        points = self.entry_points(name)
+        if len({point.value for point in points}) > 1:
+            values = " and ".join(describe_entry_point(point) for point in points)
+            raise RegistryError(f"{self.name} '{name}' is offered twice: {values}; uninstall one of them")
+        if not points:
+            return
+        point = points[0]
+        try:
+            factory = point.load()
+        except Exception as error:
+            raise PluginError(
+                f"{self.name} '{name}': entry point {describe_entry_point(point)} cannot be imported: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        if name not in self._components:
+            self.add(name, factory)
+
+
+def describe_entry_point(point: metadata.EntryPoint) -> str:
+    """`package.module:Object (distribution version)`."""
+    origin = f"{point.dist.name} {point.dist.version}" if point.dist is not None else "an unnamed package"
+    return f"{point.value} ({origin})"

@@ -1,0 +1,39 @@
+"""One alternation: each player's turns, and what follows them."""
+
+from ganforge.building.performance import begin_turn
+from ganforge.doctor.history import is_looked_at
+from ganforge.game.player import Player
+from ganforge.training.run import Run
+
+
+def begin_step(run: Run) -> None:
+    """Put every option that moves at its place for this step."""
+    for ramp in run.ramps:
+        ramp.apply(run.images)
+
+
+def finish_step(run: Run) -> str:
+    """What follows the turns of a step: the average, and what adapts to the game. A line for the log, or nothing."""
+    batch = run.recipe.training.batch_size
+    run.progress.advance(batch)
+    with run.generator.engine.gathered():
+        run.averaged.update(run.networks.generator, images=run.images, batch=batch)
+    run.augment.adapt(run.average, run.step, batch)
+    return run.schedule.adapt(run.step, run.average)
+
+
+def move(run: Run, moving: Player, resting: Player) -> None:
+    """All turns of one player in a step, while the other rests. Nothing here waits for the device."""
+    with resting.frozen():
+        for turn_number in range(moving.turns_per_step):
+            begin_turn(run.recipe.performance, run.accelerator.device)
+            turns = run.game.turns(moving, run.step, turn_number)
+            for piece, turn in enumerate(turns):
+                run.meters.add(moving.role, moving.learn(turn, piece))
+                run.schedule.observe(turn)
+                if moving.role == "discriminator" and (logits := turn.computed("real_logits")) is not None:
+                    run.augment.observe(logits.detach())
+            is_last_turn = turn_number == moving.turns_per_step - 1
+            if run.probe is not None and is_last_turn and is_looked_at(run.step + 1, run.recipe.training.log_every):
+                run.meters.add("health", run.probe.look(moving, turns[-1]))
+            run.meters.add(moving.role, moving.update(run.step, run.learning_rate_scale))
