@@ -11,6 +11,7 @@ from ganforge.component import Component
 from ganforge.component_tables import ComponentTable
 from ganforge.errors import PluginError, Problem, RecipeError, RegistryError
 from ganforge.files import user_cache
+from ganforge.loader_options import LoaderOptions
 from ganforge.options import options_model, signature_parts
 from ganforge.wording import did_you_mean
 
@@ -129,7 +130,7 @@ class Kind:
         Args:
             name: as in a recipe.
             offered: what a recipe's framework would supply, in the order of `offers`; may be given by name as well.
-                A `cache_dir` is by default the user's cache folder.
+                A `cache_dir` is by default the user's cache folder, `cache_limit_bytes` that of a recipe.
             options: by name, checked as a recipe's are.
 
         Raises:
@@ -150,6 +151,8 @@ class Kind:
                 offers[key] = options.pop(key)
         if "cache_dir" in component.supplied:
             offers["cache_dir"] = Path(offers.get("cache_dir") or user_cache())
+        if "cache_limit_bytes" in component.supplied:
+            offers.setdefault("cache_limit_bytes", LoaderOptions().cache_limit_bytes)
         checked = component.check(options)
         try:
             return component.build(checked, **offers)

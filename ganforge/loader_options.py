@@ -36,3 +36,7 @@ class LoaderOptions(OptionsModel):
     max_corrupt: Annotated[float, Field(ge=0, le=1)] = 0.01
     window: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     cache_limit_gb: Annotated[float, Field(gt=0)] = 100.0
+
+    @property
+    def cache_limit_bytes(self) -> int:
+        return int(self.cache_limit_gb * 1e9)

@@ -71,7 +71,7 @@ class Registry:
         self.schedule = Kind("schedule", modules=("ganforge.schedules",))
         self.dataset = Kind(
             "dataset",
-            offers=("cache_dir",),
+            offers=("cache_dir", "cache_limit_bytes"),
             modules=("ganforge.data.shards.registered", "ganforge.data.digits", "ganforge.data.synthetic"),
             table=DataTable,
         )

@@ -39,7 +39,12 @@ def build_dataset(recipe: Recipe) -> Dataset:
     if unset := unset_in(getattr(recipe.data, "path", "")):
         text = f"the environment variable {unset[0]} is not set; set it, or write a path"
         raise RecipeError(recipe.name, [Problem("data.path", text)])
-    return build_component(recipe, register.dataset, recipe.data, "data", cache_dir=recipe.cache_dir)
+    return build_component(recipe, register.dataset, recipe.data, "data", **dataset_offers(recipe))
+
+
+def dataset_offers(recipe: Recipe) -> dict[str, Any]:
+    """What datasets may take of a recipe beside their own options."""
+    return {"cache_dir": recipe.cache_dir, "cache_limit_bytes": recipe.loader.cache_limit_bytes}
 
 
 def build_augmentation(recipe: Recipe, dataset: Dataset) -> Augmentations:

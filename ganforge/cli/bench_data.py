@@ -66,5 +66,7 @@ def _open(target: str, cache: Path) -> "tuple[Dataset, LoaderOptions | None, int
     from ganforge.registry import register
 
     recipe = load(target)
-    dataset = register.dataset.get(recipe.data.name).build(recipe.data, cache_dir=cache)
+    dataset = register.dataset.get(recipe.data.name).build(
+        recipe.data, cache_dir=cache, cache_limit_bytes=recipe.loader.cache_limit_bytes
+    )
     return dataset, recipe.loader.model_copy(update={"reader": "auto"}), recipe.training.batch_size

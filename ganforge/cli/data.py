@@ -13,6 +13,8 @@ from ganforge.wording import counted
 
 app = typer.Typer(name="data", no_args_is_help=True, help="Pack pictures into shards and look after them.")
 
+_SHEET_BYTES = 64 * 1024 * 1024 * 3
+"""Of pixels on a contact sheet: 64 pictures of 1024x1024, fewer of larger ones."""
 CACHE = user_cache()
 CacheDir = Annotated[
     Path,
@@ -137,7 +139,8 @@ def inspect(
     facts += [("rule", rule) for rule in dataset.rules]
     for name, value in facts:
         typer.echo(f"{name:8} {value}")
-    ids = pick(dataset.labels, len(dataset), num)
+    most = max(1, _SHEET_BYTES // int(np.prod(dataset.row_shape)))
+    ids = pick(dataset.labels, len(dataset), min(num, most))
     rows = np.empty((len(ids), *dataset.row_shape), np.uint8)
     problems = dataset.read(ids, rows)
     for row, problem in problems.items():
@@ -175,9 +178,8 @@ def verify(
 @app.command()
 def index(path: Annotated[Path, typer.Argument(help="A tar, or a folder of tars.")]) -> None:
     """Write an `.idx` beside each tar, as DALI's wds2idx does."""
-    from ganforge.data.shards.tarindex import format_idx, scan_tar
+    from ganforge.data.shards.tarindex import scan_tar, write_idx
     from ganforge.errors import DataError
-    from ganforge.files import write_text
 
     tars = sorted(path.glob("*.tar")) if path.is_dir() else [path]
     if not tars:
@@ -186,7 +188,7 @@ def index(path: Annotated[Path, typer.Argument(help="A tar, or a folder of tars.
         if not tar.exists():
             raise DataError(f"{tar}: there is no such file")
         samples = scan_tar(tar)
-        write_text(tar.with_suffix(".idx"), format_idx(samples))
+        write_idx(tar.with_suffix(".idx"), samples)
         typer.echo(f"{tar.with_suffix('.idx')}: {counted(len(samples), 'sample')}")
 
 

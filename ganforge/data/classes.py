@@ -7,6 +7,8 @@ said. Numbers with large gaps are names, not positions: labels 0, 1000 and 2000 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ganforge.data.limits import CLASSES
+from ganforge.errors import DataError
 from ganforge.wording import counted
 
 Label = int | str
@@ -35,6 +37,18 @@ class Labelling(NamedTuple):
 def tolerated(count: int) -> int:
     """How many of `count` pictures may be left out for want of a label: a tenth, or a single one."""
     return max(1, count // 10)
+
+
+def check_number(count: int, origin: str) -> None:
+    """Refuse more classes than any dataset has, before names are made for them.
+
+    Raises:
+        DataError: there are more.
+    """
+    if count > CLASSES:
+        raise DataError(
+            f"{origin}: {count:,} classes, and there may be {CLASSES:,}; pack with --no-labels, which takes none"
+        )
 
 
 def unlabelled(count: int, rule: str) -> Labelling:
@@ -73,6 +87,9 @@ def folder_classes(names: Sequence[str]) -> Labelling:
     """Classes from paths with `/`: the first folders that differ are the classes.
 
     Folders around all pictures are passed by, as `zip -r pets.zip pets` makes them.
+
+    Raises:
+        DataError: there are more of them than any dataset has classes.
     """
     paths = [path_parts(name)[:-1] for name in names]
     kept = list(range(len(names)))
@@ -83,7 +100,6 @@ def folder_classes(names: Sequence[str]) -> Labelling:
         stray = [place for place in kept if len(paths[place]) == level]
         kept = [place for place in kept if len(paths[place]) > level]
         tops = {paths[place][level] for place in kept}
-        where = f"below {printable('/'.join(around))}/ " if around else ""
         if not tops:
             return unlabelled(len(names), "no labels: the pictures lie in one folder")
         if len(beside) + len(stray) > tolerated(len(names)):
@@ -95,6 +111,8 @@ def folder_classes(names: Sequence[str]) -> Labelling:
         if len(tops) > 1:
             break
         around.append(tops.pop())
+    check_number(len(tops), "the folders")
+    where = f"below {printable('/'.join(around))}/ " if around else ""
     classes = tuple(sorted({printable(top) for top in tops}))
     place_of = {name: place for place, name in enumerate(classes)}
     number = {top: place_of[printable(top)] for top in tops}
@@ -110,6 +128,9 @@ def label_classes(labels: Sequence[Label | None], origin: str) -> Labelling:
     Args:
         labels: numbers from 0 or names; None without one.
         origin: where they come from, for the sentence.
+
+    Raises:
+        DataError: they are of more classes than any dataset has.
     """
     count = len(labels)
     cleaned = [None if isinstance(label, int) and label < 0 else label for label in labels]
@@ -122,6 +143,7 @@ def label_classes(labels: Sequence[Label | None], origin: str) -> Labelling:
             f"no labels: {len(missing):,} of {counted(count, 'picture')} have none in {origin}, too many to leave out",
         )
     found = {label for label in cleaned if label is not None}
+    check_number(len(found), origin)
     if all(isinstance(label, int) for label in found):
         classes, number, rule = _numbers({int(label) for label in found}, origin)
     else:
@@ -139,6 +161,7 @@ def _numbers(found: set[int], origin: str) -> tuple[tuple[str, ...], dict[Label,
         named = sorted(found)
         rule = f"labels: {len(found):,} numbers between {named[0]} and {named[-1]} name as many classes, from {origin}"
         return tuple(map(str, named)), {label: place for place, label in enumerate(named)}, rule
+    check_number(total, origin)
     rule = f"labels: {counted(total, 'class', 'classes')} by number, from {origin}"
     if total > len(found):
         empty = [number for number in range(total) if number not in found]

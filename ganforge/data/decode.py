@@ -4,6 +4,7 @@ simplejpeg and OpenCV (extra `fast`) are used when they are there, torchvision o
 are not sure to read in the same way (alpha, palettes, 16 bits, EXIF turns) goes through Pillow.
 """
 
+import struct
 from functools import cache
 
 import numpy as np
@@ -31,7 +32,7 @@ def decode_into(data: Buffer, out: np.ndarray, fit: Fit | None = None) -> None:
         if _is_plain_jpeg(data, foreign=fit is not None):
             if _jpeg_into(data, out, grey):
                 return
-        elif _is_plain_png(data):
+        elif _is_plain_png(data) and struct.unpack_from(">II", data, 16) == (out.shape[1], out.shape[0]):
             pixels = _decoders()["png"](data, grey)
             if pixels.shape == out.shape:
                 out[...] = pixels
@@ -39,6 +40,8 @@ def decode_into(data: Buffer, out: np.ndarray, fit: Fit | None = None) -> None:
     except (ValueError, RuntimeError) as error:
         raise BadPicture(f"is damaged: {str(error).splitlines()[0]}") from None
     picture = open_picture(bytes(data))
+    if fit is None and sorted(picture.size) != sorted(out.shape[:2]):  # said by the header: not decoded in vain
+        raise BadPicture(f"is {picture.width}x{picture.height}, not {out.shape[1]}x{out.shape[0]}")
     wanted = fit or Fit(0, 0, "none", out.shape[2])
     pixels = to_pixels(picture, wanted)
     if pixels.shape != out.shape:
@@ -71,6 +74,8 @@ def _jpeg_into(data: Buffer, out: np.ndarray, grey: bool) -> bool:
     """Decode straight into the row if the size agrees; False if it does not."""
     simplejpeg = _simplejpeg()
     if simplejpeg is None:
+        if open_picture(bytes(data)).size != (out.shape[1], out.shape[0]):
+            return False
         pixels = _decoders()["jpeg"](data, grey)
         if pixels.shape != out.shape:
             return False
@@ -111,7 +116,10 @@ def _opencv(data: Buffer, grey: bool) -> np.ndarray:
     import cv2
 
     flags = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        pixels = None
     if pixels is None:
         raise BadPicture("is damaged: OpenCV cannot decode it")
     return pixels[:, :, None] if grey else pixels[:, :, ::-1]

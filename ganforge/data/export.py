@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ganforge.data.pictures import EXTENSIONS, encode
+from ganforge.data.pictures import EXTENSIONS, BadPicture, encode
 from ganforge.data.shards.dataset import ShardDataset
 from ganforge.errors import DataError
 
@@ -36,7 +36,10 @@ def export(dataset: ShardDataset, out: Path, limit: int = 0, progress: Callable[
     for sample in range(count):
         folder = out if dataset.labels is None else folders[int(dataset.labels[sample])]
         folder.mkdir(parents=True, exist_ok=True)
-        data = bytes(dataset.encoded(sample))
+        try:
+            data = bytes(dataset.encoded(sample))
+        except BadPicture as error:
+            raise DataError(f"{dataset.key(sample)}: {error}; run `ganforge data verify`") from None
         extension = _extension(data)
         if extension is None:
             problems = dataset.read(np.array([sample]), row)

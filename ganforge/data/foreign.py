@@ -5,7 +5,6 @@ labels as `.cls` (a number) or `.json` (`label`, `class` or `cls`: a number or a
 """
 
 import hashlib
-import io
 import json
 import logging
 import os
@@ -17,29 +16,32 @@ from typing import NamedTuple
 import numpy as np
 from filelock import FileLock
 
-from ganforge.data.cache import ShardCache
+from ganforge.data.cache import CACHE_LIMIT_BYTES, ShardCache
 from ganforge.data.classes import label_classes, unlabelled
 from ganforge.data.fetch import Patience
+from ganforge.data.npy import MAGIC, array_from
 from ganforge.data.pictures import (
     ARRAY_EXTENSION,
     BadPicture,
     Crop,
     Fit,
     from_array,
+    npy_header,
     open_picture,
     to_pixels,
     values_in,
 )
+from ganforge.data.plainjson import parse_json
 from ganforge.data.remote import UrlStore
 from ganforge.data.shards.dataset import ShardDataset
 from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard, load_manifest
-from ganforge.data.shards.open import array_header
-from ganforge.data.shards.tarindex import format_idx
+from ganforge.data.shards.tarindex import write_idx
 from ganforge.data.shards.writer import raw_layout
-from ganforge.data.tarcontents import Contents, look_through, read_pictures, without_unlabelled
+from ganforge.data.tarcontents import Contents, look_through, read_picture, without_unlabelled
 from ganforge.data.urls import is_remote, local_path, safe_name
-from ganforge.data.values import RANGE_PROBES, ValueRange, range_of, spread
+from ganforge.data.values import RANGE_PROBES, ValueRange, extremes, range_of, spread
 from ganforge.errors import DataError
+from ganforge.redaction import without_credentials
 
 _log = logging.getLogger(__name__)
 _PROBES = 32
@@ -70,14 +72,19 @@ class Wishes(NamedTuple):
 
 
 def open_foreign(
-    where: str, locations: Sequence[str], cache_dir: Path, wishes: Wishes, patience: Patience | None = None
+    where: str,
+    locations: Sequence[str],
+    cache_dir: Path,
+    wishes: Wishes,
+    patience: Patience | None = None,
+    cache_limit_bytes: int = CACHE_LIMIT_BYTES,
 ) -> ShardDataset:
     """Tars without a manifest as a dataset.
 
     Raises:
         DataError: a shard is damaged or cannot be had, or there are no pictures.
     """
-    cache = ShardCache(cache_dir / "shards", patience)
+    cache = ShardCache(cache_dir / "shards", patience, cache_limit_bytes)
     identity = json.dumps([_VERSION, [_identity(location) for location in locations], wishes])
     folder = cache_dir / "indexes" / hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -86,15 +93,36 @@ def open_foreign(
             temporary = folder.with_name(folder.name + ".tmp")
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
-            _log.info("%s: indexing %d shards", where, len(locations))
+            _log.info("%s: indexing %d shards", without_credentials(where), len(locations))
             _index(where, locations, cache, wishes, temporary)
             os.rename(temporary, folder)
     manifest = load_manifest(folder)
-    kept = json.loads((folder / "locations.json").read_text())
-    dataset = ShardDataset(manifest, UrlStore(where, manifest, kept, cache, str(folder / LABELS_NAME), folder))
-    told = json.loads((folder / "rules.json").read_text())
-    dataset.rules, dataset.losses = tuple(told["rules"]), tuple(told["losses"])
+    kept = _sentences(_read(folder / "locations.json"), folder)
+    if len(kept) != len(manifest.shards):
+        raise _damaged(folder, "locations.json does not name every shard")
+    dataset = ShardDataset(manifest, UrlStore(where, manifest, list(kept), cache, str(folder / LABELS_NAME), folder))
+    told = _read(folder / "rules.json")
+    told = told if isinstance(told, dict) else {}
+    dataset.rules = _sentences(told.get("rules"), folder)
+    dataset.losses = _sentences(told.get("losses"), folder)
     return dataset
+
+
+def _read(path: Path) -> object:
+    try:
+        return parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise _damaged(path.parent, f"{path.name} cannot be read: {error}") from error
+
+
+def _sentences(listed: object, folder: Path) -> tuple[str, ...]:
+    if not isinstance(listed, list) or not all(isinstance(text, str) for text in listed):
+        raise _damaged(folder, "it does not hold what an index does")
+    return tuple(listed)
+
+
+def _damaged(folder: Path, reason: str) -> DataError:
+    return DataError(f"{folder}: is damaged: {reason}; remove the folder, and it is made again")
 
 
 def _identity(location: str) -> list[object]:
@@ -118,27 +146,26 @@ def _index(where: str, locations: Sequence[str], cache: ShardCache, wishes: Wish
     else:
         found = unlabelled(len(contents.labels), "no labels: there is no .cls, and no label in a .json")
     contents, numbers = without_unlabelled(contents, found)
-    pictures = _probes(contents)
+    probes = _probes(contents, wishes)
     values = _values(contents)
-    shape = _shape(where, pictures, wishes, contents)
+    shape = _shape(where, probes, wishes, contents)
     layouts = [raw_layout(samples) for samples in contents.samples]
-    all_raw = all(stride > 0 for _, stride in layouts) and all(_is_raw(data, shape) for data in pictures)
+    header = npy_header((shape[1], shape[2], shape[0]))
+    all_raw = all(stride > 0 for _, stride in layouts) and all(probe.head.startswith(header) for probe in probes)
     shards = []
-    for number, (samples, tar, location) in enumerate(
-        zip(contents.samples, contents.tars, contents.locations, strict=True)
-    ):
+    for number, (samples, location) in enumerate(zip(contents.samples, contents.locations, strict=True)):
         first, stride = layouts[number] if all_raw else (0, 0)
         shards.append(
             Shard(
                 name=safe_name(number, location),
                 count=len(samples),
-                bytes=tar.stat().st_size,
+                bytes=contents.sizes[number],
                 sha256=contents.digests[number],
                 first=first,
                 stride=stride,
             )
         )
-        (folder / shards[-1].index_name).write_text(format_idx(samples), errors="surrogateescape")
+        write_idx(folder / shards[-1].index_name, samples)
     sha256 = ""
     if found.classes:
         np.save(folder / LABELS_NAME, np.array(numbers, dtype=np.int64))
@@ -164,32 +191,51 @@ def _index(where: str, locations: Sequence[str], cache: ShardCache, wishes: Wish
     (folder / FILE_NAME).write_text(manifest.dump())
 
 
-def _probes(contents: Contents) -> list[bytes]:
+class _Probe(NamedTuple):
+    """What one of the first pictures looks like.
+
+    Attributes:
+        shape: `(height, width, channels)` when fitted as wished; None if it cannot be read.
+        head: the first bytes of its file.
+        reason: why it cannot be read.
+    """
+
+    shape: tuple[int, ...] | None
+    head: bytes
+    reason: str = ""
+
+
+def _probes(contents: Contents, wishes: Wishes) -> list[_Probe]:
+    """The first pictures, one after the other: each may be large."""
     count = min(_PROBES, sum(map(len, contents.samples)))
-    return read_pictures(contents, range(count))
+    return [_probe(contents, place, wishes) for place in range(count)]
+
+
+def _probe(contents: Contents, place: int, wishes: Wishes) -> _Probe:
+    data = b""
+    try:
+        data = read_picture(contents, place)
+        return _Probe(_pixels(data, wishes).shape, data[:128])
+    except BadPicture as error:
+        return _Probe(None, data[:128], str(error))
 
 
 def _values(contents: Contents) -> ValueRange | None:
     """The range of the pictures of more than 8 bits, found out on some of them."""
     places = [place for place, sight in enumerate(contents.sights) if sight is not None and sight[1]]
     arrays = []
-    for data in read_pictures(contents, spread(places, RANGE_PROBES)):
+    for place in spread(places, RANGE_PROBES):
         try:
-            arrays.append(values_in(data))
+            arrays.append(extremes(values_in(read_picture(contents, place))))
         except BadPicture:
             continue  # said when it is read
     return range_of(arrays) if arrays else None
 
 
-def _shape(where: str, pictures: list[bytes], wishes: Wishes, contents: Contents) -> tuple[int, int, int]:
-    shapes, reason = [], ""
-    for data in pictures:
-        try:
-            shapes.append(_pixels(data, wishes).shape)
-        except BadPicture as error:
-            reason = reason or str(error)
+def _shape(where: str, probes: list[_Probe], wishes: Wishes, contents: Contents) -> tuple[int, int, int]:
+    shapes = [probe.shape for probe in probes if probe.shape is not None]
     if not shapes:
-        raise DataError(f"{where}: none of the first {len(pictures)} pictures can be read; the first {reason}")
+        raise DataError(f"{where}: none of the first {len(probes)} pictures can be read; the first {probes[0].reason}")
     colour = any(sight[0] for sight in contents.sights if sight is not None) or any(shape[2] > 1 for shape in shapes)
     channels = wishes.channels or (3 if colour else 1)
     height, width = (wishes.size, wishes.size) if wishes.size else shapes[0][:2]
@@ -198,18 +244,9 @@ def _shape(where: str, pictures: list[bytes], wishes: Wishes, contents: Contents
 
 def _pixels(data: bytes, wishes: Wishes) -> np.ndarray:
     fit = wishes.probe
-    if data.startswith(b"\x93NUMPY"):
-        return from_array(_array(data), fit)
-    return to_pixels(open_picture(data), fit)
-
-
-def _array(data: bytes) -> np.ndarray:
+    if not data.startswith(MAGIC):
+        return to_pixels(open_picture(data), fit)
     try:
-        return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        return from_array(array_from(data), fit)
+    except ValueError as error:
         raise BadPicture(f"is a damaged .{ARRAY_EXTENSION}: {error}") from None
-
-
-def _is_raw(data: bytes, shape: tuple[int, int, int]) -> bool:
-    """Whether it is an array that can be used as it lies in the file."""
-    return data.startswith(array_header((shape[1], shape[2], shape[0])))

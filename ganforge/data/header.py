@@ -10,6 +10,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
+from ganforge.data.npy import read_layout
+
 HEADER_BYTES = 4096
 """So much of a file is enough for nearly all headers; a page is read as fast as a byte."""
 
@@ -90,14 +92,11 @@ def array_sight(start: bytes) -> tuple[bool, bool] | None:
 
 @lru_cache(maxsize=64)  # nearly all headers of a source are the same
 def _array_sight(header: bytes) -> tuple[bool, bool] | None:
-    file = io.BytesIO(header)
     try:
-        if np.lib.format.read_magic(file) != (1, 0):
-            return None
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    except (ValueError, EOFError):
+        layout = read_layout(header)
+    except ValueError:
         return None
-    return len(shape) == 3 and shape[2] > 1, dtype not in (np.uint8, np.bool_)
+    return len(layout.shape) == 3 and layout.shape[2] > 1, layout.dtype not in (np.uint8, np.bool_)
 
 
 def look(data: bytes) -> tuple[bool, bool] | None:
@@ -108,5 +107,5 @@ def look(data: bytes) -> tuple[bool, bool] | None:
     try:
         picture = Image.open(io.BytesIO(data))
         return has_colour(picture), has_deep_values(picture)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # its plugins raise whatever their parsing runs into
         return None

@@ -8,8 +8,9 @@ import numpy as np
 
 from ganforge.data.dataset import Dataset, Unreadable
 from ganforge.data.header import look
+from ganforge.data.picture_file import read_picture_file
 from ganforge.data.pictures import BadPicture, Fit, open_picture, to_pixels, values_in
-from ganforge.data.values import ValueRange, range_of
+from ganforge.data.values import ValueRange, extremes, range_of
 from ganforge.data.walk import find_pictures
 from ganforge.errors import DataError
 from ganforge.spec import DataSpec
@@ -39,8 +40,8 @@ class PictureFolder(Dataset):
         deep: list[np.ndarray] = []
         for path in self._paths:
             try:
-                data = path.read_bytes()
-            except OSError:
+                data = read_picture_file(path)
+            except (BadPicture, OSError):
                 digest.update(hashlib.sha256().digest())
                 continue  # said when it is read
             digest.update(hashlib.sha256(data).digest())
@@ -97,7 +98,7 @@ class PictureFolder(Dataset):
 
     def _pixels(self, sample: int) -> np.ndarray:
         try:
-            data = self._paths[sample].read_bytes()
+            data = read_picture_file(self._paths[sample])
         except OSError as error:
             raise BadPicture(f"cannot be read: {error.strerror or error}") from None
         return to_pixels(open_picture(data), self._fit)
@@ -106,7 +107,6 @@ class PictureFolder(Dataset):
 def _highest_and_lowest(data: bytes) -> np.ndarray:
     """The ends of a picture's values; none if it is damaged, which is said when it is read."""
     try:
-        values = values_in(data)
+        return extremes(values_in(data))
     except BadPicture:
         return np.empty(0, np.uint16)
-    return np.array([values.min(), values.max()]) if values.size else values

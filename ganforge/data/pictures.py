@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ganforge.data.header import has_deep_values
+from ganforge.data.npy import MAGIC, array_from
 from ganforge.data.values import OutsideRangeError, ValueRange, deep_values, to_bytes
 
 Crop = Literal["center", "celeba", "none"]
@@ -27,6 +28,8 @@ _CELEBA_SIZE = (178, 218)
 MAX_PIXELS = 178_956_970
 """Pictures of more pixels are not decoded unasked: Pillow's own limit, above which it raises an error."""
 _ORIENTATION = 0x0112  # of EXIF
+# No codec gives so many pixels a byte to anything but an empty page; smaller ones may be empty.
+_BOMB_PIXELS, _BOMB_RATIO = 2**24, 4096
 
 
 class BadPicture(Exception):
@@ -77,13 +80,18 @@ def open_picture(data: bytes) -> Image.Image:
         BadPicture: Pillow cannot read it, or it has more pixels than are decoded unasked.
     """
     try:
-        return Image.open(io.BytesIO(data))
+        picture = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
         raise BadPicture("is no picture that Pillow knows") from None
     except Image.DecompressionBombError as error:
         raise BadPicture(_too_large(error)) from None
-    except (OSError, ValueError, SyntaxError) as error:
-        raise BadPicture(f"cannot be opened: {error}") from None
+    except Exception as error:  # its plugins raise whatever their parsing runs into
+        raise BadPicture(f"cannot be opened: {str(error) or type(error).__name__}") from None
+    pixels = picture.width * picture.height
+    if pixels > max(_BOMB_PIXELS, _BOMB_RATIO * len(data)):
+        size = f"{picture.height}x{picture.width}"
+        raise BadPicture(f"says that it has {size} pixels in {len(data)} bytes: it is cut short or a trap")
+    return picture
 
 
 def _too_large(error: Exception) -> str:
@@ -117,8 +125,8 @@ def to_pixels(picture: Image.Image, fit: Fit) -> np.ndarray:
         raise OutsideRange(str(error)) from None
     except Image.DecompressionBombError as error:
         raise BadPicture(_too_large(error)) from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise BadPicture(f"is damaged: {error}") from None
+    except Exception as error:  # as in open_picture
+        raise BadPicture(f"is damaged: {str(error) or type(error).__name__}") from None
     pixels = np.asarray(picture, dtype=np.uint8)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
@@ -236,17 +244,21 @@ def values_in(data: bytes | np.ndarray) -> np.ndarray:
     """All bits of the values of a picture, without alpha.
 
     Raises:
-        BadPicture: it is damaged, or Pillow does not give them.
+        BadPicture: it is damaged or holds no numbers, or Pillow does not give them.
     """
     if isinstance(data, np.ndarray):
         return data
+    is_array = data.startswith(MAGIC)
     try:
-        if data.startswith(b"\x93NUMPY"):
-            return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-        stored = deep_values(open_picture(data))
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise BadPicture(f"is damaged: {error}") from None
-    return stored[:, :, :-1] if stored.ndim == 3 and stored.shape[2] in (2, 4) else stored
+        stored = array_from(data) if is_array else deep_values(open_picture(data))
+    except BadPicture:
+        raise
+    except Exception as error:  # as in open_picture
+        raise BadPicture(f"is damaged: {str(error) or type(error).__name__}") from None
+    if stored.dtype.kind not in "buif":
+        raise BadPicture(f"holds {stored.dtype}, not numbers")
+    has_alpha = not is_array and stored.ndim == 3 and stored.shape[2] in (2, 4)
+    return stored[:, :, :-1] if has_alpha else stored
 
 
 def _eight_bits(array: np.ndarray, values: ValueRange | None) -> np.ndarray:

@@ -19,7 +19,7 @@ from ganforge.data.pictures import (
     values_in,
 )
 from ganforge.data.sources.base import Source
-from ganforge.data.values import RANGE_PROBES, ValueRange, range_of, spread
+from ganforge.data.values import RANGE_PROBES, ValueRange, extremes, range_of, spread
 from ganforge.errors import DataError
 from ganforge.wording import counted
 
@@ -176,7 +176,7 @@ def _values(source: Source, count: int, rules: list[str]) -> ValueRange | None:
         try:
             item = source.item(place)
             stored = values_in(item.data)
-            arrays.append(stored[:, :, :3] if item.has_alpha else stored)
+            arrays.append(extremes(stored[:, :, :3] if item.has_alpha else stored))
             names.append(item.name)
         except (BadPicture, OSError):
             continue  # said when it is packed

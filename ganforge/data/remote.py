@@ -7,14 +7,15 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ganforge.data.cache import ShardCache
+from ganforge.data.cache import CACHE_LIMIT_BYTES, ShardCache
 from ganforge.data.fetch import Patience, fetch_bytes
+from ganforge.data.limits import MANIFEST_BYTES, read_bounded
 from ganforge.data.shards.dataset import ShardDataset
 from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, parse_manifest
-from ganforge.data.shards.tarindex import format_idx, scan_tar
+from ganforge.data.shards.tarindex import scan_tar, write_idx
 from ganforge.data.urls import is_remote, local_path
 from ganforge.errors import DataError
-from ganforge.files import write_text
+from ganforge.redaction import without_credentials
 
 _log = logging.getLogger(__name__)
 _FETCHERS = 4
@@ -48,6 +49,7 @@ class UrlStore:
         self._cache = cache
         self._labels = labels
         self._labels_sha256 = manifest.labels_sha256
+        self._most_label_bytes = manifest.most_label_bytes
         self._index_folder = index_folder
         self.is_local = not any(is_remote(location) for location in locations)
         self._pool: ThreadPoolExecutor | None = None
@@ -66,13 +68,14 @@ class UrlStore:
         if not path.exists():
             with FileLock(path.with_suffix(".lock")):
                 if not path.exists():
-                    write_text(path, format_idx(scan_tar(tar, self._locations[shard])))
+                    write_idx(path, scan_tar(tar, self._locations[shard]))
         return path
 
     def labels(self) -> bytes:
         if is_remote(self._labels):
-            return fetch_bytes(self._labels, sha256=self._labels_sha256)
-        return local_path(self._labels).read_bytes()
+            return fetch_bytes(self._labels, self._most_label_bytes, sha256=self._labels_sha256)
+        with open(local_path(self._labels), "rb") as file:
+            return read_bounded(file, self._most_label_bytes)
 
     def prepare(self, limit_bytes: int) -> None:
         self._cache.limit_bytes = limit_bytes
@@ -87,7 +90,10 @@ class UrlStore:
         if missing:
             size = sum(self._shards[shard].bytes for shard in missing)
             _log.info(
-                "%s: fetching %d shards, %.1f GB, for this window and the next", self.where, len(missing), size / 1e9
+                "%s: fetching %d shards, %.1f GB, for this window and the next",
+                without_credentials(self.where),
+                len(missing),
+                size / 1e9,
             )
         for shard in missing:
             self._pool.submit(self._fetch_quietly, shard)
@@ -109,15 +115,23 @@ class UrlStore:
             _log.warning("%s", error)
 
 
-def open_remote(path: str, cache_dir: Path, patience: Patience | None = None) -> ShardDataset:
+def open_remote(
+    path: str, cache_dir: Path, patience: Patience | None = None, cache_limit_bytes: int = CACHE_LIMIT_BYTES
+) -> ShardDataset:
     """A packed dataset at a url, the folder or its `dataset.json`.
+
+    Args:
+        path: the url.
+        cache_dir: for fetched shards.
+        patience: limits on fetching.
+        cache_limit_bytes: of all fetched shards together.
 
     Raises:
         DataError: it cannot be fetched, or is damaged.
     """
     folder = path.removesuffix(FILE_NAME).rstrip("/")
     url = f"{folder}/{FILE_NAME}"
-    manifest = parse_manifest(fetch_bytes(url, patience=patience), url)
+    manifest = parse_manifest(fetch_bytes(url, MANIFEST_BYTES, patience=patience), url)
     locations = [f"{folder}/{shard.name}" for shard in manifest.shards]
-    cache = ShardCache(cache_dir / "shards", patience)
+    cache = ShardCache(cache_dir / "shards", patience, cache_limit_bytes)
     return ShardDataset(manifest, UrlStore(folder, manifest, locations, cache, f"{folder}/{LABELS_NAME}"))

@@ -11,13 +11,19 @@ from typing import Any
 import numpy as np
 
 from ganforge.data.dataset import Dataset, Unreadable
+from ganforge.data.decompress import decompressed
 from ganforge.data.foreign import Wishes
+from ganforge.data.npy import array_from
 from ganforge.data.pictures import BadPicture, Fit, from_array, open_picture, to_pixels
 from ganforge.data.shards.open import picture_member
 from ganforge.data.shards.tarindex import Member
+from ganforge.data.tarweight import Weight
 from ganforge.data.urls import is_remote
 from ganforge.errors import DataError
 from ganforge.spec import DataSpec
+
+# tarfile reads headers that follow each other by recursion, and numbers in pax records by int().
+_BROKEN = (OSError, EOFError, ValueError, LookupError, RecursionError, tarfile.TarError, zlib.error, lzma.LZMAError)
 
 
 class StreamDataset(Dataset):
@@ -64,9 +70,7 @@ def _first_pixels(sample: dict[str, Any], wishes: Wishes, url: str) -> np.ndarra
             raise BadPicture(f"has no picture, only {', '.join(k for k in sample if k[0] != '_')}")
         fit = wishes.probe
         if key.endswith("npy"):
-            import io
-
-            return from_array(np.load(io.BytesIO(sample[key]), allow_pickle=False), fit)
+            return from_array(array_from(sample[key]), fit)
         return to_pixels(open_picture(sample[key]), fit)
     except (BadPicture, ValueError) as error:
         raise DataError(f"{url}: {sample['__key__']}: {error}; set data.image_key") from None
@@ -90,35 +94,42 @@ def samples_of(urls: Iterator[str], where: str) -> Iterator[dict[str, Any]]:
 
 
 def _members(urls: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """Files of the tars as webdataset's stages hand them on.
+    """Files of the tars as webdataset's stages hand them on."""
+    for url in urls:
+        yield from _members_of(url)
 
-    Its own stage takes a tar that stops early for one that ends, so the end mark is looked for here.
-    """
+
+def _members_of(url: str) -> Iterator[dict[str, Any]]:
+    """Files of one tar, whose end mark is looked for: webdataset's own stage takes one that stops early for whole."""
     from webdataset.gopen import gopen
 
-    for url in urls:
-        ended = False
+    ended = False
+    weight = Weight(url)
 
-        class Header(tarfile.TarInfo):
-            @classmethod
-            def frombuf(cls, buf: Any, encoding: Any, errors: Any) -> Any:
-                nonlocal ended
-                ended = ended or (len(buf) == tarfile.BLOCKSIZE and not any(buf))
-                return super().frombuf(buf, encoding, errors)
+    class Header(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: Any, encoding: Any, errors: Any) -> Any:
+            nonlocal ended
+            ended = ended or (len(buf) == tarfile.BLOCKSIZE and not any(buf))
+            info = super().frombuf(buf, encoding, errors)
+            weight.check_header(info)
+            return info
 
-        try:
-            stream: Any = gopen(_gopen_url(url))
-            with stream, tarfile.open(fileobj=stream, mode="r|*", tarinfo=Header) as tar:
-                for info in tar:
-                    if info.isreg():
-                        file = tar.extractfile(info)
-                        assert file is not None
-                        yield {"fname": info.name, "data": file.read(), "__url__": url}
-                    tar.members.clear()  # type: ignore[attr-defined] # or the list grows with every file
-        except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
-            raise DataError(f"{url}: the shard broke off: {type(error).__name__}: {error}; check the source") from error
-        if not ended:
-            raise DataError(f"{url}: the shard broke off: it has no end mark; check the source")
+    try:
+        stream: Any = gopen(_gopen_url(url))
+        with stream, tarfile.open(fileobj=decompressed(stream), mode="r|", tarinfo=Header) as tar:
+            for info in tar:
+                weight.add(info)
+                if info.isreg():
+                    file = tar.extractfile(info)
+                    assert file is not None
+                    yield {"fname": info.name, "data": file.read(), "__url__": url}
+                tar.members.clear()  # type: ignore[attr-defined] # or the list grows with every file
+    except _BROKEN as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DataError(f"{url}: the shard broke off: {text}; check the source") from error
+    if not ended:
+        raise DataError(f"{url}: the shard broke off: it has no end mark; check the source")
 
 
 def _gopen_url(url: str) -> str:

@@ -12,6 +12,9 @@ import numpy as np
 from ganforge.data.cache import ShardCache
 from ganforge.data.classes import Label, Labelling, printable
 from ganforge.data.header import HEADER_BYTES, array_sight, is_colour, is_deep, look
+from ganforge.data.limits import PICTURE_BYTES, in_bytes
+from ganforge.data.npy import MAGIC
+from ganforge.data.pictures import BadPicture
 from ganforge.data.shards.open import picture_member
 from ganforge.data.shards.tarindex import Member, Sample, scan_tar
 from ganforge.data.tarsamples import label_of, pictures_of
@@ -23,19 +26,21 @@ class Contents(NamedTuple):
     """What the tars hold.
 
     Attributes:
+        cache: of the shards that are fetched.
         image_key: extension of the picture; empty to find it.
         samples: of each shard that has any.
-        tars: these shards as local files.
-        locations: and where they come from.
+        sizes: of these shards, in bytes.
+        locations: where they are.
         digests: sha256 of those that were fetched.
         labels: of all samples.
         sights: colour and depth of all pictures, None where they cannot be told.
         losses: what was joined or left out, in sentences.
     """
 
+    cache: ShardCache
     image_key: str
     samples: list[list[Sample]]
-    tars: list[Path]
+    sizes: list[int]
     locations: list[str]
     digests: list[str]
     labels: list[Label | None]
@@ -44,8 +49,14 @@ class Contents(NamedTuple):
 
 
 def look_through(locations: Sequence[str], cache: ShardCache, image_key: str) -> Contents:
-    """Read the headers of all tars, the labels, and the beginnings of the pictures."""
-    contents = Contents(image_key, [], [], [], [], [], [], [])
+    """Read the headers of all tars, the labels, and the beginnings of the pictures.
+
+    Fetched tars may leave the cache again on the way, where it cannot hold them all.
+
+    Raises:
+        DataError: a tar cannot be had or is damaged, or what should be a label is none.
+    """
+    contents = Contents(cache, image_key, [], [], [], [], [], [], [])
     for location in locations:
         tar = cache.get(location) if is_remote(location) else local_path(location)
         samples, rules = pictures_of(scan_tar(tar, location), image_key)
@@ -58,13 +69,13 @@ def look_through(locations: Sequence[str], cache: ShardCache, image_key: str) ->
             for sample in samples:
                 contents.labels.append(label_of(file, sample, location))
                 contents.sights.append(_sight(file, sample[picture_member(sample, image_key)]))
-        if digest:
-            _rename_to_content(cache, location, digest)
-            tar = cache.path(location, digest)
         contents.samples.append(samples)
-        contents.tars.append(tar)
+        contents.sizes.append(tar.stat().st_size)
         contents.locations.append(location)
         contents.digests.append(digest)
+        if digest:
+            _rename_to_content(cache, location, digest)
+            cache.make_room()
     return contents
 
 
@@ -92,9 +103,11 @@ def without_unlabelled(contents: Contents, found: Labelling) -> tuple[Contents, 
 
 def _sight(file: io.BufferedReader, member: Member) -> tuple[bool, bool] | None:
     """Colour and depth of a picture, from its first bytes where they tell."""
+    if member.size > PICTURE_BYTES:
+        return None  # said when it is read
     file.seek(member.offset)
     start = file.read(min(HEADER_BYTES, member.size))
-    if start.startswith(b"\x93NUMPY"):
+    if start.startswith(MAGIC):
         return array_sight(start)
     colour, deep = is_colour(start), is_deep(start)
     if colour is not None and deep is not None:
@@ -102,18 +115,32 @@ def _sight(file: io.BufferedReader, member: Member) -> tuple[bool, bool] | None:
     return look(start + file.read(member.size - len(start)))
 
 
-def read_pictures(contents: Contents, places: Sequence[int]) -> list[bytes]:
-    """The stored bytes of pictures."""
-    starts = np.concatenate([[0], np.cumsum([len(samples) for samples in contents.samples])])
-    found = []
-    for place in places:
-        shard = int(np.searchsorted(starts, place, side="right")) - 1
-        sample = contents.samples[shard][place - int(starts[shard])]
-        member = sample[picture_member(sample, contents.image_key)]
-        with open(contents.tars[shard], "rb") as file:
-            file.seek(member.offset)
-            found.append(file.read(member.size))
-    return found
+def read_picture(contents: Contents, place: int) -> bytes:
+    """The stored bytes of a picture, fetched anew if its tar has left the cache.
+
+    Raises:
+        BadPicture: it is larger than a picture may be.
+        DataError: its tar cannot be had.
+    """
+    ends = np.cumsum([len(samples) for samples in contents.samples])
+    shard = int(np.searchsorted(ends, place, side="right"))
+    sample = contents.samples[shard][place - int(ends[shard])]  # counted from the shard's end
+    member = sample[picture_member(sample, contents.image_key)]
+    if member.size > PICTURE_BYTES:
+        raise BadPicture(f"is {in_bytes(member.size)} large, and pictures may have {in_bytes(PICTURE_BYTES)}")
+    location = contents.locations[shard]
+    if not is_remote(location):
+        return _bytes_of(local_path(location), member)
+    tar = contents.cache.get(location, size=contents.sizes[shard], sha256=contents.digests[shard])
+    data = _bytes_of(tar, member)
+    contents.cache.make_room()
+    return data
+
+
+def _bytes_of(tar: Path, member: Member) -> bytes:
+    with open(tar, "rb") as file:
+        file.seek(member.offset)
+        return file.read(member.size)
 
 
 def _rename_to_content(cache: ShardCache, location: str, sha256: str) -> None:

@@ -6,18 +6,20 @@ A sample has one picture; labels may lie apart from it.
 """
 
 import io
-import json
 import re
 from collections.abc import Sequence
 
 from ganforge.data.classes import Label, printable
+from ganforge.data.limits import LABEL_BYTES, METADATA_BYTES, in_bytes
+from ganforge.data.plainjson import parse_json
 from ganforge.data.shards.open import picture_member
-from ganforge.data.shards.tarindex import Member, Sample, split_name
+from ganforge.data.shards.tarindex import Member, Sample, shown, split_name
 from ganforge.errors import DataError
 from ganforge.wording import counted
 
 _LABEL_KEYS = ("label", "class", "cls", "class_id", "label_id")
 _LONGEST_NAME = 256
+_LARGEST_LABEL = 2**63 - 1
 _REPR_OF_BYTES = re.compile(r"""b(['"]).*\1""")
 
 
@@ -89,18 +91,33 @@ def label_of(file: io.BufferedReader, sample: Sample, location: str) -> Label | 
     for member in sample:
         if not is_label(member):
             continue
+        is_plain = member.extension.rsplit(".", 1)[-1].lower() == "cls"
+        where = f"{location}: {shown(member.name)}"
+        if member.size > (LABEL_BYTES if is_plain else METADATA_BYTES):
+            raise DataError(f"{where}: is {in_bytes(member.size)} large, too much for a label; mend the shard")
         file.seek(member.offset)
         data = file.read(member.size)
-        if member.extension.rsplit(".", 1)[-1].lower() == "cls":
-            return _parse(data, f"{location}: {printable(member.name)}")
+        if is_plain:
+            return _parse(data, where)
         try:
-            table = json.loads(data)
-        except (ValueError, RecursionError):
-            raise _no_label(f"{location}: {printable(member.name)}", data) from None
+            table = parse_json(data)
+        except ValueError:
+            raise _no_label(where, data) from None
         for key in _LABEL_KEYS:
             if isinstance(table, dict) and type(table.get(key)) in (int, str):
-                return table[key]
+                return _checked(table[key], where)
     return None
+
+
+def _checked(label: Label, where: str) -> Label:
+    """A label from JSON that can be the name of a class in a manifest, which is UTF-8."""
+    if isinstance(label, str):
+        good = len(label) <= LABEL_BYTES and not any("\ud800" <= char <= "\udfff" for char in label)
+    else:
+        good = abs(label) <= _LARGEST_LABEL
+    if not good:
+        raise DataError(f"{where}: {str(label)[:40]!a} cannot be the name of a class; mend the shard")
+    return label
 
 
 def _parse(data: bytes, where: str) -> Label:

@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import itertools
 import os
 import re
 from pathlib import Path
@@ -10,12 +11,20 @@ from urllib.parse import unquote, urlsplit
 from ganforge.errors import DataError
 
 OBJECT_SCHEMES = ("http", "https", "s3", "gs", "az", "abfs", "abfss")
+_MOST = 1_000_000
 _COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst")
 
 
 def is_remote(location: str) -> bool:
     """Whether it has to be fetched."""
-    return location.startswith("pipe:") or urlsplit(location).scheme in OBJECT_SCHEMES
+    return location.startswith("pipe:") or _scheme(location) in OBJECT_SCHEMES
+
+
+def _scheme(location: str) -> str:
+    try:
+        return urlsplit(location).scheme
+    except ValueError:  # a bracket, as of an IPv6 address, that is not closed: then it is no url
+        return ""
 
 
 def local_path(location: str) -> Path:
@@ -40,11 +49,21 @@ def expand(text: str) -> list[str]:
 
     found: list[str] = []
     for part in text.split("::"):
+        try:
+            # Looked at beforehand, since braceexpand lists each range before it says the first name.
+            ranges = [abs(int(last) - int(first)) for first, last in re.findall(r"(-?\d+)\.\.(-?\d+)", part)]
+            if max(ranges, default=0) > _MOST:
+                raise ValueError(f"a range of {max(ranges):.3g} numbers")
+            locations = list(itertools.islice(braceexpand.braceexpand(part), _MOST + 1))
+        except (ValueError, OverflowError, RecursionError) as error:  # or a brace that is not closed
+            raise DataError(f"{part}: cannot be expanded: {error}") from None
+        if len(locations) + len(found) > _MOST:
+            raise DataError(f"{part}: names more than {_MOST:,} shards; is a digit too many in its braces?")
         if part.startswith("pipe:"):
-            found += braceexpand.braceexpand(part)
+            found += locations
             continue
-        for location in braceexpand.braceexpand(part):
-            scheme = urlsplit(location).scheme
+        for location in locations:
+            scheme = _scheme(location)
             if is_remote(location):
                 found.append(location)
             elif scheme and scheme != "file" and "://" in location:

@@ -80,6 +80,11 @@ def range_of(arrays: Iterable[np.ndarray]) -> ValueRange | None:
     return None if bits is None else ValueRange(0, 2**bits - 1, clip=False)
 
 
+def extremes(values: np.ndarray) -> np.ndarray:
+    """The lowest and the highest value, all that `range_of` needs of a picture; empty if it has none."""
+    return np.array([values.min(), values.max()]) if values.size else values
+
+
 def spread(places: Sequence[int], most: int) -> list[int]:
     """At most so many of them at even distances, the first and the last among them."""
     if len(places) <= most:

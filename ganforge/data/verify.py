@@ -1,16 +1,18 @@
 """Reading a whole dataset to prove that it is what its manifest says."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ganforge.data.shards.dataset import ShardDataset
-from ganforge.data.shards.tarindex import parse_idx, scan_tar
+from ganforge.data.shards.tarindex import parse_idx, read_idx, scan_tar
 from ganforge.errors import DataError
 
 _PIECE = 256
+_PIECE_BYTES = 64 * 2**20
 
 
 @dataclass
@@ -37,7 +39,8 @@ def verify(dataset: ShardDataset, progress: Callable[[int, int], None] | None = 
             report.problems += _check_files(dataset, number)
             opened = dataset.shard(number)
             start = int(sum(dataset.shard_sizes[:number]))
-            for ids in _pieces(start, start + shard.count):
+            piece = max(1, min(_PIECE, _PIECE_BYTES // math.prod(dataset.row_shape)))
+            for ids in _pieces(start, start + shard.count, piece):
                 rows = np.empty((len(ids), *dataset.row_shape), np.uint8)
                 report.problems += [str(problem) for problem in dataset.read(ids, rows).values()]
                 report.samples += len(ids)
@@ -59,7 +62,7 @@ def _check_files(dataset: ShardDataset, number: int) -> Iterator[str]:
     if shard.sha256 and digest != shard.sha256:
         yield f"{tar}: sha256 is {digest[:12]}..., the manifest says {shard.sha256[:12]}...; copy or pack it again"
     found = scan_tar(tar)
-    listed = parse_idx(idx.read_text(errors="surrogateescape"), str(idx))
+    listed = parse_idx(read_idx(idx, shard.bytes), str(idx), shard.bytes)
     places, wanted = ([[m[:3] for m in sample] for sample in samples] for samples in (found, listed))
     if dataset.rules:  # of others: what makes a sample was decided, and not all that is there was taken
         there = {member for sample in places for member in sample}
@@ -84,6 +87,6 @@ def _check_files(dataset: ShardDataset, number: int) -> Iterator[str]:
                     yield f"{tar}: {member.name}: label {text!r} is not the {label} of labels.npy"
 
 
-def _pieces(start: int, stop: int) -> Iterator[np.ndarray]:
-    for begin in range(start, stop, _PIECE):
-        yield np.arange(begin, min(begin + _PIECE, stop))
+def _pieces(start: int, stop: int, piece: int) -> Iterator[np.ndarray]:
+    for begin in range(start, stop, piece):
+        yield np.arange(begin, min(begin + piece, stop))

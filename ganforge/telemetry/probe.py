@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from ganforge.building.game import class_counts
-from ganforge.building.parts import build_component
+from ganforge.building.parts import build_component, dataset_offers
 from ganforge.data.dataset import Dataset
 from ganforge.data.samples import real_samples
 from ganforge.errors import Problem, RecipeError
@@ -137,7 +137,7 @@ def build_probe(recipe: Recipe, dataset: Dataset, accelerator: Accelerator) -> P
         return None
     held_out: Dataset | None = None
     if table.held_out is not None:
-        offers = {"cache_dir": recipe.cache_dir}
+        offers = dataset_offers(recipe)
         held_out = build_component(recipe, register.dataset, table.held_out, "health.held_out", **offers)
         assert held_out is not None
         if held_out.spec.shape != dataset.spec.shape or held_out.spec.num_classes != dataset.spec.num_classes:

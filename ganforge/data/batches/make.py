@@ -47,7 +47,7 @@ def make_source(
     Raises:
         DataError: the cache is too small, the disk is full, or too much is unreadable.
     """
-    limit_bytes = int(options.cache_limit_gb * 1e9)
+    limit_bytes = options.cache_limit_bytes
     dataset.prepare(cache_dir, limit_bytes)
     if name == "webdataset":
         return StreamedSource(dataset, part, device, seed=seed, max_corrupt=options.max_corrupt)

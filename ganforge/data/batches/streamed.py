@@ -20,6 +20,7 @@ import torch
 from ganforge.data.batches.source import BatchSource, RankSlice, Rows
 from ganforge.data.dataset import Dataset
 from ganforge.data.decode import decode_into
+from ganforge.data.limits import CLASSES
 from ganforge.data.pictures import BadPicture
 from ganforge.data.shards.open import array_into
 from ganforge.data.stream import picture_key, samples_of
@@ -136,6 +137,7 @@ class StreamedSource(BatchSource):
 
 def _label(sample: dict[str, Any]) -> int | None:
     try:
-        return int(sample["cls"])
+        label = int(sample["cls"])
     except (KeyError, ValueError):
         return None
+    return label if 0 <= label < CLASSES else None

@@ -1,7 +1,6 @@
 """A dataset in tar shards: which shard holds a sample, and reading it from there."""
 
 import hashlib
-import io
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -12,6 +11,8 @@ import numpy as np
 
 from ganforge.data.dataset import Dataset, Unreadable
 from ganforge.data.decode import describe_decoders
+from ganforge.data.limits import TooLarge, read_bounded
+from ganforge.data.npy import array_from
 from ganforge.data.pictures import Fit
 from ganforge.data.shards.manifest import LABELS_NAME, Manifest
 from ganforge.data.shards.open import OpenShard
@@ -69,6 +70,7 @@ class FolderStore:
         self.where = str(folder)
         self._folder = folder
         self._shards = manifest.shards
+        self._most_label_bytes = manifest.most_label_bytes
 
     def tar(self, shard: int) -> Path:
         return self._folder / self._shards[shard].name
@@ -77,7 +79,8 @@ class FolderStore:
         return self._folder / self._shards[shard].index_name
 
     def labels(self) -> bytes:
-        return (self._folder / LABELS_NAME).read_bytes()
+        with open(self._folder / LABELS_NAME, "rb") as file:
+            return read_bounded(file, self._most_label_bytes)
 
     def prepare(self, limit_bytes: int) -> None:
         pass
@@ -216,9 +219,16 @@ def _load_labels(manifest: Manifest, store: ShardStore) -> np.ndarray:
         data = store.labels()
     except OSError as error:
         raise DataError(f"{where}: cannot be read: {error.strerror}; copy it beside the shards") from error
+    except TooLarge as error:
+        raise DataError(f"{where}: {error}: too much for {manifest.count} labels; pack the dataset again") from error
     if hashlib.sha256(data).hexdigest() != manifest.labels_sha256:
         raise DataError(f"{where}: is not the file that the manifest names (sha256 differs); copy the dataset again")
-    labels = np.load(io.BytesIO(data), allow_pickle=False)
+    try:
+        labels = array_from(data)
+    except ValueError as error:
+        raise DataError(f"{where}: is damaged: {error}; pack the dataset again") from error
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"{where}: holds {labels.dtype}, not integers; pack the dataset again")
     if labels.shape != (manifest.count,):
         raise DataError(f"{where}: has {labels.shape} labels for {manifest.count} samples; pack the dataset again")
     if labels.size and not (labels.min() >= 0 and labels.max() < max(1, len(manifest.classes))):

@@ -2,12 +2,17 @@
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import ConfigDict, Field
 
+from ganforge.data.limits import CLASSES, MANIFEST_BYTES, PICTURE_BYTES, SIDE, TooLarge, read_bounded
+from ganforge.data.npy import HEADER_BYTES
+from ganforge.data.plainjson import parse_json
+from ganforge.data.tarheader import BLOCK
 from ganforge.errors import DataError
 from ganforge.spec import DataSpec
 
@@ -16,6 +21,10 @@ LABELS_NAME = "labels.npy"
 VERSION = 1
 # Names in a manifest become paths and urls, so they must not be able to leave the folder.
 _PLAIN = r"^[A-Za-z0-9_][A-Za-z0-9_.+=-]*$"
+_MOST = 2**50
+"""Of samples and of bytes: sums of them fit 64 bits."""
+_MOST_DECODED = 1100
+"""Bytes of pixels a byte of a codec can stand for: deflate gives 1,032 at most, JPEG about as many."""
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -36,11 +45,11 @@ class Shard(_Table):
     """
 
     name: Annotated[str, Field(pattern=_PLAIN)]
-    count: Annotated[int, Field(ge=0)]
-    bytes: Annotated[int, Field(ge=0)]
+    count: Annotated[int, Field(ge=0, le=_MOST)]
+    bytes: Annotated[int, Field(ge=0, le=_MOST)]
     sha256: _Sha256 | Literal[""] = ""
-    first: Annotated[int, Field(ge=0)] = 0
-    stride: Annotated[int, Field(ge=0)] = 0
+    first: Annotated[int, Field(ge=0, le=_MOST)] = 0
+    stride: Annotated[int, Field(ge=0, le=_MOST)] = 0
 
     @property
     def index_name(self) -> str:
@@ -67,9 +76,9 @@ class Manifest(_Table):
 
     format: Literal["ganforge-dataset"] = "ganforge-dataset"
     version: Annotated[int, Field(ge=1)] = VERSION
-    count: Annotated[int, Field(ge=0)]
-    shape: tuple[Annotated[int, Field(ge=1)], ...]
-    classes: tuple[str, ...] = ()
+    count: Annotated[int, Field(ge=0, le=_MOST)]
+    shape: tuple[Annotated[int, Field(ge=1, le=SIDE)], ...]
+    classes: Annotated[tuple[str, ...], Field(max_length=CLASSES)] = ()
     codec: Literal["raw", "png", "jpeg", "keep"]
     shards: tuple[Shard, ...]
     labels_sha256: _Sha256 | Literal[""] = ""
@@ -81,6 +90,11 @@ class Manifest(_Table):
     @property
     def spec(self) -> DataSpec:
         return DataSpec(self.shape, self.classes)
+
+    @property
+    def most_label_bytes(self) -> int:
+        """Size of the largest `labels.npy` that fits: a header, and 64 bits a sample."""
+        return HEADER_BYTES + 8 * self.count
 
     @property
     def digest(self) -> str:
@@ -106,8 +120,9 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
     Raises:
         DataError: it is no manifest, is of a newer version, or contradicts itself.
     """
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     try:
-        table = json.loads(text)
+        table = parse_json(data)
     except ValueError as error:
         raise DataError(f"{where}: is not JSON ({error}); pack the dataset again") from error
     if not isinstance(table, dict) or table.get("format") != "ganforge-dataset":
@@ -115,10 +130,10 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
     if isinstance(table.get("version"), int) and table["version"] > VERSION:
         raise DataError(f"{where}: has version {table['version']}, this ganforge reads {VERSION}; update ganforge")
     try:
-        manifest = Manifest.model_validate_json(json.dumps(table))
+        manifest = Manifest.model_validate_json(data)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join(str(part)[:40] for part in first["loc"])
         raise DataError(f"{where}: {place}: {first['msg']}; pack the dataset again") from error
     total = sum(shard.count for shard in manifest.shards)
     if total != manifest.count:
@@ -128,7 +143,21 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
         raise DataError(f"{where}: lists a shard twice; pack the dataset again")
     if len(manifest.shape) != 3:
         raise DataError(f"{where}: shape {list(manifest.shape)} is not (channels, height, width); pack it again")
+    if manifest.fit and math.prod(manifest.shape) > PICTURE_BYTES:  # else the bytes of the shards bound it
+        raise DataError(f"{where}: samples of shape {list(manifest.shape)} are too large to be fitted; give a size")
+    for shard in manifest.shards:
+        _check_plausible(shard, manifest, where)
     return manifest
+
+
+def _check_plausible(shard: Shard, manifest: Manifest, where: str) -> None:
+    """Refuse more samples than the bytes of a shard can hold, before arrays are made for them."""
+    pixels = 0 if manifest.fit else shard.count * math.prod(manifest.shape)  # what is fitted may be enlarged
+    if shard.count * BLOCK > shard.bytes or pixels > shard.bytes * (1 if manifest.codec == "raw" else _MOST_DECODED):
+        raise DataError(
+            f"{where}: {shard.name} cannot hold {shard.count:,} samples of {'x'.join(map(str, manifest.shape))} "
+            f"in {shard.bytes:,} bytes; pack the dataset again"
+        )
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -139,7 +168,10 @@ def load_manifest(folder: Path) -> Manifest:
     """
     path = folder / FILE_NAME
     try:
-        return parse_manifest(path.read_bytes(), str(path))
+        with open(path, "rb") as file:
+            return parse_manifest(read_bounded(file, MANIFEST_BYTES), str(path))
+    except TooLarge as error:
+        raise DataError(f"{path}: {error}; pack the dataset again with a larger --shard-size") from error
     except FileNotFoundError as error:
         raise DataError(f"{folder}: holds no {FILE_NAME}; make it with `ganforge data pack SOURCE {folder}`") from error
     except OSError as error:

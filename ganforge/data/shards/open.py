@@ -1,6 +1,6 @@
 """One shard on disk, mapped, and its samples by number."""
 
-import io
+import math
 import mmap
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +9,12 @@ import numpy as np
 
 from ganforge.data.dataset import Unreadable
 from ganforge.data.decode import decode_into
-from ganforge.data.pictures import ARRAY_EXTENSION, EXTENSIONS, BadPicture, Fit, from_array
+from ganforge.data.limits import PICTURE_BYTES, in_bytes
+from ganforge.data.npy import array_from
+from ganforge.data.pictures import ARRAY_EXTENSION, EXTENSIONS, BadPicture, Fit, from_array, npy_header
 from ganforge.data.shards.manifest import Shard
-from ganforge.data.shards.tarindex import BLOCK, Sample, parse_idx
+from ganforge.data.shards.tarindex import Sample, parse_idx, read_idx
+from ganforge.data.tarheader import BLOCK, announces
 from ganforge.errors import DataError
 
 
@@ -57,22 +60,25 @@ class OpenShard:
         self._idx = idx
         self._image_key = image_key
         self._table: tuple[np.ndarray, np.ndarray] | None = None
-        with open(tar, "rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        try:
+            with open(tar, "rb") as file:
+                self._map = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{tar}: cannot be read: {getattr(error, 'strerror', '') or error}") from error
         self._bytes = np.frombuffer(self._map, np.uint8)
         self._rows = self._strided(shard, row_shape) if shard.stride else None
 
     def _strided(self, shard: Shard, row_shape: tuple[int, ...]) -> np.ndarray:
         """uint8 `(count, header + pixels)`: every array of a raw shard as one view of the mapped file."""
         header_bytes = 128
-        width = header_bytes + int(np.prod(row_shape))
+        width = header_bytes + math.prod(row_shape)
         end = shard.first + (shard.count - 1) * shard.stride + width
         if shard.count < 1 or end > len(self._bytes) or shard.stride < width or shard.first < BLOCK:
             raise DataError(f"{self.name}: the manifest's layout does not fit the file; pack the dataset again")
         rows = np.lib.stride_tricks.as_strided(
             self._bytes[shard.first :], (shard.count, width), (shard.stride, 1), writeable=False
         )
-        expected = array_header(row_shape)
+        expected = npy_header(row_shape)
         if len(expected) != header_bytes:
             raise DataError(f"{self.name}: arrays of shape {row_shape} have no 128-byte header; pack the dataset again")
         self._header = np.frombuffer(expected, np.uint8)
@@ -86,32 +92,42 @@ class OpenShard:
         return self._table
 
     def _read_table(self) -> tuple[np.ndarray, np.ndarray]:
-        path = self._idx()
-        try:
-            text = path.read_text(errors="surrogateescape")
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror}; `ganforge data index` makes it") from error
+        path = self._index_path = self._idx()
+        text = read_idx(path, len(self._bytes))
         table = _uniform_table(text, self.count, self._image_key)
         if table is None:
-            samples = parse_idx(text, str(path))
+            samples = parse_idx(text, str(path), len(self._bytes))
             if len(samples) != self.count:
                 raise DataError(f"{path}: lists {len(samples)} samples, the manifest says {self.count}; pack again")
             places = [(sample, picture_member(sample, self._image_key)) for sample in samples]
             offsets = np.array([sample[n].offset if n >= 0 else 0 for sample, n in places], dtype=np.int64)
             sizes = np.array([sample[n].size if n >= 0 else 0 for sample, n in places], dtype=np.int64)
             table = offsets, sizes
-        if self.count and int((table[0] + table[1]).max()) > len(self._bytes):
-            raise DataError(f"{path}: points past the end of {self.name}; the index or the shard is damaged")
+        _check_table(*table, len(self._bytes), path, self.name)
         return table
 
     def encoded(self, local: int) -> memoryview:
-        """The bytes of a picture as they are stored."""
+        """The bytes of a picture as they are stored.
+
+        Raises:
+            BadPicture: no member of the tar begins there, or it is larger than any picture.
+        """
         offsets, sizes = self.table
-        return memoryview(self._map)[offsets[local] : offsets[local] + sizes[local]]
+        offset, size = int(offsets[local]), int(sizes[local])
+        if not offset:
+            raise BadPicture("has no picture")
+        # An index of another tar with as many samples points between the members of this one.
+        if not announces(self._map[offset - BLOCK : offset], size):
+            raise BadPicture(f"lies elsewhere than {self._index_path} says; make that again with `ganforge data index`")
+        if size > PICTURE_BYTES:
+            raise BadPicture(f"is {in_bytes(size)} large, and pictures may have {in_bytes(PICTURE_BYTES)}; shrink it")
+        return memoryview(self._map)[offset : offset + size]
 
     def key(self, local: int) -> str:
         """Shard and key of a sample, read from the tar itself."""
         offset = int(self.table[0][local])
+        if not offset:
+            return f"{self.name}: sample {local}"
         name = bytes(self._map[offset - BLOCK : offset - BLOCK + 100]).split(b"\0", 1)[0]
         return f"{self.name}: {name.decode('utf-8', 'replace')}"
 
@@ -128,8 +144,8 @@ class OpenShard:
 
     def read_picture(self, local: int, out: np.ndarray, fit: Fit | None) -> Unreadable | None:
         """One encoded sample into a row."""
-        data = self.encoded(local)
         try:
+            data = self.encoded(local)
             if bytes(data[:6]) == b"\x93NUMPY":
                 array_into(data, out, fit)
             else:
@@ -144,18 +160,11 @@ class OpenShard:
         return self._rows is not None
 
 
-def array_header(row_shape: tuple[int, ...]) -> bytes:
-    """The bytes before the pixels in a stored array of that shape."""
-    buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, np.zeros(row_shape, np.uint8), version=(1, 0))
-    return buffer.getvalue()[: -int(np.prod(row_shape))]
-
-
 def array_into(data: memoryview, out: np.ndarray, fit: Fit | None = None) -> None:
     """Decode a stored array into a row; one of another shape or type only if it may be fitted."""
     try:
-        array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        array = array_from(data)
+    except ValueError as error:
         raise BadPicture(f"is a damaged array: {error}") from None
     array = array[:, :, None] if array.ndim == 2 else array
     if fit is not None and (array.shape != out.shape or array.dtype != np.uint8):
@@ -163,6 +172,18 @@ def array_into(data: memoryview, out: np.ndarray, fit: Fit | None = None) -> Non
     if array.shape != out.shape or array.dtype != np.uint8:
         raise BadPicture(f"is {array.dtype} of shape {array.shape}, not uint8 of {out.shape}")
     out[...] = array
+
+
+def _check_table(offsets: np.ndarray, sizes: np.ndarray, tar_bytes: int, path: Path, name: str) -> None:
+    """Refuse a table that no tar has: a member outside of it, or two that share bytes."""
+    listed = (offsets != 0) | (sizes != 0)
+    offsets, sizes = offsets[listed], sizes[listed]
+    if (sizes < 0).any() or (offsets > tar_bytes - sizes).any():
+        raise DataError(f"{path}: points past the end of {name}; the index or the shard is damaged")
+    order = np.argsort(offsets, kind="stable")
+    begins, ends = offsets[order] - BLOCK, offsets[order] + sizes[order]
+    if (begins < 0).any() or (begins[1:] < ends[:-1]).any():
+        raise DataError(f"{path}: lists pictures of {name} that overlap; make it again with `ganforge data index`")
 
 
 def _uniform_table(text: str, count: int, image_key: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -182,5 +203,5 @@ def _uniform_table(text: str, count: int, image_key: str) -> tuple[np.ndarray, n
     try:
         offsets = np.array(fields[4 * column + 1 :: step], dtype=np.int64)
         return offsets, np.array(fields[4 * column + 2 :: step], dtype=np.int64)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ganforge.data.cache import CACHE_LIMIT_BYTES
 from ganforge.data.dataset import Dataset
 from ganforge.data.foreign import Wishes, open_foreign
 from ganforge.data.remote import open_remote
@@ -14,6 +15,7 @@ from ganforge.data.shards.dataset import FolderStore, ShardDataset
 from ganforge.data.shards.manifest import FILE_NAME, load_manifest
 from ganforge.data.urls import expand, is_compressed, is_remote, local_path
 from ganforge.errors import DataError
+from ganforge.redaction import without_credentials
 from ganforge.registry import register
 
 _log = logging.getLogger(__name__)
@@ -29,8 +31,16 @@ def open_folder(folder: Path) -> ShardDataset:
     return ShardDataset(manifest, FolderStore(folder, manifest))
 
 
-def open_shards(path: str, cache_dir: Path, wishes: Wishes | None = None) -> ShardDataset:
+def open_shards(
+    path: str, cache_dir: Path, wishes: Wishes | None = None, cache_limit_bytes: int = CACHE_LIMIT_BYTES
+) -> ShardDataset:
     """Whatever a path or url names, with an index.
+
+    Args:
+        path: folder, tars or urls.
+        cache_dir: for fetched shards and indexes.
+        wishes: what the recipe says of foreign shards.
+        cache_limit_bytes: of all fetched shards together.
 
     Raises:
         DataError: there is nothing, or it is damaged.
@@ -45,8 +55,8 @@ def open_shards(path: str, cache_dir: Path, wishes: Wishes | None = None) -> Sha
         if not folder.exists() and partial.exists():
             raise DataError(f"{path}: was not written to the end; run the same command again, it goes on")
     elif _names_a_dataset(path):
-        return open_remote(path, cache_dir)
-    return open_foreign(path, expand(path), cache_dir, wishes or Wishes())
+        return open_remote(path, cache_dir, cache_limit_bytes=cache_limit_bytes)
+    return open_foreign(path, expand(path), cache_dir, wishes or Wishes(), cache_limit_bytes=cache_limit_bytes)
 
 
 def _names_a_dataset(path: str) -> bool:
@@ -57,6 +67,7 @@ def _names_a_dataset(path: str) -> bool:
 @register.dataset("shards")
 def shards(
     cache_dir: Path,
+    cache_limit_bytes: int = CACHE_LIMIT_BYTES,
     *,
     path: str,
     size: Annotated[int, Field(ge=0, le=4096)] = 0,
@@ -86,11 +97,12 @@ def shards(
         from ganforge.data.stream import StreamDataset
 
         return StreamDataset(path, expand(path), wishes)
-    dataset = open_shards(path, cache_dir, wishes)
+    dataset = open_shards(path, cache_dir, wishes, cache_limit_bytes)
     if os.environ.get("RANK", "0") == "0":  # at each start, not only when the index is made; once for all ranks
+        named = without_credentials(path)
         for loss in dataset.losses:
-            _log.warning("%s: %s", path, loss)
+            _log.warning("%s: %s", named, loss)
         if dataset.manifest.values is not None:
             low, high = dataset.manifest.values
-            _log.warning("%s: more than 8 bits a channel: values %g..%g become 0..255", path, low, high)
+            _log.warning("%s: more than 8 bits a channel: values %g..%g become 0..255", named, low, high)
     return dataset

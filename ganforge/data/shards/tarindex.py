@@ -11,10 +11,25 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from ganforge.data.limits import TooLarge, read_bounded
+from ganforge.data.tarheader import (
+    BLOCK,
+    LONGEST_RECORD,
+    REGULAR,
+    WITHOUT_BYTES,
+    BadHeader,
+    is_header,
+    member_name,
+    parse_number,
+    pax_records,
+    pax_size,
+)
 from ganforge.errors import DataError
+from ganforge.files import replaced
 
-BLOCK = 512
-_REGULAR = (b"0", b"\0", b"7")
+_ALL_BLANKS = tuple(char for char in map(chr, range(0x3001)) if char.isspace())
+_BLANKS = tuple(char for char in _ALL_BLANKS if char.isascii())
+_RECORDS = (b"L", b"K", b"x", b"X", b"g")
 
 
 class Member(NamedTuple):
@@ -47,87 +62,91 @@ def scan_tar(path: Path, where: str = "") -> list[Sample]:
     """
     where = where or str(path)
     samples: list[Sample] = []
-    last = ""
+    last, extensions = "", set()
     for name, offset, size in _members(path, where):
         key, extension = split_name(name)
         if not key or key.endswith("/") or not extension:  # hidden files, such as the ._* that macOS adds; README
             continue
         if samples and key == last:
+            if extension in extensions:
+                raise DataError(f"{where}: holds {shown(name)} twice; which is meant? write the shard again")
             samples[-1].append(Member(extension, offset, size, name))
         else:
             samples.append([Member(extension, offset, size, name)])
+            extensions.clear()
+        extensions.add(extension)
         last = key
     return samples
 
 
 def _members(path: Path, where: str) -> Iterator[tuple[str, int, int]]:
     """Name, offset and size of each regular file, in order; checks structure on the way."""
-    total = path.stat().st_size
-    if total < 2 * BLOCK:
-        raise DataError(f"{where}: is {total} bytes long, too short for a tar; fetch or write the shard again")
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        position, long_name, extended, last = 0, "", {}, "its start"
-        while True:
-            header = view[position : position + BLOCK]
-            if len(header) < BLOCK:
-                raise DataError(f"{where}: ends after {last} without the end mark of a tar; the shard is truncated")
-            if header.count(0) == BLOCK:
-                return
-            size = _checked_size(header, where, last)
-            kind = header[156:157]
-            offset = position + BLOCK
-            if kind == b"L":
-                long_name = view[offset : offset + size].split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
-            elif kind == b"x":
-                extended = _pax(view[offset : offset + size])
-            else:
-                size = int(extended.get("size", size))
-                name = extended.get("path") or long_name or _name(header)
+    try:
+        total = path.stat().st_size
+        if total < 2 * BLOCK:
+            raise DataError(f"{where}: is {total} bytes long, too short for a tar; fetch or write the shard again")
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), total, access=mmap.ACCESS_READ) as view:
+            yield from _walk(view, total, where)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{where}: cannot be read: {getattr(error, 'strerror', '') or error}") from error
+
+
+def _walk(view: mmap.mmap, total: int, where: str) -> Iterator[tuple[str, int, int]]:
+    position, long_name, extended, last = 0, "", {}, "its start"
+    while True:
+        header = view[position : position + BLOCK]
+        if len(header) < BLOCK:
+            raise DataError(f"{where}: ends after {last} without the end mark of a tar; the shard is truncated")
+        if header.count(0) == BLOCK:
+            return
+        if not is_header(header):
+            raise DataError(f"{where}: the header after {last} is no tar header; is it a tar, uncompressed and whole?")
+        kind, offset = header[156:157], position + BLOCK
+        name = extended.get("path") or long_name or member_name(header)
+        try:
+            size = parse_number(header[124:136])
+            if kind in _RECORDS:
+                if size > LONGEST_RECORD:
+                    raise BadHeader(f"announces {size} bytes of name or attributes")
                 if offset + size > total:
-                    raise DataError(f"{where}: ends inside {name}; the shard is truncated")
-                if kind in _REGULAR:
+                    raise DataError(f"{where}: ends inside the header after {last}; the shard is truncated")
+                if kind == b"L":
+                    long_name = view[offset : offset + size].split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
+                elif kind == b"g":
+                    _check_global(pax_records(view[offset : offset + size]))
+                elif kind != b"K":
+                    extended = pax_records(view[offset : offset + size])
+            else:
+                size = 0 if kind in WITHOUT_BYTES else pax_size(extended, size)
+                if kind == b"S":
+                    raise BadHeader("is a file with holes, as tar --sparse writes them")
+                if offset + size > total:
+                    raise DataError(f"{where}: ends inside {shown(name)}; the shard is truncated")
+                if kind in REGULAR:
                     _refuse_hostile(name, where)
                     yield name, offset, size
-                long_name, extended, last = "", {}, name
-            position = offset + (size + BLOCK - 1) // BLOCK * BLOCK
+                long_name, extended, last = "", {}, shown(name)
+        except BadHeader as error:
+            raise DataError(f"{where}: member {shown(name)} {error}; write or fetch the shard again") from None
+        position = offset + (size + BLOCK - 1) // BLOCK * BLOCK
 
 
-def _checked_size(header: bytes, where: str, last: str) -> int:
-    try:
-        if header[124] & 0x80:  # base-256, for members above 8 GB
-            size = int.from_bytes(header[125:136], "big")
-        else:
-            size = int(header[124:136].strip(b" \0") or b"0", 8)
-        checksum = int(header[148:156].strip(b" \0") or b"0", 8)
-    except ValueError:
-        checksum, size = -1, 0
-    if checksum != sum(header) - sum(header[148:156]) + 8 * 32:
-        raise DataError(f"{where}: the header after {last} is no tar header; is it a tar, uncompressed and whole?")
-    return size
+def _check_global(records: dict[str, str]) -> None:
+    """Records for all members that follow may say who wrote the tar, not what its members are."""
+    if records.keys() & {"path", "size", "linkpath"}:
+        raise BadHeader("has a global header that renames all members")
 
 
-def _name(header: bytes) -> str:
-    name = header[:100].split(b"\0", 1)[0]
-    if header[257:262] == b"ustar" and header[257:265] != b"ustar  \0":
-        prefix = header[345:500].split(b"\0", 1)[0]
-        name = prefix + b"/" + name if prefix else name
-    return name.decode("utf-8", "surrogateescape")
-
-
-def _pax(data: bytes) -> dict[str, str]:
-    fields, position = {}, 0
-    while position < len(data) and data[position : position + 1] not in (b"", b"\0"):
-        length = int(data[position : data.index(b" ", position)])
-        keyword, _, value = data[data.index(b" ", position) + 1 : position + length - 1].partition(b"=")
-        fields[keyword.decode()] = value.decode("utf-8", "surrogateescape")
-        position += length
-    return fields
+def shown(name: str) -> str:
+    """A member's name for a message of one line."""
+    plain = "".join(char if char.isprintable() else "?" for char in name)
+    return plain if len(plain) <= 80 else f"{plain[:60]}...{plain[-17:]}"
 
 
 def _refuse_hostile(name: str, where: str) -> None:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
-        raise DataError(f"{where}: member {name!r} would lead out of its folder; do not trust this shard")
+        raise DataError(f"{where}: member {shown(name)!r} would lead out of its folder; do not trust this shard")
 
 
 def format_idx(samples: Iterable[Sequence[Member]]) -> str:
@@ -146,8 +165,42 @@ def _without_blanks(extension: str) -> str:
     return "".join(quote(char) if char.isspace() or char == "%" else char for char in extension)
 
 
-def parse_idx(text: str, where: str) -> list[Sample]:
+def write_idx(path: Path, samples: Iterable[Sequence[Member]]) -> None:
+    """Write an `.idx` file in one piece; names that are not UTF-8 keep their bytes."""
+    with replaced(path) as temporary:
+        temporary.write_bytes(format_idx(samples).encode("utf-8", "surrogateescape"))
+
+
+def read_idx(path: Path, tar_bytes: int) -> str:
+    """The text of an `.idx` file.
+
+    Args:
+        path: of the file.
+        tar_bytes: size of its tar. A member takes at least a block there, so it bounds how much there is to list.
+
+    Raises:
+        DataError: it cannot be read, or lists more than its tar can hold.
+    """
+    try:
+        with open(path, "rb") as file:
+            text = read_bounded(file, 64 + 2 * tar_bytes).decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}; `ganforge data index` makes it") from error
+    except TooLarge:
+        text = ""
+    fields = 1 + sum(text.count(blank) for blank in (_BLANKS if text.isascii() else _ALL_BLANKS))
+    if not text or fields > 4 * (tar_bytes // BLOCK) + 8:
+        raise DataError(f"{path}: cannot be the index of a tar of {tar_bytes} bytes; make it again")
+    return text
+
+
+def parse_idx(text: str, where: str, tar_bytes: int = 2**62) -> list[Sample]:
     """Samples of an `.idx` text.
+
+    Args:
+        text: all of it.
+        where: file, for messages.
+        tar_bytes: size of the tar; no member lies beyond.
 
     Raises:
         DataError: it breaks the rules of the format.
@@ -167,7 +220,10 @@ def parse_idx(text: str, where: str) -> list[Sample]:
                 Member(unquote(fields[i]), int(fields[i + 1]), int(fields[i + 2]), fields[i + 3] if width == 4 else "")
                 for i in range(0, len(fields), width)
             ]
-            if not sample or any(member.offset % BLOCK or member.size < 0 for member in sample):
+            if not sample or any(
+                m.offset % BLOCK or not BLOCK <= m.offset <= tar_bytes or not 0 <= m.size <= tar_bytes - m.offset
+                for m in sample
+            ):
                 raise ValueError
         except (ValueError, IndexError):
             raise DataError(f"{where}: line {number} is not `extension offset size name`; make it again") from None

@@ -1,25 +1,22 @@
 """Pictures in a zip or a tar."""
 
 import hashlib
-import lzma
 import os
-import sys
-import tarfile
 import zipfile
-import zlib
 from pathlib import Path
 
 from ganforge.data.classes import folder_classes, path_parts, printable, unlabelled
 from ganforge.data.header import HEADER_BYTES
+from ganforge.data.limits import PICTURE_BYTES, in_bytes
 from ganforge.data.pictures import ARRAY_EXTENSION, BadPicture, is_picture_name
 from ganforge.data.shards.open import picture_member
-from ganforge.data.shards.tarindex import scan_tar
+from ganforge.data.shards.tarindex import scan_tar, shown
 from ganforge.data.sources.base import Item, Source
-from ganforge.data.sources.stylegan import find_table, read_labels
+from ganforge.data.sources.stylegan import find_table, most_bytes, read_labels
+from ganforge.data.sources.unpack import DAMAGE, read_member, unpacked_tar
 from ganforge.data.sources.zipstart import first_bytes
 from ganforge.data.tarsamples import is_label, pictures_of
 from ganforge.errors import DataError
-from ganforge.wording import counted
 
 
 class ZipSource(Source):
@@ -32,7 +29,7 @@ class ZipSource(Source):
         labels: whether to look for labels.
 
     Raises:
-        DataError: it is no zip, holds no pictures, or its labels do not fit.
+        DataError: it is no zip, holds no pictures or one of them twice, or its labels do not fit.
     """
 
     def __init__(self, path: Path, *, labels: bool = True) -> None:
@@ -40,20 +37,21 @@ class ZipSource(Source):
         self._zip: zipfile.ZipFile | None = None
         try:
             with zipfile.ZipFile(path) as file:
-                infos = sorted(file.infolist(), key=lambda info: info.filename)  # stable: later ones stay later
+                infos = sorted(file.infolist(), key=lambda info: info.filename)
                 wanted = [info for info in infos if _is_wanted(info.filename)]
                 members = {info.filename: info for info in wanted}
                 names = list(members)
-                table = find_table(names, lambda name: name in file.namelist()) if labels else ""
-                text = file.read(table) if table else None
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError, zlib.error) as error:
+                table = find_table(names, set(file.namelist()).__contains__) if labels else ""
+                text = read_member(file, table, most_bytes(len(names))) if table else None
+        except BadPicture as error:
+            raise DataError(f"{path}: dataset.json {error}, or pack with --no-labels") from error
+        except DAMAGE as error:
             raise DataError(f"{path}: is damaged: {error}; download it again") from error
         if not names:
             raise DataError(f"{path}: holds no pictures (jpg, png, webp, ...)")
         if len(names) < len(wanted):
             twice = next(info.filename for info in wanted if members[info.filename] is not info)
-            more = len(wanted) - len(names)
-            self.rules = (f"{counted(more, 'name')} listed twice, such as {printable(twice)}: the last one counts",)
+            raise DataError(f"{path}: holds {shown(twice)} twice; which is meant? zip the pictures again")
         labelling = (
             read_labels(names, table, text, str(path)) if labels else unlabelled(len(names), "no labels: not asked for")
         )
@@ -69,11 +67,7 @@ class ZipSource(Source):
 
     def item(self, index: int) -> Item:
         self._zip = self._zip or zipfile.ZipFile(self.path)
-        try:
-            data = self._zip.read(self._members[index])
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error, lzma.LZMAError) as error:
-            raise BadPicture(f"cannot be unpacked: {error}") from None
-        return Item(data, self.labels[index], self.known_as(index))
+        return Item(read_member(self._zip, self._members[index]), self.labels[index], self.known_as(index))
 
     def known_as(self, index: int) -> str:
         return printable(self.names[index])
@@ -124,7 +118,10 @@ class TarSource(Source):
         return len(self.names)
 
     def item(self, index: int) -> Item:
-        return Item(self._read(index), self.labels[index], self.known_as(index))
+        size = self._places[index][1]
+        if size > PICTURE_BYTES:
+            raise BadPicture(f"is {in_bytes(size)} large, and may have {in_bytes(PICTURE_BYTES)}; shrink it")
+        return Item(self._read(index, size), self.labels[index], self.known_as(index))
 
     def known_as(self, index: int) -> str:
         return printable(self.names[index].removeprefix("./"))
@@ -132,7 +129,7 @@ class TarSource(Source):
     def start(self, index: int) -> bytes:
         return self._read(index, HEADER_BYTES)
 
-    def _read(self, index: int, most: int = sys.maxsize) -> bytes:
+    def _read(self, index: int, most: int) -> bytes:
         offset, size = self._places[index]
         with open(self.path, "rb", buffering=0) as file:
             return os.pread(file.fileno(), min(size, most), offset)
@@ -151,39 +148,11 @@ def open_tar(path: Path, cache_dir: Path, *, labels: bool = True) -> Source:
     Raises:
         DataError: it is damaged or holds no pictures.
     """
-    from ganforge.data.shards.tarindex import scan_tar
     from ganforge.data.sources.shards import ShardsSource
 
     if path.suffix.lower() != ".tar":
-        path = _decompressed(path, cache_dir)
+        path = unpacked_tar(path, cache_dir)
     for sample in scan_tar(path):
         if any(is_label(member) or member.extension.lower() == ARRAY_EXTENSION for member in sample):
             return ShardsSource(str(path), cache_dir, labels=labels)
     return TarSource(path, labels=labels)
-
-
-def _decompressed(path: Path, cache_dir: Path) -> Path:
-    """The tar without its compression, in the cache folder."""
-    import bz2
-    import gzip
-    import shutil
-
-    from ganforge.files import replaced
-
-    stat = path.stat()
-    key = hashlib.sha256(f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
-    target = cache_dir / "unpacked" / f"{key[:32]}.tar"
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        openers = {".bz2": bz2.open, ".xz": lzma.open}
-        opener = openers.get(path.suffix.lower(), gzip.open)
-        try:
-            with (
-                replaced(target) as temporary,
-                opener(path, "rb") as packed,
-                open(temporary, "wb") as plain,
-            ):
-                shutil.copyfileobj(packed, plain, 2**20)
-        except (OSError, EOFError, lzma.LZMAError, tarfile.TarError) as error:
-            raise DataError(f"{path}: cannot be uncompressed: {error}; download it again") from error
-    return target

@@ -2,18 +2,22 @@
 
 import hashlib
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
-from ganforge.data.classes import label_classes
+from ganforge.data.classes import check_number, label_classes
+from ganforge.data.limits import PICTURE_BYTES, in_bytes
+from ganforge.data.npy import mapped
+from ganforge.data.shards.tarindex import shown
 from ganforge.data.sources.base import Item, Source
+from ganforge.data.sources.unpack import DAMAGE, unpacked_array
 from ganforge.errors import DataError
 
 _PICTURE_NAMES = ("images", "x", "x_train", "data", "rgba", "arr_0")
+_LABEL_NAMES = ("labels", "y", "y_train", "arr_1")
 
 
 class ArraySource(Source):
@@ -49,6 +53,11 @@ class ArraySource(Source):
                 f"{name}: holds {pictures.dtype} of shape {pictures.shape}; pictures must be numbers, "
                 "(N, height, width) or (N, height, width, channels)"
             )
+        if pictures[0].nbytes > PICTURE_BYTES:
+            raise DataError(
+                f"{name}: its pictures are {in_bytes(pictures[0].nbytes)} large each, and may have "
+                f"{in_bytes(PICTURE_BYTES)}; shrink them"
+            )
         if pictures.ndim == 4 and pictures.shape[3] == 4 and not has_alpha:
             raise DataError(
                 f"{name}: has 4 channels, and nothing says that the fourth is alpha; keep 3 of them, or name the array "
@@ -61,14 +70,14 @@ class ArraySource(Source):
                 raise DataError(f"{name}: labels must be {len(pictures)} integers from 0, one a picture")
             numbers = labels
             if not classes:
-                found = label_classes(labels.tolist(), "the labels' array")
-                classes, numbers = found.classes, np.array(found.numbers)
-                self.rules = (found.rule,)
+                classes, numbers, rule = _numbered(labels)
+                self.rules = (rule,)
         self.pictures, self.labels, self.name, self.classes = pictures, numbers, name, classes
         self.has_alpha = has_alpha
         digest = hashlib.sha256(f"{pictures.shape}{pictures.dtype}".encode())
-        digest.update(np.ascontiguousarray(pictures[:: max(1, len(pictures) // 64)]).tobytes())
-        digest.update(np.ascontiguousarray(numbers, dtype=np.int64).tobytes())
+        for picture in pictures[:: max(1, len(pictures) // 64)]:  # one by one: they may be mapped from a large file
+            digest.update(np.ascontiguousarray(picture).tobytes())
+        digest.update(np.ascontiguousarray(numbers, dtype=np.int64).data)
         self.fingerprint = digest.hexdigest()
 
     def __len__(self) -> int:
@@ -79,52 +88,77 @@ class ArraySource(Source):
         return Item(np.asarray(self.pictures[index]), int(self.labels[index]), name, self.has_alpha)
 
 
-def open_arrays(path: Path, *, labels: bool = True) -> Source:
+def _numbered(labels: np.ndarray) -> tuple[tuple[str, ...], np.ndarray, str]:
+    """Classes, their numbers and the rule; the rule sees each label once, however many pictures have it."""
+    origin = "the labels' array"
+    distinct = np.unique(labels)
+    check_number(len(distinct), origin)
+    found = label_classes(distinct.tolist(), origin)
+    return found.classes, np.array(found.numbers)[np.searchsorted(distinct, labels)], found.rule
+
+
+def open_arrays(path: Path, cache_dir: Path, *, labels: bool = True) -> Source:
     """Source of a `.npy` file, or of an `.npz` with `images` (or `x`, `rgba`) and perhaps `labels` (or `y`).
 
     The array `rgba` is the one whose fourth channel is opacity.
 
     Args:
         path: the file.
+        cache_dir: where the arrays of an `.npz` are unpacked, so that they can be mapped.
         labels: whether to look for labels.
 
     Raises:
         DataError: it cannot be read, or holds no such array.
     """
+    if path.suffix.lower() == ".npy":
+        beside = path.with_name(f"{path.stem}_labels.npy")
+        return _MappedSource(path, path, beside if labels and beside.exists() else None)
     try:
-        if path.suffix.lower() == ".npy":
-            labels_path = path.with_name(f"{path.stem}_labels.npy")
-            found = np.load(labels_path, allow_pickle=False) if labels and labels_path.exists() else None
-            return _MappedSource(path, np.load(path, mmap_mode="r", allow_pickle=False), found)
-        with np.load(path, allow_pickle=False) as loaded:
-            names = set(loaded.files)
-            pictures = next((name for name in _PICTURE_NAMES if name in names), None)
-            if pictures is None:
-                raise DataError(
-                    f"{path}: holds {', '.join(sorted(names))}; name the pictures 'images', the labels 'labels'"
-                )
-            label = next((name for name in ("labels", "y", "y_train", "arr_1") if name in names and labels), None)
-            found = None if label is None else loaded[label]
-            return ArraySource(loaded[pictures], found, path.name, has_alpha=pictures == "rgba")
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.removesuffix(".npy") for name in archive.namelist()}
+    except DAMAGE as error:
         raise DataError(f"{path}: cannot be read as {path.suffix}: {error}") from error
+    pictures = next((name for name in _PICTURE_NAMES if name in names), None)
+    if pictures is None:
+        listed = ", ".join(shown(name) for name in sorted(names)[:8])
+        raise DataError(f"{path}: holds {listed}; name the pictures 'images', the labels 'labels'")
+    label = next((name for name in _LABEL_NAMES if name in names and labels), None)
+    labels_path = None if label is None else unpacked_array(path, label, cache_dir)
+    return _MappedSource(path, unpacked_array(path, pictures, cache_dir), labels_path, has_alpha=pictures == "rgba")
 
 
 class _MappedSource(ArraySource):
-    """An `.npy` that every worker maps for itself instead of receiving a copy."""
+    """Arrays in files that every worker maps for itself instead of receiving a copy.
 
-    def __init__(self, path: Path, pictures: np.ndarray, labels: np.ndarray | None) -> None:
-        super().__init__(pictures, labels, path.name)
-        self.path, self.shape = path, self.pictures.shape
+    Args:
+        path: what people know it by.
+        pictures: the `.npy` of the pictures.
+        labels: the `.npy` of the labels, if there is one.
+        has_alpha: whether the fourth of four channels is opacity.
 
-    def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "pictures": None}
+    Raises:
+        DataError: they cannot be read, or hold no pictures.
+    """
 
-    def __setstate__(self, state: dict[str, object]) -> None:
-        vars(self).update(state)
-        pictures = np.load(self.path, mmap_mode="r", allow_pickle=False)
-        is_turned = pictures.ndim == 4 and pictures.shape != self.shape
-        self.pictures = pictures.transpose(0, 2, 3, 1) if is_turned else pictures
+    def __init__(self, path: Path, pictures: Path, labels: Path | None, *, has_alpha: bool = False) -> None:
+        try:
+            arrays = mapped(pictures), None if labels is None else mapped(labels)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read as {path.suffix}: {error}") from error
+        super().__init__(*arrays, path.name, has_alpha=has_alpha)
+        self._opened_as = path, pictures, labels, has_alpha
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _mapped_again, (*self._opened_as, self.classes)
+
+
+def _mapped_again(
+    path: Path, pictures: Path, labels: Path | None, has_alpha: bool, classes: tuple[str, ...]
+) -> _MappedSource:
+    """The same source in another process."""
+    source = _MappedSource(path, pictures, labels, has_alpha=has_alpha)
+    source.classes = classes
+    return source
 
 
 class DigitsSource(ArraySource):

@@ -5,11 +5,12 @@ import os
 from pathlib import Path
 
 from ganforge.data.classes import printable, unlabelled
-from ganforge.data.header import HEADER_BYTES
-from ganforge.data.pictures import BadPicture
+from ganforge.data.limits import TooLarge, read_bounded
+from ganforge.data.picture_file import read_picture_file, start_of_picture_file
 from ganforge.data.sources.base import Item, Source
-from ganforge.data.sources.stylegan import find_table, read_labels
+from ganforge.data.sources.stylegan import find_table, most_bytes, read_labels
 from ganforge.data.walk import find_pictures
+from ganforge.errors import DataError
 
 
 class FolderSource(Source):
@@ -33,7 +34,7 @@ class FolderSource(Source):
             digest.update(f"{name}\0{size}\0{changed}\n".encode("utf-8", "surrogateescape"))
         if labels:
             table = find_table(names, lambda name: (root / name).is_file())
-            text = (root / table).read_bytes() if table else None
+            text = _read_table(root / table, most_bytes(len(names))) if table else None
             digest.update(text or b"")
             labelling = read_labels(names, table, text, str(root / table))
         else:
@@ -47,18 +48,21 @@ class FolderSource(Source):
         return len(self.names)
 
     def item(self, index: int) -> Item:
-        try:
-            with open(os.path.join(self.root, self.names[index]), "rb", buffering=0) as file:
-                return Item(file.readall(), self.labels[index], self.known_as(index))
-        except FileNotFoundError:
-            raise BadPicture("is a link that leads nowhere, or was removed meanwhile") from None
+        data = read_picture_file(os.path.join(self.root, self.names[index]))
+        return Item(data, self.labels[index], self.known_as(index))
 
     def known_as(self, index: int) -> str:
         return printable(self.names[index])
 
     def start(self, index: int) -> bytes:
-        file = os.open(os.path.join(self.root, self.names[index]), os.O_RDONLY)
-        try:
-            return os.read(file, HEADER_BYTES)
-        finally:
-            os.close(file)
+        return start_of_picture_file(os.path.join(self.root, self.names[index]))
+
+
+def _read_table(path: Path, most: int) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return read_bounded(file, most)
+    except TooLarge as error:
+        raise DataError(f"{path}: {error}, too much for its pictures; mend it or pack with --no-labels") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}; mend it or pack with --no-labels") from None

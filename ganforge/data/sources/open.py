@@ -74,7 +74,7 @@ def _open_file(path: Path, cache_dir: Path, labels: bool) -> Source:
 
     name = path.name.lower()
     if name.endswith((".npy", ".npz")):
-        return open_arrays(path, labels=labels)
+        return open_arrays(path, cache_dir, labels=labels)
     if name.endswith(".zip"):
         return archive.ZipSource(path, labels=labels)
     if name.endswith(_TARS):

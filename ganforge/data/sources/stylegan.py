@@ -5,14 +5,22 @@
 The folders `00000/`, `00001/` beside it only keep folders small: they are no classes.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ganforge.data.classes import Label, Labelling, folder_classes, label_classes, path_parts, tolerated, unlabelled
+from ganforge.data.plainjson import parse_json
 from ganforge.errors import DataError
 
 FILE_NAME = "dataset.json"
+_DEEPEST = 64
+"""Levels of folders around all pictures that are looked through; a name from an archive may have any number."""
+_LARGEST_LABEL = 2**63 - 1
+
+
+def most_bytes(count: int) -> int:
+    """Size of the largest `dataset.json` that is read, by the number of pictures: each has a line in it."""
+    return 1_000_000 + 4096 * count
 
 
 def find_table(names: Sequence[str], exists: Callable[[str], bool]) -> str:
@@ -20,7 +28,7 @@ def find_table(names: Sequence[str], exists: Callable[[str], bool]) -> str:
     folders = [path_parts(name)[:-1] for name in names]
     around = min(folders, key=len) if folders else []
     depth = next((d for d in range(len(around)) if any(f[d] != around[d] for f in folders)), len(around))
-    places = ["/".join([*around[:level], FILE_NAME]) for level in range(depth + 1)]
+    places = ("/".join([*around[:level], FILE_NAME]) for level in range(min(depth, _DEEPEST) + 1))
     return next((place for place in places if exists(place)), "")
 
 
@@ -38,7 +46,7 @@ def read_labels(names: Sequence[str], table_name: str, text: bytes | None, where
     """
     if text is None:
         return folder_classes(names)
-    listed = _listed(text, where)
+    listed = _listed(text, len(names), where)
     if listed is None:
         found = folder_classes(names)
         return found._replace(rule=f"{found.rule}; {table_name} has no 'labels' and was passed by")
@@ -60,31 +68,22 @@ def read_labels(names: Sequence[str], table_name: str, text: bytes | None, where
     return found
 
 
-def _listed(text: bytes, where: str) -> Any:
+def _listed(text: bytes, count: int, where: str) -> Any:
     """What stands under `labels`; None if nothing does."""
     try:
-        table = json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, where))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: {FILE_NAME} is not JSON ({error}); mend it or pack with --no-labels") from None
+        table = parse_json(text, 10_000 + 64 * count)
+    except ValueError as error:
+        raise DataError(f"{where}: {FILE_NAME} cannot be read: {error}; mend it or pack with --no-labels") from None
     if not isinstance(table, dict) or "labels" not in table:
         return None
     return table["labels"] or []
-
-
-def _once(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise DataError(f"{where}: {FILE_NAME} has the key {twice!r} twice; mend it or pack with --no-labels")
-    return table
 
 
 def _table(listed: Any, where: str) -> dict[str, Label]:
     """Labels by name, each picture once."""
     try:
         pairs = list(listed.items()) if isinstance(listed, dict) else [(name, label) for name, label in listed]
-        good = all(type(name) is str and type(label) is int and label >= 0 for name, label in pairs)
+        good = all(type(name) is str and type(label) is int and 0 <= label <= _LARGEST_LABEL for name, label in pairs)
     except (TypeError, ValueError):
         good, pairs = False, []
     if not good:

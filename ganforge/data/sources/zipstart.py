@@ -21,7 +21,10 @@ def first_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo, count: int) -> 
         or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
     ):
         return b""
-    raw = os.pread(file.fileno(), _LOCAL_HEADER + len(info.filename) + count, info.header_offset)
+    try:
+        raw = os.pread(file.fileno(), _LOCAL_HEADER + len(info.filename) + count, info.header_offset)
+    except (OSError, OverflowError):  # an offset that no file has
+        return b""
     begin = _LOCAL_HEADER + int.from_bytes(raw[26:28], "little") + int.from_bytes(raw[28:30], "little")
     if raw[:4] != b"PK\x03\x04":
         return b""
