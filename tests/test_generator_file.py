@@ -243,5 +243,5 @@ def test_an_odd_checkpoint_of_a_generator_is_refused_in_a_line(run_folder, state
     folder.mkdir(parents=True)
     save_file({"weight": torch.zeros(2)}, folder / "averaged.safetensors")
     (folder / "checkpoint.json").write_text(state)
-    with pytest.raises(CheckpointError, match="is not a checkpoint"):
+    with pytest.raises(CheckpointError, match="is damaged"):
         read_config(folder)

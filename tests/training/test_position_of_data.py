@@ -13,8 +13,8 @@ def test_a_resumed_run_goes_on_at_the_next_sample(make_recipe, train_silently, b
     train_silently(make_recipe())
     recipe = make_recipe(training={"batch_size": batch_size})
     checkpoint = Checkpoint(whole_checkpoints(recipe.folder / "checkpoints")[-1])
-    assert checkpoint.state.pop("loader") == {"samples": 6 * 32}
-    checkpoint.state.update({"batches": 6} if is_old else {"loader": {"samples": 6 * 32}})
+    assert checkpoint.state.pop("data") == {"samples": 6 * 32}
+    checkpoint.state.update({"batches": 6} if is_old else {"data": {"samples": 6 * 32}})
     run = Run.build(recipe)
     restore(run, checkpoint)
     assert run.loader.position == 6 * 32
