@@ -70,7 +70,7 @@ def train(
         recipe: a file, its tables as a dict, or a resolved recipe.
         overrides: such as `"training.steps=100"`, as `--set` has them.
         resume: `auto` goes on if the run folder has a checkpoint, `must` fails without one, `never` fails with one.
-        allow_changed: go on even under a recipe that makes it another run.
+        allow_changed: resume even if the recipe has changed in a way that alters training.
         init_from: a run folder whose weights a new run starts from.
 
     Raises:

@@ -104,7 +104,7 @@ def begin_turn(table: PerformanceTable, device: torch.device) -> None:
 
 
 def describe(table: PerformanceTable, device: torch.device, penalties: Iterable[Penalty]) -> list[str]:
-    """Lines for the person who starts a run: what was asked for and what of it is not to be had.
+    """Lines for the person who starts a run: what was asked for and what this device does not support.
 
     Args:
         table: the recipe's.

@@ -39,7 +39,7 @@ def run_session(
         recipe: resolved.
         resume: `auto` goes on if the run folder has a checkpoint, `must` fails without one, `never` fails with one.
         restart: begin anew, and move what the run folder holds aside.
-        allow_changed: go on even under a recipe that makes it another run, or with another dataset.
+        allow_changed: resume even if the recipe or the dataset has changed in a way that alters training.
         init_from: a run folder, checkpoint or generator file whose weights a new run starts from; a run that is being
             resumed has its own.
         init_what_fits: of those weights, take what fits.

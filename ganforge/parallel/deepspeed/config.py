@@ -52,7 +52,7 @@ ELSEWHERE = {
     "train_batch_size": "set training.batch_size in the recipe",
     "train_micro_batch_size_per_gpu": "set training.batch_size in the recipe",
 }
-"""Where what a refused key wants is to be had."""
+"""What to set instead of a key that is refused."""
 
 
 def uses_deepspeed() -> bool:

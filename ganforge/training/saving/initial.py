@@ -59,7 +59,7 @@ def read_initial(path: Path) -> Initial:
 
 @dataclass(frozen=True)
 class Fit:
-    """What of a network's tensors is to be had.
+    """Which of a network's tensors fit.
 
     Args:
         fits: names that are on both sides in the same shape.

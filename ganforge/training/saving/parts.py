@@ -22,7 +22,7 @@ class SavedPart:
         key: its name there.
         save: what is written.
         load: puts it back.
-        is_optional: checkpoints of old may lack it.
+        is_optional: checkpoints of earlier versions may lack it.
     """
 
     key: str
