@@ -116,6 +116,7 @@ def test_a_recipe_trains_through_plugins_without_installing_anything(tmp_path: P
         "ganforge",
         "sample",
         "runs/orbits",
+        "--trust",
         "--n",
         4,
         "--out",
