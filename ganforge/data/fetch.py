@@ -12,7 +12,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -172,11 +173,22 @@ def _checked(sink: _Sink, size: int, sha256: str) -> str:
     return sink.sha256
 
 
+def _run(download: Coroutine[Any, Any, None]) -> None:
+    """To its end, in a thread of its own where this one has a running event loop, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(download)
+        return
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        beside.submit(asyncio.run, download).result()
+
+
 def _transfer(location: str, sink: _Sink, patience: Patience) -> None:
     if location.startswith("pipe:"):
         run_command(location.removeprefix("pipe:"), sink, patience.silence)
     elif is_remote(location):
-        asyncio.run(_download(location, sink, patience))
+        _run(_download(location, sink, patience))
     else:
         try:
             source = open(local_path(location), "rb")  # noqa: SIM115 - closed below

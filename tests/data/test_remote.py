@@ -1,5 +1,6 @@
 """Shards from servers that fail: fetched again, or a clear error in time, never a hang or wrong bytes."""
 
+import asyncio
 import hashlib
 import os
 import re
@@ -249,6 +250,16 @@ def test_nothing_outside_the_cache_folder_is_written(server: FaultyServer, tmp_p
     subprocess.run(arguments, check=True, cwd=home, env=environment, timeout=60)
     assert not [path for path in home.rglob("*") if path.is_file() and "torch" not in str(path)]
     assert before == {path: path.stat().st_mtime_ns for path in server.folder.iterdir()}
+
+
+def test_a_shard_is_fetched_where_an_event_loop_runs_already_as_in_a_notebook(
+    server: FaultyServer, raw_folder: Path, tmp_path: Path
+) -> None:
+    async def cell() -> None:
+        fetch(f"{server.url}/shard-000000.tar", tmp_path / "fetched", patience=QUICK)
+
+    asyncio.run(cell())
+    assert (tmp_path / "fetched").read_bytes() == (raw_folder / "shard-000000.tar").read_bytes()
 
 
 def test_a_pipe_is_fetched_whole_and_its_failure_is_told(raw_folder: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_links_that_lead_nowhere_or_back_bring_no_traceback_and_no_picture_twice
     assert len(folder) == 5
     _, problems = rows_of(folder)
     assert list(problems) == [4], "sorted by path, the link comes last"
-    assert "a-link.png: cannot be read: No such file or directory" in problems[4]
+    assert "a-link.png: is a link that leads nowhere" in problems[4]
 
 
 def test_grey_with_alpha_stays_grey_and_one_of_colour_makes_all_rgb(tmp_path: Path) -> None:
