@@ -1,13 +1,13 @@
 """A share of the hostile data files, and that the judge of them can be trusted."""
 
+import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import hostile_data
 import pytest
-from hostile_files import BUILDERS, picture
+from hostile_files import BUILDERS
 
 SCRIPT = Path(hostile_data.__file__)
 
@@ -30,59 +30,37 @@ def test_a_hundred_hostile_files_are_read_or_refused_in_a_line() -> None:
     judged(0, 100)
 
 
-def hang() -> None:
-    while True:
-        pass
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
+    """What the judge says of each bad command, from a process that has done nothing else.
 
-
-def sleep() -> None:
-    time.sleep(1000)
-
-
-def eat_much() -> None:
-    assert bytearray(b"1") * 2**28
-
-
-def eat_too_much() -> None:
-    assert bytearray(b"1") * 2**29
-
-
-def break_off() -> None:
-    raise IndexError
-
-
-def say_much() -> None:
-    print("ganforge: x\n" * 3, end="", file=sys.stderr)
-    sys.exit(2)
-
-
-def write_beside() -> None:
-    Path("../made/y").touch()
+    The judge measures a child against its parent, and a test worker holds memory that other tests have freed.
+    """
+    script = Path(__file__).with_name("bad_commands.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path_factory.mktemp("bad"))], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize(
     ("bad", "fault"),
     [
-        (hang, "hung, after"),
-        (sleep, "hung, after 0.0"),
-        (eat_much, ""),
-        (eat_too_much, "traceback"),
-        (break_off, "traceback"),
-        (say_much, "was refused in 3 lines"),
-        (write_beside, "beside the source"),
-        (sys.exit, ""),
+        ("hang", "hung, after"),
+        ("sleep", "hung, after 0."),
+        ("eat_much", ""),
+        ("eat_too_much", "traceback"),
+        ("break_off", "traceback"),
+        ("say_much", "was refused in 3 lines"),
+        ("write_beside", "beside the source"),
+        ("leave", ""),
     ],
 )
-def test_the_judge_sees(bad: object, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hostile_data, "main", bad)
-    monkeypatch.setattr(hostile_data, "_HANG", 0.2)
+def test_the_judge_sees(bad: str, fault: str, verdicts: dict[str, dict[str, str]]) -> None:
+    assert fault in verdicts[bad]["fault"]
+    assert bool(fault) == bool(verdicts[bad]["fault"])
 
-    def build(folder: Path, rng: object) -> Path:
-        (folder / "x.png").write_bytes(picture())
-        return folder
 
-    verdict = hostile_data.try_one(0, 0, build, "verify", tmp_path)
-    assert fault in verdict.fault
-    assert bool(fault) == bool(verdict.fault)
-    if bad is eat_much:
-        assert 250e6 < verdict.memory_bytes < 300e6
+def test_the_judge_measures_memory(verdicts: dict[str, dict[str, float]]) -> None:
+    assert 250e6 < verdicts["eat_much"]["memory_bytes"] < 300e6
