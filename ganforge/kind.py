@@ -90,22 +90,22 @@ class Kind:
         self._components[name] = Component(self.name, name, factory, tuple(supplied), model)
 
     def spell(self, spelling: str, name: str) -> None:
-        """Let `get` know a component by a second name, which is not listed."""
+        """Let `get` find a component by a second name, which is not listed."""
         self._spellings[spelling] = name
 
     def refuse(self, name: str, reason: str) -> None:
-        """Have `get` say why a name that one might look for here is none of ours."""
+        """Have `get` explain why a name that users may look for here is not provided."""
         self._refused[name] = reason
 
     def knows(self, name: str) -> bool:
-        """Whether `get` has an answer, be it why not; imports no entry point."""
+        """Whether `get` knows the name, if only to refuse it; imports no entry point."""
         return name in self.names() or name in self._spellings or name in self._refused
 
     def get(self, name: str) -> Component:
         """The component of that name.
 
         Raises:
-            RegistryError: nobody registered it; the message lists near and known names.
+            RegistryError: the name is not registered; the message lists near and known names.
             PluginError: it is an entry point that cannot be imported.
         """
         self._import_builtins()
@@ -133,8 +133,8 @@ class Kind:
             options: by name, checked as a recipe's are.
 
         Raises:
-            RegistryError: nobody registered it, or it takes something else than was offered.
-            RecipeError: with all that is wrong with its options, in the words of a recipe.
+            RegistryError: the name is not registered, or the signature does not fit what was offered.
+            RecipeError: lists every problem with its options, as for a recipe.
         """
         component = self.get(name)
         if len(offered) > len(self.offers):
