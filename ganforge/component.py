@@ -66,7 +66,7 @@ class Component:
                 f"register.{self.kind}.make('{self.name}', ...) does both"
             )
         if missing := [name for name in self.supplied if name not in offers]:
-            raise RegistryError(f"{self}: takes {', '.join(missing)} as well; give it by position or by name")
+            raise RegistryError(f"{self}: also needs {', '.join(missing)}; give it by position or by name")
         taken = {name: offers[name] for name in self.supplied}
         values = {name: getattr(options, name) for name in self.options.model_fields}
         return self.factory(**taken, **values)

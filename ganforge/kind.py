@@ -114,7 +114,7 @@ class Kind:
         if name not in self._components:
             self._load_entry_point(name)
         if name not in self._components and name in self._refused:
-            raise RegistryError(f"{self.name} '{name}' cannot serve here: it {self._refused[name]}")
+            raise RegistryError(f"{self.name} '{name}' cannot be used here: it {self._refused[name]}")
         if name not in self._components:
             names = self.names()
             shown = name if len(name) <= 100 else f"{name[:97]}..."
@@ -141,7 +141,7 @@ class Kind:
             known = ", ".join(self.offers) or "nothing"
             article = "an" if self.name[0] in "aeiou" else "a"
             raise RegistryError(
-                f"{component}: {len(offered)} by position, and {article} {self.name} takes {known} so; "
+                f"{component}: got {len(offered)} by position, but {article} {self.name} takes {known} by position; "
                 "give options by name"
             )
         offers = dict(zip(self.offers, offered, strict=False))

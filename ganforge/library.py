@@ -165,7 +165,7 @@ def evaluate(
 
 
 def _described(reals: dict[str, Any] | Dataset) -> dict[str, Any] | None:
-    """For the protocol; None where the recipe's table says it."""
+    """The real samples as the protocol describes them; None where the recipe's table does."""
     if isinstance(reals, PictureFolder):
         return {"dataset": "pictures"}
     return {"dataset": type(reals).__name__} if isinstance(reals, Dataset) else None
@@ -215,7 +215,7 @@ def _check_samples(made: Tensor, shape: tuple[int, ...], spec: DataSpec) -> None
         GanforgeError: the samples have another shape, are integers, or are pictures outside [-1, 1].
     """
     if tuple(made.shape) != shape:
-        raise GanforgeError(f"the sampler gave samples of shape {tuple(made.shape)}, the real ones make it {shape}")
+        raise GanforgeError(f"the sampler gave samples of shape {tuple(made.shape)}, real ones are {shape}")
     if not made.is_floating_point():
         raise GanforgeError(f"the sampler gave {made.dtype}; give floats in [-1, 1], such as pixels / 127.5 - 1")
     if spec.is_image and made.abs().max() > FAR_OUTSIDE:
@@ -225,4 +225,4 @@ def _check_samples(made: Tensor, shape: tuple[int, ...], spec: DataSpec) -> None
 
 
 FAR_OUTSIDE = 10.0
-"""Generators without a tanh leave [-1, 1] by a little, pixels from 0 to 255 by far."""
+"""Values beyond this are refused: generators without a tanh leave [-1, 1] by a little, pixels from 0 to 255 by far."""

@@ -59,7 +59,7 @@ def check_weights(recipe: Recipe, player: Player, terms: Terms) -> None:
                 raise LaunchError(f"penalties.{index}: '{weighted.name}' {reason}, {remedy}")
     if recipe.performance.compile:
         raise LaunchError(
-            f"performance.compile: a compiled network wants weights that stay, {remedy}, or set it to false"
+            f"performance.compile: a compiled network needs weights that stay in place, {remedy}, or set it to false"
         )
 
 
@@ -90,7 +90,7 @@ def check_boundary(recipe: Recipe, objective: Objective, schedule: Schedule, aug
     ]
     if places:
         text = (
-            f"goes by the sign of D's logits, which means nothing under objective '{recipe.objective.name}' as it is "
+            f"relies on the sign of D's logits, which means nothing under objective '{recipe.objective.name}' as it is "
             "set; use it with bce, minimax or hinge"
         )
         raise RecipeError(recipe.name, [Problem(path, f"'{name}' {text}") for path, name in places])

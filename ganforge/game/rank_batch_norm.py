@@ -1,5 +1,4 @@
-"""Batch norm over all ranks where torch's own is not supported: on CPUs, and under penalties that differentiate
-twice."""
+"""Batch norm over all ranks where torch has none: on CPUs, and under penalties that differentiate twice."""
 
 import torch
 import torch.distributed

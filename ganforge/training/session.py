@@ -110,11 +110,11 @@ def _opening(run: Run) -> list[str]:
 def _closing(run: Run, exit_code: int) -> list[str]:
     folder, best = run.folder, run.progress.best
     if exit_code:
-        return [f"stopped at step {run.step:,}; everything is saved in {folder}, the same command goes on"]
+        return [f"stopped at step {run.step:,}; everything is saved in {folder}; the same command resumes"]
     lines = []
     if unreadable := run.loader.unreadable():
         lines.append(
-            f"warning: {counted(len(unreadable), 'sample')} could not be read and others stood in; the first, "
+            f"warning: {counted(len(unreadable), 'sample')} could not be read and others took their place; the first, "
             f"{unreadable[0]}; `ganforge data verify` names them all"
         )
     if best is not None:

@@ -39,7 +39,7 @@ def launched(monkeypatch):
         ({"USE_MEGATRON_LM": "true"}, "Megatron-LM splits language models"),
         ({"GRADIENT_ACCUMULATION_STEPS": "4"}, "discriminator_micro_batches and generator_micro_batches"),
         ({"DYNAMO_BACKEND": "INDUCTOR"}, "performance.compile = true"),
-        ({"MIXED_PRECISION": "fp8"}, "fp8 is not for convolutions"),
+        ({"MIXED_PRECISION": "fp8"}, "fp8 does not support convolutions"),
         ({"USE_DEEPSPEED": "true", "USE_CPU": "true"}, "trains every rank alone"),
         ({"USE_DEEPSPEED": "true", "DEEPSPEED_ZERO_STAGE": "4"}, "4 is not one of 0, 1, 2, 3"),
         ({"USE_DEEPSPEED": "true", "DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE": "cpu"}, "the recipe's optimizer for another"),
