@@ -46,7 +46,7 @@ class Component:
             given: as a recipe's table has them; tuples and paths may stand for lists and strings.
 
         Raises:
-            RecipeError: with every problem, in the words of a recipe.
+            RecipeError: lists every problem, as for a recipe.
         """
         table = {name: as_toml(value) for name, value in given.items() if not self._is_unset(name, value)}
         options, problems = validate(self.options, table)
@@ -55,7 +55,7 @@ class Component:
         return options
 
     def build(self, options: OptionsModel, **offers: Any) -> Any:
-        """Make the part: of what the framework offers, the signature takes what it names.
+        """Make the part; of what the framework offers, it is given the parameters that its signature names.
 
         Raises:
             RegistryError: the options were not checked, or something that the signature names is not offered.
@@ -66,7 +66,7 @@ class Component:
                 f"register.{self.kind}.make('{self.name}', ...) does both"
             )
         if missing := [name for name in self.supplied if name not in offers]:
-            raise RegistryError(f"{self}: takes {', '.join(missing)} as well; give it by position or by name")
+            raise RegistryError(f"{self}: also needs {', '.join(missing)}; give it by position or by name")
         taken = {name: offers[name] for name in self.supplied}
         values = {name: getattr(options, name) for name in self.options.model_fields}
         return self.factory(**taken, **values)
@@ -95,7 +95,7 @@ class Component:
 
     @property
     def package(self) -> str:
-        """Distribution and version that the component comes from, or that it is in none."""
+        """Distribution and version that the component comes from, or a note that it belongs to none."""
         top = self.factory.__module__.split(".", 1)[0]
         names = metadata.packages_distributions().get(top, [])
         if names:
@@ -107,7 +107,7 @@ class Component:
 
     @property
     def file(self) -> str:
-        """Source file and line; of what a function wraps, if it says so."""
+        """Source file and line; for a decorated function, those of the function that it wraps."""
         try:
             source = inspect.unwrap(self.factory)
             return f"{inspect.getsourcefile(source)}:{inspect.getsourcelines(source)[1]}"

@@ -1,4 +1,4 @@
-"""The tables of a recipe that name a component: the framework's keys in them, which no component's option may take."""
+"""The tables of a recipe that name a component. No option may have the name of one of their own keys."""
 
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ class ComponentTable(OptionsModel):
     """A component by its name; its own options stand in the same table.
 
     Args:
-        name: of the component, as `ganforge list` has it.
+        name: name of the component, as in `ganforge list`.
     """
 
     name: str
@@ -25,19 +25,19 @@ class DiscriminatorTable(ComponentTable):
     """A discriminator, and how many samples it judges at once.
 
     Args:
-        packing: samples that are joined along their channels and given one logit (PacGAN, Lin et al. 2018); a
-            generator that loses modes is seen sooner in several samples than in one.
+        packing: samples that are joined along their channels and given one logit (PacGAN, Lin et al. 2018); that a
+            generator loses modes shows sooner in several samples than in one.
     """
 
     packing: Annotated[int, Field(ge=1, le=1024)] = 1
 
 
 class PenaltyTable(ComponentTable):
-    """A penalty, and how much and how often it counts.
+    """A penalty, its weight, and how often it is computed.
 
     Args:
         weight: what it is multiplied by in the loss.
-        interval: computed only every so many turns of its player, and scaled up to make good (Karras et al. 2020).
+        interval: computed only in every n-th turn of its player, and scaled by n to compensate (Karras et al. 2020).
     """
 
     weight: float = 1.0
@@ -55,11 +55,12 @@ class DataTable(ComponentTable, LoaderOptions):
 
 
 class OptimizerTable(ComponentTable):
-    """An optimizer, the course of its learning rate, and what bounds its steps.
+    """An optimizer, its learning-rate schedule, and the limits on its steps.
 
     Args:
         warmup: steps in which the learning rate rises linearly from 0.
-        decay: after that it stays (`none`), or falls to 0 at the run's last step by a line or half a cosine.
+        decay: after warm-up it stays constant (`none`), or falls to 0 at the run's last step, linearly or along half a
+            cosine.
         clip_norm: largest Euclidean norm of all the player's gradients together (Pascanu et al. 2013); longer ones are
             scaled down to it. 0 for no limit.
         clip_value: largest absolute value of one entry of a gradient; 0 for no limit.

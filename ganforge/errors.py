@@ -1,4 +1,4 @@
-"""What a user can do wrong, as exceptions that say where, what, and the remedy.
+"""Exceptions for errors of a user, which say where, what is wrong, and the remedy.
 
 The command line prints them in one or two lines and exits with code 2; `--verbose` adds the
 traceback. `assert` is kept for what only a bug can break.
@@ -12,7 +12,7 @@ from ganforge.redaction import without_credentials
 
 
 class GanforgeError(Exception):
-    """A mistake or a condition that the person at the keyboard can mend. Its text holds no credentials."""
+    """A mistake or a condition that the user can fix. Its text holds no credentials."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(without_credentials(message))
@@ -27,7 +27,7 @@ class PluginError(GanforgeError):
 
 
 class TrustError(GanforgeError):
-    """A file that somebody else may have made would run code or a command, and nobody said that it may."""
+    """A file that somebody else may have made would run code or a command, and the user has not allowed it."""
 
 
 class DataError(GanforgeError):
@@ -39,7 +39,7 @@ class CheckpointError(GanforgeError):
 
 
 class DamagedCheckpointError(CheckpointError):
-    """A checkpoint is not what was written; an older one may do.
+    """A checkpoint is not what was written; an older one may be usable.
 
     Args:
         path: of the checkpoint.
@@ -56,11 +56,11 @@ class LaunchError(GanforgeError):
 
 
 class DivergenceError(GanforgeError):
-    """A loss left the finite numbers."""
+    """A loss or a weight is no longer finite."""
 
 
 class HealthError(GanforgeError):
-    """The doctor saw an illness on which the recipe wants the run to stop."""
+    """The doctor found an illness that the recipe lists in `doctor.stop_on`."""
 
 
 @dataclass(frozen=True)
@@ -96,4 +96,4 @@ class RecipeError(GanforgeError):
 
 
 class ContradictionError(RecipeError):
-    """Keys of a recipe that are each right and do not go together: another value of another key may mend it."""
+    """Keys of a recipe that are each valid but do not go together; changing another key may fix it."""

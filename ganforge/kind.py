@@ -91,22 +91,22 @@ class Kind:
         self._components[name] = Component(self.name, name, factory, tuple(supplied), model)
 
     def spell(self, spelling: str, name: str) -> None:
-        """Let `get` know a component by a second name, which is not listed."""
+        """Let `get` find a component by a second name, which is not listed."""
         self._spellings[spelling] = name
 
     def refuse(self, name: str, reason: str) -> None:
-        """Have `get` say why a name that one might look for here is none of ours."""
+        """Have `get` explain why a name that users may look for here is not provided."""
         self._refused[name] = reason
 
     def knows(self, name: str) -> bool:
-        """Whether `get` has an answer, be it why not; imports no entry point."""
+        """Whether `get` knows the name, if only to refuse it; imports no entry point."""
         return name in self.names() or name in self._spellings or name in self._refused
 
     def get(self, name: str) -> Component:
         """The component of that name.
 
         Raises:
-            RegistryError: nobody registered it; the message lists near and known names.
+            RegistryError: the name is not registered; the message lists near and known names.
             PluginError: it is an entry point that cannot be imported.
         """
         self._import_builtins()
@@ -115,7 +115,7 @@ class Kind:
         if name not in self._components:
             self._load_entry_point(name)
         if name not in self._components and name in self._refused:
-            raise RegistryError(f"{self.name} '{name}' cannot serve here: it {self._refused[name]}")
+            raise RegistryError(f"{self.name} '{name}' cannot be used here: it {self._refused[name]}")
         if name not in self._components:
             names = self.names()
             shown = name if len(name) <= 100 else f"{name[:97]}..."
@@ -134,15 +134,15 @@ class Kind:
             options: by name, checked as a recipe's are.
 
         Raises:
-            RegistryError: nobody registered it, or it takes something else than was offered.
-            RecipeError: with all that is wrong with its options, in the words of a recipe.
+            RegistryError: the name is not registered, or the signature does not fit what was offered.
+            RecipeError: lists every problem with its options, as for a recipe.
         """
         component = self.get(name)
         if len(offered) > len(self.offers):
             known = ", ".join(self.offers) or "nothing"
             article = "an" if self.name[0] in "aeiou" else "a"
             raise RegistryError(
-                f"{component}: {len(offered)} by position, and {article} {self.name} takes {known} so; "
+                f"{component}: got {len(offered)} by position, but {article} {self.name} takes {known} by position; "
                 "give options by name"
             )
         offers = dict(zip(self.offers, offered, strict=False))

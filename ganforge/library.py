@@ -37,11 +37,11 @@ AnyPath = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a training.
+    """The outcome of a training run.
 
     Args:
-        folder: the run's.
-        exit_code: 0 finished; 130 saved after Ctrl-C, 85 after SIGTERM: the same call goes on.
+        folder: the run folder.
+        exit_code: 0 finished; 130 saved after Ctrl-C, 85 after SIGTERM; the same call resumes.
         step: alternations trained.
         best: the best evaluation, if there was one.
     """
@@ -64,17 +64,17 @@ def train(
     allow_changed: bool = False,
     init_from: AnyPath | None = None,
 ) -> Trained:
-    """Train a recipe in its run folder, or go on where it stopped: what `ganforge train` does.
+    """Train a recipe in its run folder, or resume where it stopped: what `ganforge train` does.
 
     Args:
         recipe: a file, its tables as a dict, or a resolved recipe.
         overrides: such as `"training.steps=100"`, as `--set` has them.
-        resume: `auto` goes on if the run folder has a checkpoint, `must` fails without one, `never` fails with one.
+        resume: `auto` resumes if the run folder has a checkpoint, `must` fails without one, `never` fails with one.
         allow_changed: resume even if the recipe has changed in a way that alters training.
         init_from: a run folder whose weights a new run starts from.
 
     Raises:
-        GanforgeError: whatever can be mended, in a line or two.
+        GanforgeError: an error that the caller can fix, described in a line or two.
     """
     resolved = _resolved(recipe, overrides)
     with borrowed_processes():
@@ -110,7 +110,7 @@ def evaluate(
     seed: int = 0,
     cache_dir: AnyPath | None = None,
 ) -> Evaluated:
-    """Compute metrics of whatever makes samples against real ones: what `ganforge evaluate` does for a run.
+    """Compute metrics of any sampler against real samples: what `ganforge evaluate` does for a run.
 
     `ganforge.evaluate(lambda count: generate(count), "data/faces64", ["fid", "kid"]).figures["fid"]`
 
@@ -125,11 +125,11 @@ def evaluate(
             figures are the same on any number of processes.
         extractor: what turns pictures into features, a name or a table; by default Inception, as in papers.
         weights: file of the extractor's weights; by default they are fetched once.
-        seed: of a module's latents.
-        cache_dir: folder for weights and for what is computed of the real samples; by default the user's.
+        seed: seed of a module's latents.
+        cache_dir: folder for weights and statistics of the real samples; by default the user's cache folder.
 
     Raises:
-        GanforgeError: whatever can be mended, in a line or two.
+        GanforgeError: an error that the caller can fix, described in a line or two.
     """
     tables = recipe_without_run()
     reals = dataset if isinstance(dataset, Dataset) else find_reals(os.fspath(dataset))
@@ -165,7 +165,7 @@ def evaluate(
 
 
 def _described(reals: dict[str, Any] | Dataset) -> dict[str, Any] | None:
-    """For the protocol; None where the recipe's table says it."""
+    """The real samples as the protocol describes them; None where the recipe's table does."""
     if isinstance(reals, PictureFolder):
         return {"dataset": "pictures"}
     return {"dataset": type(reals).__name__} if isinstance(reals, Dataset) else None
@@ -192,7 +192,7 @@ def _indexed(
 
 
 def _from_latents(network: nn.Module, dataset: Dataset, seed: int) -> Callable[[range], Tensor]:
-    """As a run's generator is sampled in its evaluations; the module is in evaluation mode for as long."""
+    """Sample a module as a run's evaluations sample its generator; it is in evaluation mode meanwhile."""
     config, num_classes = getattr(network, "config", None), dataset.spec.num_classes
     counts = config.class_counts if isinstance(config, GeneratorConfig) else dataset.class_counts
     device = next(network.parameters()).device
@@ -209,13 +209,13 @@ def _from_latents(network: nn.Module, dataset: Dataset, seed: int) -> Callable[[
 
 
 def _check_samples(made: Tensor, shape: tuple[int, ...], spec: DataSpec) -> None:
-    """Refuse what would give a figure of something else.
+    """Refuse samples whose figures would mean something else.
 
     Raises:
-        GanforgeError: of another shape, whole numbers, or in another range than pictures here.
+        GanforgeError: the samples have another shape, are integers, or are pictures outside [-1, 1].
     """
     if tuple(made.shape) != shape:
-        raise GanforgeError(f"the sampler gave samples of shape {tuple(made.shape)}, the real ones make it {shape}")
+        raise GanforgeError(f"the sampler gave samples of shape {tuple(made.shape)}, real ones are {shape}")
     if not made.is_floating_point():
         raise GanforgeError(f"the sampler gave {made.dtype}; give floats in [-1, 1], such as pixels / 127.5 - 1")
     if spec.is_image and made.abs().max() > FAR_OUTSIDE:
@@ -225,4 +225,4 @@ def _check_samples(made: Tensor, shape: tuple[int, ...], spec: DataSpec) -> None
 
 
 FAR_OUTSIDE = 10.0
-"""Generators without a tanh leave [-1, 1] by a little, pixels from 0 to 255 by far."""
+"""Values beyond this are refused: generators without a tanh leave [-1, 1] by a little, pixels from 0 to 255 by far."""

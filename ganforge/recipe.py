@@ -82,13 +82,13 @@ def load(path: str | Path, overrides: Sequence[str] = (), *, later: bool = False
     Args:
         path: of the file.
         overrides: of `--set`.
-        later: it will run in another environment: variables of `data` that are not set here are not an error.
+        later: whether it will run in another environment, so that variables of `data` may be unset here.
         is_own: whether its plugins are imported unasked, since the user wants to train it.
 
     Raises:
         RecipeError: with every problem of the file.
         PluginError: a module of `plugins` cannot be imported.
-        TrustError: it is not the user's own and has plugins, and nobody said that they may run.
+        TrustError: it is not the user's own and has plugins, and the user has not allowed them.
     """
     tables = override(parse(path), overrides)
     if not is_own:
@@ -104,7 +104,7 @@ def load_saved(path: str | Path) -> Recipe:
     Raises:
         RecipeError: with every problem of the file.
         PluginError: a module of `plugins` cannot be imported.
-        TrustError: it would import a plugin or run a command, and nobody said that it may.
+        TrustError: it would import a plugin or run a command, and the user has not allowed it.
     """
     tables = as_written(parse(path))
     tables.pop("output", None)  # the run lies where it was found
@@ -142,7 +142,7 @@ def override(table: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, 
     """Merge `a.b=c` into the tables; a value is TOML, or a string if it is not.
 
     Raises:
-        RecipeError: an assignment without `=`, or a path through something that is no table.
+        RecipeError: an assignment without `=`, or a path through something that is not a table.
     """
     merged = copy.deepcopy(dict(table))
     for assignment in assignments:

@@ -4,7 +4,7 @@
     class MyGenerator(nn.Module):
         def __init__(self, spec: DataSpec, *, latent_dim: int = 100) -> None: ...
 
-What stands before `*` the framework supplies, what stands after it the recipe does. A name is
+Parameters before `*` are supplied by the framework, options after it by the recipe. A name is
 looked up among the built-ins, then among what the recipe's `plugins` registered, then among the
 entry points of installed packages (`ganforge.generators`, ...), which are imported only when their
 name is asked for.

@@ -29,7 +29,7 @@ Turns = Annotated[int, Field(ge=1, le=1000)]
 
 
 class OptimizerTables(OptionsModel):
-    """One optimizer a player."""
+    """One optimizer per player."""
 
     generator: OptimizerTable
     discriminator: OptimizerTable
@@ -41,10 +41,10 @@ class RampTable(OptionsModel):
     Args:
         option: dotted path of the option as `--set` writes it, such as `penalties.0.gamma`, `augment.0.sigma`,
             `optimizer.generator.lr`, `optimizer.discriminator.betas.1`, `objective.real_label` or `training.ema`.
-        start: its value until `begin`; the option's own value in the recipe is not looked at.
+        start: its value until `begin`; the option's own value in the recipe is ignored.
         end: its value from `begin + over` on.
-        begin: images at which it begins to move.
-        over: images in which it moves.
+        begin: number of images at which it begins to move.
+        over: number of images over which it moves.
         shape: along a line (`linear`), half a `cosine`, or by equal factors (`exponential`, both ends above 0).
     """
 
@@ -62,9 +62,9 @@ class TrainingTable(OptionsModel):
     Args:
         steps: alternations (one round of both players' turns).
         batch_size: pictures in one turn over all ranks together.
-        discriminator_turns: turns of the discriminator a step.
-        generator_turns: turns of the generator a step.
-        discriminator_micro_batches: pieces in which one turn of D is computed on each rank, to save memory.
+        discriminator_turns: turns of the discriminator per step.
+        generator_turns: turns of the generator per step.
+        discriminator_micro_batches: pieces that one turn of D is split into on each rank, to save memory.
         generator_micro_batches: the same for G.
         precision: `no`, `bf16`, `fp16`, or `auto` for what accelerate's config says.
         fake_labels: how classes of generated samples are drawn, in training and wherever they are judged or shown: as
@@ -73,13 +73,13 @@ class TrainingTable(OptionsModel):
         ema: half-life of the averaged generator in images; 0 for none.
         ema_rampup: the half-life is at most this share of the images so far (Karras et al. 2020); 0 for no ramp.
         ema_start: images before which the averaged generator is the generator itself.
-        ema_batch_norm: where the averaged generator's batch norm has its statistics from: `average` (of the
+        ema_batch_norm: where the averaged generator's batch norm takes its statistics from: `average` (of the
             generator's own, as its weights), or `reestimate` (from batches of its own samples, each time before it is
-            looked at; Izmailov et al. 2018, section 3.2).
+            used; Izmailov et al. 2018, section 3.2).
         log_every: steps between lines of the log.
         on_divergence: when a loss or a weight is no longer finite, `stop`, or `rollback` to the newest checkpoint and
-            go on with smaller learning rates.
-        rollback_limit: rollbacks after which the run stops all the same.
+            continue with smaller learning rates.
+        rollback_limit: rollbacks after which the run stops anyway.
         rollback_factor: what each rollback multiplies the learning rates by.
     """
 
@@ -106,22 +106,22 @@ class PerformanceTable(OptionsModel):
 
     Args:
         channels_last: keep pictures and convolutions as (batch, height, width, channels) in memory. By default on CPUs,
-            and on GPUs where tensor cores compute the convolutions (bf16, fp16, TF32), which want that order.
+            and on GPUs where tensor cores compute the convolutions (bf16, fp16, TF32), which prefer that order.
         cudnn_benchmark: let cuDNN try its algorithms in the first steps and keep the fastest.
         tf32: where float32 may be rounded to 10 bits of mantissa for the tensor cores of GPUs since Ampere:
             `convolutions` (torch's own default), `all` (matrix products too), `none`.
         compile: compile both networks with `torch.compile` in the first steps; a network whose penalty differentiates
-            twice (r1) stays as it is. For GPUs: on a CPU it was slower than the layout above by itself.
-        cuda_graphs: replay each compiled network as one CUDA graph; for networks so small that the host is what takes
-            the time. Needs `compile`; without a CUDA device it does nothing.
+            twice (r1) stays as it is. Meant for GPUs: on a CPU it was slower than `channels_last` alone.
+        cuda_graphs: replay each compiled network as one CUDA graph; for networks so small that the host is the
+            bottleneck. Needs `compile`; without a CUDA device it does nothing.
         reuse_fakes: show the generator, in its first turn of a step, the fakes that the discriminator has just learned
             from, as many examples do, instead of fresh ones (Goodfellow et al. 2014, algorithm 1). Saves one of two
-            generator forwards a step, 7 to 10 percent of the time on a CPU. It is another training: D has just been
+            generator forwards a step, 7 to 10 percent of the time on a CPU. It changes training: D has just been
             updated on these very fakes and knows them better than fresh ones, G sees half as many latents, batch norm's
             running statistics of G move once a step instead of twice, and G's graph lies in memory during D's turn.
         keep_memory: on a CPU under Linux, keep the memory of a step's tensors for the next step. Otherwise much of it
-            is given back to the system and asked for anew, and the system clears every page that it hands out: 3 to 7
-            percent of the time. The process stays as large as it was at its largest.
+            is returned to the system and allocated again, and the system clears every page that it hands out, which
+            takes 3 to 7 percent of the time. The process keeps its peak size.
     """
 
     channels_last: bool | None = None
@@ -150,9 +150,9 @@ class CheckpointTable(OptionsModel):
 
     Args:
         every: steps between checkpoints; there is always one at the end.
-        keep_last: how many of the newest stay.
-        keep_every: checkpoints at multiples of this step stay for good; 0 for none.
-        keep_best: write a checkpoint at every evaluation that is the best so far. A checkpoint of the best step stays
+        keep_last: how many of the newest are kept.
+        keep_every: checkpoints at multiples of this step are kept for good; 0 for none.
+        keep_best: write a checkpoint at every evaluation that is the best so far. A checkpoint of the best step is kept
             for as long as it is the best, with or without this.
     """
 
@@ -173,8 +173,8 @@ class EvaluationTable(OptionsModel):
         at_end: evaluate once more after the last step.
         num_fakes: generated samples an evaluation looks at.
         num_reals: real samples it compares with, evenly spaced in the dataset; 0 for all.
-        best: the figure that decides which generator is the best, by default the first metric's first.
-        patience: the run ends after so many evaluations without a better `best` figure; 0 for never.
+        best: the figure that decides which generator is the best, by default the first figure of the first metric.
+        patience: evaluations without a better `best` figure after which the run ends; 0 for never.
     """
 
     metrics: tuple[ComponentTable, ...] = ()
@@ -198,18 +198,18 @@ def _folder_name(name: str) -> str:
 class Recipe(OptionsModel):
     """Everything a run is made of. Component tables carry the options of the component they name.
 
-    Paths may hold environment variables; resolving fills them in and lists under `variables` what stood there.
+    Paths may hold environment variables; resolving fills them in and keeps the paths as written under `variables`.
 
     Args:
-        name: of the run and its folder.
-        seed: of weights, latents, and the order of the data.
-        plugins: modules to import, as they register components.
+        name: name of the run and of its folder.
+        seed: seed of weights, latents, and the order of the data.
+        plugins: modules to import, which register components.
         output: folder that the run folder is made in.
-        generator: what makes samples of latents.
+        generator: the network that turns latents into samples.
         objective: the loss of both players.
         augment: what reals and fakes go through before the discriminator sees them, in this order.
-        schedule: which player moves in a step.
-        variables: what stood in paths before resolving; nobody writes it by hand.
+        schedule: decides which player moves in a step.
+        variables: paths as written, before environment variables were filled in; never written by hand.
     """
 
     name: Annotated[str, AfterValidator(_folder_name)]
@@ -260,7 +260,7 @@ class Recipe(OptionsModel):
         """Plain tables, every default filled in.
 
         Args:
-            unset: stands for what is None; by default that is left out, as TOML has no null.
+            unset: value that stands for None; by default keys without a value are left out, as TOML has no null.
         """
         return _plain(self.model_dump(mode="json", exclude={"variables"} if self.variables is None else None), unset)
 

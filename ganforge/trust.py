@@ -1,4 +1,4 @@
-"""Other people's files run nothing unasked.
+"""Files from other people run no code unless the user allows it.
 
 A recipe that somebody names to `train` is their own: its plugins are imported and its `pipe:` commands are run. What
 comes out of a run folder, a generator file, a hub or a `dataset.json` may have been made by anyone. It is data until
@@ -34,7 +34,7 @@ def trust_from_here() -> None:
 
 
 def check_plugins(modules: Iterable[str], source: str) -> None:
-    """Refuse to import modules that a file of others names; those that are imported already run nothing more.
+    """Refuse to import modules that somebody else's file names; modules already imported run nothing more.
 
     Raises:
         TrustError: naming the file and the modules.
@@ -45,7 +45,7 @@ def check_plugins(modules: Iterable[str], source: str) -> None:
 
 
 def check_commands(value: Any, source: str) -> None:
-    """Refuse `pipe:` commands anywhere in the tables, lists and texts of a file of others.
+    """Refuse `pipe:` commands anywhere in the tables, lists and texts of somebody else's file.
 
     Raises:
         TrustError: naming the file and the command.

@@ -24,8 +24,8 @@ VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 def expand(table: Mapping[str, Any], *, later: bool) -> tuple[dict[str, Any], list[Problem]]:
     """Put the values of environment variables into a recipe's paths.
 
-    What stood there before is listed under `variables`, by key: two recipes that were written the same name the same
-    run, whatever folder the job got.
+    The paths as written are listed under `variables`, by key, so that two recipes with the same text describe the same
+    run, whatever folder the job was given.
 
     Args:
         table: the recipe's tables.

@@ -8,14 +8,14 @@ from ganforge.options import OptionsModel
 
 
 class HealthTable(OptionsModel):
-    """The doctor, which looks at every log line and says in words what goes wrong between the two players.
+    """The doctor, which reads every log line and reports what goes wrong between the two players.
 
     Args:
-        watch: whether it looks; training is the same, bit for bit, with and without.
+        watch: whether it runs; training is the same, bit for bit, with and without.
         stop_on: illnesses that end the run when they begin. A loss that is no longer finite is not among them:
-            `training.on_divergence` says what follows from it.
+            `training.on_divergence` decides what happens then.
         held_out: a dataset of real samples that training never sees, as in `[data]`; with it the doctor can tell
-            whether D learns its data by heart (Karras et al. 2020, "ADA", section 3).
+            whether D memorises its data (Karras et al. 2020, "ADA", section 3).
     """
 
     watch: bool = True
@@ -48,7 +48,7 @@ class TensorboardTable(OptionsModel):
 
 
 class TrackingTable(OptionsModel):
-    """Where figures go beside `metrics.jsonl`, which is always written."""
+    """Where figures go besides `metrics.jsonl`, which is always written."""
 
     wandb: WandbTable | None = None
     tensorboard: TensorboardTable | None = None

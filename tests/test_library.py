@@ -167,8 +167,8 @@ def test_a_name_is_a_dataset_of_default_options() -> None:
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (lambda count: torch.zeros(count, 16, 16), r"shape \(64, 16, 16\), the real ones make it \(64, 1, 16, 16\)"),
-        (lambda count: torch.zeros(1, 1, 16, 16), r"shape \(1, 1, 16, 16\), the real ones make it \(64, 1, 16, 16\)"),
+        (lambda count: torch.zeros(count, 16, 16), r"shape \(64, 16, 16\), real ones are \(64, 1, 16, 16\)"),
+        (lambda count: torch.zeros(1, 1, 16, 16), r"shape \(1, 1, 16, 16\), real ones are \(64, 1, 16, 16\)"),
         (lambda count: torch.zeros(count, 1, 16, 16, dtype=torch.uint8), r"gave torch.uint8; give floats in \[-1, 1\]"),
         (lambda count: torch.full((count, 1, 16, 16), 255.0), r"values up to 255; pictures are in \[-1, 1\] here"),
     ],

@@ -58,9 +58,9 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 
 def test_what_is_offered_may_be_given_by_name_and_is_asked_for_if_it_is_missing() -> None:
     assert isinstance(register.discriminator.make("mlp", spec=PICTURES), nn.Module)
-    with pytest.raises(RegistryError, match=r"^discriminator 'mlp': takes spec as well"):
+    with pytest.raises(RegistryError, match=r"^discriminator 'mlp': also needs spec"):
         register.discriminator.make("mlp")
-    with pytest.raises(RegistryError, match=r"^objective 'bce': 1 by position, and an objective takes nothing so"):
+    with pytest.raises(RegistryError, match="got 1 by position, but an objective takes nothing by position"):
         register.objective.make("bce", PICTURES)
 
 

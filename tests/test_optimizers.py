@@ -99,7 +99,7 @@ def test_torchs_spelling_and_the_listed_one_are_the_same(name: str) -> None:
         ({"name": "adagrad", "betas": [0.5, 0.9]}, "optimizer.generator.betas: unknown key"),
         ({"name": "rprop", "etas": [0.5]}, "optimizer.generator.etas"),
         ({"name": "radm"}, "no optimizer is called 'radm' (did you mean 'radam'?)"),
-        ({"name": "LBFGS"}, "optimizer 'LBFGS' cannot serve here: it computes the loss several times a step"),
+        ({"name": "LBFGS"}, "optimizer 'LBFGS' cannot be used here: it computes the loss several times a step"),
         ({"name": "sparseadam"}, "it is for sparse gradients"),
         ({"name": "muon"}, "it updates matrices only"),
     ],
@@ -126,7 +126,7 @@ def test_the_list_and_the_manual_of_a_derived_one(ganforge: Callable) -> None:
     assert "torch.optim.RAdam" in shown
     assert "radam.py:" in shown
     assert "maximize" not in shown
-    assert "cannot serve here" in ganforge("show", "LBFGS").err
+    assert "cannot be used here" in ganforge("show", "LBFGS").err
 
 
 def test_types_that_toml_has_no_word_for_are_no_options() -> None:
@@ -140,7 +140,7 @@ def test_types_that_toml_has_no_word_for_are_no_options() -> None:
 
 
 def test_a_name_that_is_refused_can_still_be_a_plugins_own() -> None:
-    with pytest.raises(RegistryError, match="cannot serve"):
+    with pytest.raises(RegistryError, match="cannot be used here"):
         register.optimizer.get("muon")
     try:
 

@@ -1,4 +1,4 @@
-"""What a recipe cannot have together, found once its parts are built."""
+"""Combinations that a recipe cannot have, found once its parts are built."""
 
 from ganforge.building.terms import Terms
 from ganforge.contradictions import batch_problems, group_problems
@@ -16,7 +16,7 @@ def check_batch(recipe: Recipe, world_size: int) -> None:
     """Refuse a batch that does not divide into ranks, micro-batches, packs, and the discriminator's groups of samples.
 
     Raises:
-        RecipeError: with the nearest sizes that would do.
+        RecipeError: with the nearest sizes that would work.
     """
     if problems := list(batch_problems(recipe, world_size)) or list(group_problems(recipe, world_size)):
         raise RecipeError(recipe.name, problems)
@@ -41,11 +41,11 @@ NEEDS_WEIGHTS = {
     "hooks_discriminator": "goes backward from inner layers of D, so weights must be there without the last layers'",
     "reads_weights": "looks at weights themselves",
 }
-"""Marks of penalties, and what for these need more than weights that come and go with their layer's passes."""
+"""Attributes of penalties, and why each needs more than weights that come and go with their layer's passes."""
 
 
 def check_weights(recipe: Recipe, player: Player, terms: Terms) -> None:
-    """Refuse what looks at weights otherwise than a forward and its backward do, where each rank has its part only.
+    """Refuse access to weights outside a forward and its backward, where each rank holds only its shard.
 
     Raises:
         LaunchError: naming the penalty, or the switch.
@@ -59,7 +59,7 @@ def check_weights(recipe: Recipe, player: Player, terms: Terms) -> None:
                 raise LaunchError(f"penalties.{index}: '{weighted.name}' {reason}, {remedy}")
     if recipe.performance.compile:
         raise LaunchError(
-            f"performance.compile: a compiled network wants weights that stay, {remedy}, or set it to false"
+            f"performance.compile: a compiled network needs weights that stay in place, {remedy}, or set it to false"
         )
 
 
@@ -75,7 +75,7 @@ def check_pairs(recipe: Recipe, objective: Objective, spec: DataSpec) -> None:
 
 
 def check_boundary(recipe: Recipe, objective: Objective, schedule: Schedule, augment: Augmentations) -> None:
-    """Refuse what goes by the sign of logits where the objective gives it no meaning.
+    """Refuse components that rely on the sign of logits where the objective gives it no meaning.
 
     Raises:
         RecipeError: naming both.
@@ -90,7 +90,7 @@ def check_boundary(recipe: Recipe, objective: Objective, schedule: Schedule, aug
     ]
     if places:
         text = (
-            f"goes by the sign of D's logits, which means nothing under objective '{recipe.objective.name}' as it is "
+            f"relies on the sign of D's logits, which means nothing under objective '{recipe.objective.name}' as it is "
             "set; use it with bce, minimax or hinge"
         )
         raise RecipeError(recipe.name, [Problem(path, f"'{name}' {text}") for path, name in places])

@@ -34,8 +34,8 @@ def build_evaluator(
         dataset: the reals.
         accelerator: for the device and the other ranks.
         fakes: where generated samples come from, for the protocol; by default from the run's averaged generator.
-        reals: the same of the real ones; by default from the recipe's dataset.
-        taught_by: what an extractor learns from that trains itself; by default the reals.
+        reals: where real samples come from; by default from the recipe's dataset.
+        taught_by: samples that a self-trained extractor learns from; by default the reals.
 
     Raises:
         RecipeError: metrics, extractor, dataset and counts do not go together.
@@ -94,7 +94,7 @@ def _describe_dataset(recipe: Recipe) -> dict[str, Any]:
 
 
 def _check_fit(recipe: Recipe, metrics: list[Metric], extractor: Extractor | None, num_reals: int) -> None:
-    """Before training starts: every metric can look at what it wants, and at enough of it.
+    """Check before training starts that every metric gets the inputs it needs, and enough of them.
 
     Raises:
         RecipeError: naming the metric.

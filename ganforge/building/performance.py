@@ -1,4 +1,4 @@
-"""What makes a step cheaper without making it another step: memory and its layout, kernels, compilation.
+"""Ways to make a step cheaper that do not change what it computes: memory and its layout, kernels, compilation.
 
 Every switch stands in the recipe's table `[performance]`. What is on by default is what was never slower and
 never wrong where it was measured (`tests/bench/train_vs_reference.py`); the rest is for the user to try with
@@ -55,7 +55,7 @@ def place(network: nn.Module, table: PerformanceTable, device: torch.device, pre
 
 
 def has_channels_last(table: PerformanceTable, device: torch.device, precision: str) -> bool:
-    """The recipe's word, or where it says nothing, whether the device's convolutions are known to like that layout."""
+    """The recipe's setting; without one, whether the device's convolutions are known to prefer that layout."""
     if table.channels_last is not None:
         return table.channels_last
     if device.type == "cuda":
@@ -78,7 +78,7 @@ HOOKS = "a penalty looks at its inner layers, which compiled networks do not sho
 
 
 def reasons_to_stay_eager(role: Role, penalties: Iterable[Penalty]) -> list[str]:
-    """Why a player's network cannot be compiled, in words; empty if it can.
+    """Why a player's network cannot be compiled; empty if it can.
 
     Args:
         role: whose network.
@@ -98,13 +98,13 @@ def has_cuda_graphs(table: PerformanceTable, device: torch.device) -> bool:
 
 
 def begin_turn(table: PerformanceTable, device: torch.device) -> None:
-    """Tell CUDA graphs that what the turn before computed is no longer looked at."""
+    """Tell CUDA graphs that the results of the previous turn are no longer needed."""
     if has_cuda_graphs(table, device):
         torch.compiler.cudagraph_mark_step_begin()
 
 
 def describe(table: PerformanceTable, device: torch.device, penalties: Iterable[Penalty]) -> list[str]:
-    """Lines for the person who starts a run: what was asked for and what this device does not support.
+    """Lines for the person who starts a run: what was asked for, and what of it is not supported on this device.
 
     Args:
         table: the recipe's.

@@ -19,7 +19,7 @@ def bench_data(
     device: Annotated[str, typer.Option(help="cpu or cuda; by default the accelerator if there is one.")] = "",
     cache_dir: CacheDir = CACHE,
 ) -> None:
-    """Measure every reader on your data, and say which one `auto` takes."""
+    """Measure every reader on your data, and show which one `auto` takes."""
     import torch
     from rich.console import Console
     from rich.table import Table
@@ -57,7 +57,7 @@ def bench_data(
 
 
 def _open(target: str, cache: Path) -> "tuple[Dataset, LoaderOptions | None, int]":
-    """What a recipe or a place names, its options of reading, and its batch size, 0 without a recipe."""
+    """What a recipe or a place names, its loader options, and its batch size, 0 without a recipe."""
     from ganforge.data.shards.registered import shards
 
     if not target.endswith(".toml"):

@@ -27,7 +27,7 @@ CacheDir = Annotated[
 
 
 class Crop(StrEnum):
-    """How other proportions are met."""
+    """How pictures of other proportions are fitted."""
 
     CENTER = "center"
     CELEBA = "celeba"
@@ -114,7 +114,7 @@ def inspect(
     num: Annotated[int, typer.Option(min=1, help="Pictures on it.")] = 64,
     cache_dir: CacheDir = CACHE,
 ) -> None:
-    """Say what lies in a dataset, and draw a contact sheet of it."""
+    """Describe what is in a dataset, and draw a contact sheet of it."""
     import numpy as np
 
     from ganforge.data.contactsheet import contact_sheet, lines_of, pick

@@ -8,7 +8,7 @@ import typer
 from ganforge.cli.sampling import ClassName, Ema, Psi, Seed, Source, Truncation
 from ganforge.cli.trust import Trust
 
-FramesPerSecond = Annotated[float, typer.Option("--fps", min=0.1, max=60, help="Frames a second of a film.")]
+FramesPerSecond = Annotated[float, typer.Option("--fps", min=0.1, max=60, help="Frames per second of a film.")]
 
 
 def interpolate(

@@ -34,7 +34,7 @@ class Commands(TyperGroup):
     """All commands."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the one that was asked for; a bad value is told without the words of the library that found it."""
+        """Run the command that was asked for; a bad value is reported without the parser's own wording."""
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:

@@ -23,7 +23,7 @@ def check(
     overrides: Overrides = None,
     trust: Trust = False,
 ) -> None:
-    """Say every problem of each file; exit code 2 if there is any."""
+    """Report every problem of each file; exit code 2 if there is any."""
     from ganforge.errors import GanforgeError
     from ganforge.recipe import load
 
@@ -48,7 +48,7 @@ def resolve(
 ) -> None:
     """Print the recipe as TOML with every default filled in.
 
-    Comments name what is not set, for TOML has no null.
+    Comments name the options that are not set, since TOML has no null.
     """
     from ganforge.recipe import dump_for_people, load
 

@@ -64,7 +64,7 @@ def sample(
     """Draw samples from a trained generator into a grid, a folder, or shards.
 
     Sample i depends on the seed and i alone. Shards are made by all processes that a launcher starts, each on its own
-    GPU; what is killed goes on with the same command.
+    GPU; after a kill, the same command resumes.
     """
     from ganforge.sampling.write import write_part_of_shards, write_samples
 

@@ -70,7 +70,7 @@ def slurm(
     chain: Annotated[
         int | None,
         typer.Option(
-            help="Queue so many jobs, one after the other, where requeueing is forbidden.", show_default=False
+            help="Queue this many jobs, one after the other, where requeueing is forbidden.", show_default=False
         ),
     ] = None,
     restart: Annotated[
@@ -83,7 +83,7 @@ def slurm(
     ] = True,
     trust: Trust = False,
 ) -> None:
-    """Train a recipe as a SLURM job that saves, queues itself again and goes on until it is done.
+    """Train a recipe as a SLURM job that saves, requeues itself and resumes until it is done.
 
     Defaults of your site stand in ~/.config/ganforge/slurm.toml, under the names of these options: partition = "gpu".
     The script, the recipe as submitted, and logs are kept in the run folder, below slurm/.

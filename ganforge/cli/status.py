@@ -18,7 +18,7 @@ def status(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print a list of objects instead.")] = False,
 ) -> None:
-    """Say of each run how far and in which state it is, how fast, how good, and whether something is wrong.
+    """Show each run's progress, state, speed and best figure, and whether something is wrong.
 
     A run is silent if it has not saved its last figures and writes no more: it was killed, or is stuck.
     """

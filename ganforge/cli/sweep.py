@@ -47,13 +47,13 @@ def sweep(
     ] = True,
     restart: Annotated[
         bool,
-        typer.Option("--restart", help="Begin the study anew; what its folder holds is moved into its .old-1."),
+        typer.Option("--restart", help="Start from scratch; the contents of the study's folder move into .old-1."),
     ] = False,
 ) -> None:
     """Train a recipe many times with different options, and find the best by the recipe's own metric.
 
     Trial 3 trains in OUTPUT/STUDY/STUDY-0003. The same command started several times, on one machine or many, shares
-    the trials; killed, it goes on where it was, each trial from its newest checkpoint. Needs the extra `sweep`.
+    the trials; if killed, it resumes, each trial from its newest checkpoint. Needs the extra `sweep`.
 
     Exit codes: 0 done; 2 a mistake, or a trial failed by an error; 85 and 130 as for `ganforge train`.
     """

@@ -11,7 +11,7 @@ from ganforge.cli.trust import Trust
 
 
 class ResumeChoice(StrEnum):
-    """What to do about a checkpoint in the run folder."""
+    """What to do if the run folder has a checkpoint."""
 
     auto = "auto"
     must = "must"
@@ -24,12 +24,12 @@ def train(
     resume: Annotated[
         ResumeChoice,
         typer.Option(
-            help="auto: go on if the run folder has a checkpoint; must: fail without one; never: fail with one."
+            help="auto: resume if the run folder has a checkpoint; must: fail without one; never: fail with one."
         ),
     ] = ResumeChoice.auto,
     restart: Annotated[
         bool,
-        typer.Option("--restart", help="Begin anew; what the run folder holds is moved into its subfolder .old-1."),
+        typer.Option("--restart", help="Start from scratch; the run folder's contents are moved into its .old-1."),
     ] = False,
     init_from: Annotated[
         Path | None,
@@ -39,20 +39,20 @@ def train(
     ] = None,
     init_what_fits: Annotated[
         bool,
-        typer.Option("--init-what-fits", help="Of --init-from take the tensors that fit, and say which do not."),
+        typer.Option("--init-what-fits", help="Take only the tensors of --init-from that fit; list the others."),
     ] = False,
     allow_changed: Annotated[
         bool,
-        typer.Option("--allow-changed", help="Go on under a changed recipe or dataset, though it is another run."),
+        typer.Option("--allow-changed", help="Resume even if recipe or dataset changed in a way that alters training."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Build everything, print what would happen, take no step.")
     ] = False,
     trust: Trust = False,
 ) -> None:
-    """Train a recipe in its run folder, or go on where it stopped.
+    """Train a recipe in its run folder, or resume where it stopped.
 
-    Exit codes: 0 finished; 2 a mistake that you can mend; 85 saved after SIGTERM or SIGUSR1, start again to go on;
+    Exit codes: 0 finished; 2 an error that you can fix; 85 saved after SIGTERM or SIGUSR1, start again to resume;
     130 saved after Ctrl-C.
     """
     from rich.console import Console
@@ -61,7 +61,7 @@ def train(
     from ganforge.recipe import load
 
     if restart and resume is ResumeChoice.must:
-        raise GanforgeError("--restart begins anew and --resume must goes on; leave one out")
+        raise GanforgeError("--restart starts from scratch and --resume must resumes; leave one out")
     if init_what_fits and init_from is None:
         raise GanforgeError("--init-what-fits says what to do with --init-from; name that as well")
     resolved = load(recipe, overrides or [])

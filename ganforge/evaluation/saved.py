@@ -23,14 +23,14 @@ from ganforge.spec import DataSpec
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What came out.
+    """The result of an evaluation.
 
     Args:
         name: of the subject.
         figures: by name.
         protocol: how they were computed.
-        seconds: that it took.
-        is_main: whether this process is the one to speak.
+        seconds: time that it took.
+        is_main: whether this process prints the results.
         warnings: what makes the figures say less than they seem to, a line each.
     """
 
@@ -115,7 +115,7 @@ def _tables(subject: Subject) -> dict[str, Any]:
 
 
 def _learned_from(subject: Subject) -> Dataset | None:
-    """The run's own dataset, if it can be had here: an extractor that trains itself stays what it was in the run."""
+    """The run's own dataset, if it is available here: an extractor that trains itself stays what it was in the run."""
     if subject.run is None:
         return None
     try:

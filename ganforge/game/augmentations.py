@@ -11,7 +11,7 @@ class Augmentations(nn.Sequential):
     """The recipe's augmentations in their order; none leaves the samples as they are."""
 
     def watching(self) -> Iterator[tuple[int, Augmentation]]:
-        """Those that look at more than samples, with their places in the recipe."""
+        """Augmentations that look at more than samples, with their places in the recipe."""
         return ((index, step) for index, step in enumerate(self) if isinstance(step, Augmentation))
 
     def observe(self, real_logits: Tensor) -> None:

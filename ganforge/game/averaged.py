@@ -53,9 +53,10 @@ class AveragedGenerator:
 
     @torch.no_grad()
     def reestimate(self, inputs: Iterable[tuple[Tensor, Tensor | None]]) -> None:
-        """Take batch norm's statistics anew, from batches of the average's own samples (Izmailov et al. 2018).
+        """Re-estimate batch norm's statistics from batches of the average's own samples (Izmailov et al. 2018).
 
-        The same on every rank, which all see the same inputs. Dropout and the like stay as they are for sampling.
+        The result is the same on every rank, since all see the same inputs. Dropout and the like stay as they are for
+        sampling.
 
         Args:
             inputs: batches of latents and labels.

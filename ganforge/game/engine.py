@@ -1,4 +1,4 @@
-"""How one player's network is trained: in one process as it is, and what other ways are to put in its place.
+"""How one player's network is trained: in one process as it is; engines for several processes override its methods.
 
 `train_forward` is the network of the moving player, which in several processes is wrapped and exchanges gradients in
 its backward; `network` is the bare one, for the resting player. A turn is `with micro_batch(...): forward, backward`
@@ -65,12 +65,12 @@ class Engine:
 
     @property
     def accelerator(self) -> Accelerator | None:
-        """Where one runs it."""
+        """The Accelerator that runs the network, if one does."""
         return None
 
     @property
     def scaler(self) -> GradScaler | None:
-        """Of the gradients, under fp16."""
+        """The gradient scaler, under fp16."""
         return None
 
     @property
@@ -80,7 +80,7 @@ class Engine:
 
     @property
     def layout(self) -> str:
-        """How the optimizer's state lies on the ranks; a checkpoint goes on only under its own."""
+        """How the optimizer's state is laid out over the ranks; a checkpoint resumes only under its own layout."""
         return WHOLE
 
     def train_forward(self, *inputs: Any) -> Tensor:
@@ -95,14 +95,14 @@ class Engine:
         loss.backward()  # pyright: ignore[reportUnknownMemberType]
 
     def unscale_gradients(self) -> None:
-        """Make the gradients what they are without a scaler, before anything looks at their size."""
+        """Remove the scaler's factor from the gradients, before anything looks at their size."""
 
     def step(self, limits: Limits, parameters: Sequence[nn.Parameter]) -> Tensor | None:
         """Step the optimizer within limits and clear the gradients.
 
         Args:
             limits: of gradients and weights.
-            parameters: those that the optimizer moves.
+            parameters: the parameters that the optimizer updates.
 
         Returns:
             the gradients' norm before clipping, on the device, if it was clipped by norm.
@@ -117,11 +117,11 @@ class Engine:
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
-        """The optimizer's, for learning rates."""
+        """The optimizer's parameter groups, for learning rates."""
         return self._optimizer.param_groups
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimizer and scaler, where they are the same on all ranks."""
+        """State of optimizer and scaler, where it is the same on all ranks."""
         scaler = self.scaler
         return {"optimizer": self._optimizer.state_dict(), "scaler": scaler.state_dict() if scaler is not None else {}}
 
@@ -131,16 +131,16 @@ class Engine:
             self.scaler.load_state_dict(state["scaler"])
 
     def shard(self) -> dict[str, Any]:
-        """What of the optimizer's state only this rank has; empty where nothing is sharded."""
+        """The part of the optimizer's state that only this rank has; empty where nothing is sharded."""
         return {}
 
     def load_shard(self, shard: dict[str, Any]) -> None:
-        """Take back what `shard` gave on this rank."""
+        """Restore what `shard` returned on this rank."""
 
     def gathered(self, writes: bool = False) -> AbstractContextManager[Any]:
         """While inside, the network's weights are all here, to be looked at or changed. All ranks together.
 
-        Forwards, backwards and steps do without. What is kept of the weights has to be a copy.
+        Forwards, backwards and steps do not need it. Weights that are kept for later have to be copied.
 
         Args:
             writes: the weights are changed inside, on all ranks alike.

@@ -24,7 +24,7 @@ class LatentGame:
         discriminator: player.
         generator: player.
         averaged: the averaged generator.
-        augment: between samples and the discriminator.
+        augment: augmentations between samples and the discriminator.
         loader: endless batches of reals.
         latents: of the run.
         rank: of this process.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 @runtime_checkable
 class Generator(Protocol):
-    """Maps latents to samples. Any module that says how long its latents are is one.
+    """Maps latents to samples. Any module with a `latent_dim` is one.
 
     A generator may also have `latent_distribution`, "normal" (which holds without it) or "uniform" on [-1, 1].
 
@@ -33,10 +33,10 @@ class Discriminator(Protocol):
 
 
 def latent_dim_of(network: nn.Module) -> int:
-    """How long a generator's latents are.
+    """Dimension of a generator's latents.
 
     Raises:
-        ValueError: the module does not say so.
+        ValueError: the module has no `latent_dim`.
     """
     dim: object = network.latent_dim if isinstance(network, Generator) else None
     if not isinstance(dim, int):

@@ -21,7 +21,7 @@ class Penalty(ABC):
     `player` says whose loss it joins; an option of that name may set it. `sees_real` says whether it looks at real
     pictures, `needs_double_backward` whether it differentiates the player's network and is differentiated itself, which
     compiled networks cannot, `hooks_discriminator` whether it reads inner layers of D, which compiled networks do not
-    show, and `reads_weights` whether it looks at weights themselves. ZeRO 3 can have none of the last three.
+    show, and `reads_weights` whether it looks at weights themselves. ZeRO 3 supports none of the last three.
     """
 
     player: Role = "discriminator"
@@ -35,8 +35,8 @@ class Penalty(ABC):
         """The penalty before its weight: a scalar, the mean over the batch of the turn."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What must survive a checkpoint, tensors and plain values; most penalties remember nothing."""
+        """State to save in a checkpoint, tensors and plain values; most penalties have none."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore what `state_dict` returned."""

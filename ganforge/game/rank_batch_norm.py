@@ -1,4 +1,4 @@
-"""Batch norm over all ranks where torch's own cannot be had: on CPUs, and under penalties that differentiate twice."""
+"""Batch norm over all ranks where torch has none: on CPUs, and under penalties that differentiate twice."""
 
 import torch
 import torch.distributed
@@ -11,7 +11,7 @@ from ganforge.ranks import sum_over_ranks
 class RankBatchNorm(_BatchNorm):
     """Batch norm (Ioffe and Szegedy 2015) whose statistics are those of the global batch, `(batch, channels, ...)`.
 
-    One small all-reduce a forward and one a backward, of mean and variance of every rank. Every rank must
+    One small all-reduce per forward and one per backward, of mean and variance of every rank. Every rank must
     have the same number of samples, and all must call it together. Evaluation uses the running statistics.
     """
 
@@ -55,7 +55,7 @@ def _combined(mean: Tensor, variance: Tensor, ranks: int) -> tuple[Tensor, Tenso
 
 
 def replace_sync_batch_norm(network: nn.Module, device: torch.device, differentiates_twice: bool) -> None:
-    """Put `RankBatchNorm` in the place of torch's `SyncBatchNorm` where that one raises; names and weights stay.
+    """Replace torch's `SyncBatchNorm` by `RankBatchNorm` where it would raise; names and weights stay.
 
     Args:
         network: bare, not yet wrapped.
@@ -67,7 +67,7 @@ def replace_sync_batch_norm(network: nn.Module, device: torch.device, differenti
 
 
 def localise_sync_batch_norm(network: nn.Module) -> None:
-    """Put a batch norm that looks at its own rank only in the place of every `SyncBatchNorm`."""
+    """Replace every `SyncBatchNorm` by a batch norm that looks at its own rank only."""
     _replace(network, LocalBatchNorm)
 
 

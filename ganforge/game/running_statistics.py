@@ -1,4 +1,4 @@
-"""Running statistics of batch norm on several ranks: each follows its own batches, and their mean is looked at."""
+"""Running statistics of batch norm on several ranks: each follows its own batches, and evaluation uses their mean."""
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -12,16 +12,16 @@ from ganforge.game.averaged import AveragedGenerator
 class RunningStatistics:
     """The floating-point buffers of all networks.
 
-    Each rank follows its own share of the batch, since broadcasting rank 0's before each forward costs a
-    collective a forward and throws the others away. Running means are linear in the batches, so their average
+    Each rank follows its own share of the batch, since broadcasting rank 0's before each forward costs a collective per
+    forward and discards those of the other ranks. Running means are linear in the batches, so their average
     over the ranks is what one process would have followed.
 
     Args:
         networks: by role, bare.
-        averaged: whose statistics may be taken anew.
+        averaged: the averaged generator, whose statistics may be re-estimated.
         average: the mean of a tensor over all ranks, which call it together; None where there is one rank.
         reestimate_from: batches of latents and labels, the same on every rank, from which the averaged generator's
-            statistics are taken anew whenever it is looked at; None to keep their moving average.
+            statistics are re-estimated whenever it is used; None to keep their moving average.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class RunningStatistics:
 
     @contextmanager
     def for_evaluation(self) -> Generator[None]:
-        """While inside, all networks have the statistics that are to be looked at. All ranks together.
+        """While inside, all networks have the statistics that evaluation uses. All ranks together.
 
         Afterwards each rank has its own again: neither looking nor saving changes the training, not even by a rounding.
         """

@@ -15,7 +15,7 @@ Average = Callable[[Tensor], Tensor]
 class Schedule(ABC):
     """Decides before each step who moves in it, from what it saw in the steps before; the same on every rank.
 
-    `needs_boundary_at_zero` says whether it goes by D's accuracy, which not every objective gives a meaning.
+    `needs_boundary_at_zero` says whether it relies on D's accuracy, which has no meaning under some objectives.
     """
 
     needs_boundary_at_zero: bool = False
@@ -36,8 +36,8 @@ class Schedule(ABC):
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """What must survive a checkpoint; saved for each rank."""
+        """State to save in a checkpoint, for each rank."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore what `state_dict` returned."""

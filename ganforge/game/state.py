@@ -17,6 +17,6 @@ def named_state(name: str, part: Stateful) -> dict[str, Any]:
 
 
 def load_named_state(name: str, part: Stateful, saved: Mapping[str, Any]) -> None:
-    """Give it back, unless another component stands in its place now (`--allow-changed`): that one starts fresh."""
+    """Restore it, unless another component has taken its place (`--allow-changed`), which then starts fresh."""
     if saved["name"] == name:
         part.load_state_dict(saved["state"])

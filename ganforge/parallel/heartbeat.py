@@ -2,9 +2,9 @@
 
 A host that loses its network or its power says nothing, not even that a connection ends. A collective then waits for
 its whole timeout, which has to be long, since ranks legitimately wait for each other: for data that is packed, for
-kernels that are compiled. So each rank also tells the store through which the ranks met that it is alive, from a
-thread that the training does not hold up. Rank 0 listens to all, the others to rank 0 alone, so that a thousand ranks
-ask no more than a few keys each.
+kernels that are compiled. So each rank also tells the store through which the ranks met that it is alive, from a thread
+that training does not block. Rank 0 listens to all, the others to rank 0 alone, so that a thousand ranks ask no more
+than a few keys each.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ class Store(Protocol):
 
 
 class Pulse:
-    """One rank's beats, and its ear for the others.
+    """One rank's heartbeat, and what it hears of the others'.
 
     Time is counted in this process's own beats, so that a job that was suspended as a whole finds nobody silent when
     it wakes up.
@@ -71,7 +71,7 @@ class Pulse:
         """Say that this rank is alive, and listen. May block for as long as the store is out of reach.
 
         Returns:
-            who is lost, in words, or nothing.
+            a description of the lost ranks, or nothing.
         """
         self._beats += 1
         self._store.set(_host_of(self._rank), self._host)
@@ -124,7 +124,7 @@ class HostWatch:
     Args:
         pulse: of this rank.
         seconds: silence after which a rank counts as lost.
-        lost: what to do then; told who is lost, in words.
+        lost: called then, with a description of the lost ranks.
     """
 
     def __init__(self, pulse: Pulse, seconds: float, lost: Callable[[str], object]) -> None:
@@ -162,10 +162,10 @@ class HostWatch:
 
 
 def timeout_seconds() -> float:
-    """After how much silence a rank counts as lost; 0 for never.
+    """Seconds of silence after which a rank counts as lost; 0 for never.
 
     Raises:
-        LaunchError: the environment says something that is no such time.
+        LaunchError: the environment variable is not a number of seconds.
     """
     text = os.environ.get(VARIABLE, "")
     try:
@@ -179,7 +179,7 @@ def timeout_seconds() -> float:
 
 @contextmanager
 def lost_hosts_noticed(rank: int, world_size: int) -> Iterator[None]:
-    """End this process if another rank is not heard of any more. All ranks enter together.
+    """End this process if another rank falls silent. All ranks enter together.
 
     Args:
         rank: of this process.
@@ -194,7 +194,7 @@ def lost_hosts_noticed(rank: int, world_size: int) -> Iterator[None]:
         """From a thread: the main one waits inside a collective, which nothing interrupts."""
         print(
             f"ganforge: rank {rank} on {socket.gethostname()} stops: nothing was heard of {lost} for {seconds:g} s, so "
-            "its host or the network to it is down; start the same command again to go on from the last checkpoint",
+            "its host or the network to it is down; start the same command again to resume from the last checkpoint",
             file=sys.stderr,
             flush=True,
         )

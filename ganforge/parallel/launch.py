@@ -55,7 +55,7 @@ _REFUSED: tuple[tuple[Callable[[], bool], str], ...] = (
     ),
     (
         lambda: _flag("ACCELERATE_USE_FSDP"),
-        "FSDP cannot be tested on a CPU, and R1's double backward through FSDP2 gives other weights without a word; "
+        "FSDP cannot be tested on a CPU, and R1's double backward through FSDP2 silently gives wrong weights; "
         "use DDP, or DeepSpeed's ZeRO 3, which shards weights, too",
     ),
     (
@@ -74,7 +74,7 @@ _REFUSED: tuple[tuple[Callable[[], bool], str], ...] = (
     ),
     (
         lambda: os.environ.get("ACCELERATE_MIXED_PRECISION", "no").lower() == "fp8",
-        "mixed_precision: fp8 is not for convolutions; use bf16, or no",
+        "mixed_precision: fp8 does not support convolutions; use bf16, or no",
     ),
     (
         lambda: uses_deepspeed() and uses_cpu(),

@@ -95,7 +95,7 @@ def nothing_trained_yet() -> Iterator[None]:
         return
 
     def leave(number: int, frame: FrameType | None) -> None:
-        os.write(2, b"ganforge: asked to stop while there was nothing to save; the same command starts again\n")
+        os.write(2, b"ganforge: asked to stop while there was nothing to save; run the same command to start again\n")
         raise SystemExit(_EXIT_CODES[signal.Signals(number)])
 
     before = {

@@ -1,4 +1,4 @@
-"""A folder in which a run was begun: nothing of it is written over unless somebody asks, and then it is moved aside."""
+"""A folder in which a run was begun: nothing in it is overwritten; with `--restart` it is moved aside."""
 
 import json
 import os
@@ -20,7 +20,7 @@ STAYS = (LOCK, HOLDER, RESTARTED, ".session", "slurm")
 
 
 def what_it_holds(folder: Path) -> list[str]:
-    """Traces of a run in a folder, in words; none if there are none."""
+    """Descriptions of a run's traces in a folder; empty if there are none."""
     found = []
     if steps := logged_steps(folder):
         found.append(f"metrics.jsonl up to step {steps:,}")
@@ -36,7 +36,7 @@ def what_it_holds(folder: Path) -> list[str]:
 
 
 def logged_steps(folder: Path) -> int:
-    """The last step that `metrics.jsonl` knows of; 0 if none."""
+    """The last step in `metrics.jsonl`; 0 if none."""
     last = 0
     try:
         with (folder / "metrics.jsonl").open("rb") as file:
@@ -71,7 +71,7 @@ def ended_before_its_first_checkpoint(recipe: Recipe) -> bool:
 def move_aside(folder: Path, stays: Collection[str] = STAYS) -> Path | None:
     """Move what a folder holds into `.old-1` below it, or `.old-2`, ...; nothing is deleted.
 
-    It is written down which job asked for that: when its queue or launcher starts it again, it goes on.
+    The job that asked for it is recorded: when its queue or launcher starts it again, it resumes.
 
     Args:
         folder: of a run, or of a study.
@@ -96,7 +96,7 @@ def move_aside(folder: Path, stays: Collection[str] = STAYS) -> Path | None:
 
 
 def was_restarted_by_this_job(folder: Path) -> bool:
-    """Whether this is a job that its launcher or queue has started again, and that has begun the run anew already."""
+    """Whether this job was started again by its launcher or queue after it had restarted the run."""
     counts = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
     if all(os.environ.get(name, "") in ("", "0") for name in counts):
         return False

@@ -27,5 +27,5 @@ def disk_trouble_told(folder: Path) -> Iterator[None]:
         if error.errno not in _OF_THE_DISK and not place.absolute().is_relative_to(folder.absolute()):
             raise
         raise GanforgeError(
-            f"{place}: {error.strerror or error}; training cannot go on. Once that is mended, the same command does"
+            f"{place}: {error.strerror or error}; training cannot go on. Once that is fixed, the same command resumes"
         ) from error

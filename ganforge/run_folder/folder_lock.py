@@ -1,4 +1,4 @@
-"""One training a run folder: rank 0 holds a lock for as long as it lives.
+"""One training per run folder: rank 0 holds a lock for as long as it lives.
 
 The kernel lets go of it when the process ends, however it ends. On NFS (since Linux 2.6.12) and on Lustre mounted with
 `flock` it holds between hosts, too; a server lets go of a dead host's locks late, and so another host's lock is waited
@@ -29,7 +29,7 @@ class FolderLock:
 
     Args:
         folder: of the run.
-        say: told why it takes long.
+        say: called with the reason when waiting takes long.
     """
 
     def __init__(self, folder: Path, say: Callable[[str], object]) -> None:
@@ -51,7 +51,7 @@ class FolderLock:
             write_text(self._folder / HOLDER, json.dumps(holder) + "\n")
         except OSError as error:
             raise GanforgeError(
-                f"{self._folder}: cannot be written: {error.strerror}; mend that, or set another with --set output=..."
+                f"{self._folder}: cannot be written: {error.strerror}; fix that, or set another with --set output=..."
             ) from error
 
     def _acquire(self) -> None:
@@ -87,7 +87,7 @@ class FolderLock:
 
 
 def _holder(folder: Path) -> dict[str, object]:
-    """Who has said that it holds the lock."""
+    """The process that holds the lock, as it has described itself."""
     try:
         holder = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
     except (OSError, ValueError):

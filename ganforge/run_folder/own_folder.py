@@ -1,4 +1,4 @@
-"""The run folder as it was when training began, and no other that has come to be in its place."""
+"""The run folder as it was when training began, and not another that has since taken its place."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ class OwnFolder:
         self._handle = os.open(path, os.O_RDONLY)
 
     def require(self) -> None:
-        """See to it that it is still there. One that was deleted is not made anew: it would lack its log and recipe.
+        """Check that it is still there. A deleted one is not created again: it would lack its log and recipe.
 
         Raises:
             OSError: it is gone, or another is in its place.

@@ -25,7 +25,7 @@ PATIENCE = 120.0
 """Seconds; twice what NFS clients keep a folder's attributes by default (`acdirmax`)."""
 
 Judge = Callable[[Checkpoint], str]
-"""Why this rank cannot use a checkpoint, in words, or nothing."""
+"""Why this rank cannot use a checkpoint, or an empty string."""
 
 
 def agree_on_checkpoint(
@@ -36,7 +36,7 @@ def agree_on_checkpoint(
     Args:
         accelerator: knows the ranks.
         folder: run folder; rank 0 has made it.
-        found: what rank 0 has found; that of other ranks is not looked at.
+        found: what rank 0 has found; ignored on other ranks.
         judge: this rank's look at a checkpoint.
 
     Returns:
@@ -98,7 +98,7 @@ def _require_same_folder(accelerator: Accelerator, folder: Path) -> None:
 
 
 def wait_for(path: Path, is_there: Callable[[Path], bool], patience: float | None = None) -> bool:
-    """Whether a file comes to be there in time, as `is_there` judges it; by default in `PATIENCE` seconds."""
+    """Whether a file appears in time, as `is_there` judges it; by default in `PATIENCE` seconds."""
     deadline = time.monotonic() + (PATIENCE if patience is None else patience)
     while True:
         try:

@@ -11,8 +11,8 @@
     checkpoints/last                 the name of the newest
 
 This file reads them, `checkpoint_writer` writes them, `newest` finds the one to go on from: the newest that is what was
-written, whatever `last` says. A look at sizes is cheap (`is_whole`) and does for showing; what is used is compared
-with its sha256.
+written, whatever `last` says. A look at sizes (`is_whole`) is cheap and enough for display; files that are used are
+compared with their sha256.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from ganforge.errors import DamagedCheckpointError
 from ganforge.version import __version__
 
 FORMAT = 2
-"""Since 2, sha256 of all files are written down; what has format 1 is believed if it can be read."""
+"""Format 2 records the sha256 of every file; a checkpoint of format 1 is trusted if it can be read."""
 
 PREFIX = "step-"
 CHECKPOINT_STATE, CHECKPOINT_WEIGHTS = "checkpoint.json", "averaged.safetensors"
@@ -50,13 +50,13 @@ def name_of(step: int) -> str:
 
 
 def step_of(path: Path) -> int | None:
-    """The step in the name of a checkpoint's folder; None if it is called otherwise."""
+    """The step in the name of a checkpoint's folder; None if the folder has another name."""
     match = re.fullmatch(rf"{PREFIX}([0-9]{{1,18}})", path.name)
     return None if match is None else int(match[1])
 
 
 def candidates(folder: Path) -> list[Path]:
-    """Whatever has a checkpoint's name, oldest first."""
+    """All folders with a checkpoint's name, oldest first."""
     found = [(step, path) for path in folder.glob(f"{PREFIX}*") if (step := step_of(path)) is not None]
     return [path for _, path in sorted(found)]
 
@@ -94,12 +94,12 @@ def read_state(path: Path) -> dict[str, Any]:
     """What a checkpoint says of itself, in `checkpoint.json`.
 
     Raises:
-        DamagedCheckpointError: it says nothing, says what nobody wrote, or says it in a newer format.
+        DamagedCheckpointError: it is missing or damaged, or has a newer format.
     """
     try:
         status = os.stat(path / CHECKPOINT_STATE)  # a pipe or a device might never end
         if not S_ISREG(status.st_mode) or status.st_size > _LARGEST_STATE:
-            raise DamagedCheckpointError(path, f"{CHECKPOINT_STATE} is no file that ganforge wrote")
+            raise DamagedCheckpointError(path, f"{CHECKPOINT_STATE} is not a file that ganforge wrote")
         state = json.loads((path / CHECKPOINT_STATE).read_bytes())
     except FileNotFoundError as error:
         raise DamagedCheckpointError(path, f"not written to the end: it has no {CHECKPOINT_STATE}") from error
@@ -113,9 +113,9 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 def _problem_of_state(state: Any) -> str:
-    """What is wrong with it, in words, or nothing."""
+    """What is wrong with it, or an empty string."""
     if not isinstance(state, dict):
-        return "is damaged: it is no table"
+        return "is damaged: it is not a table"
     kind = state.get("format", 1)
     if type(kind) is not int or kind < 1:
         return f"is damaged: its format is {kind!r}"
@@ -145,7 +145,7 @@ def _is_count(value: object) -> bool:
 
 
 def _incomplete(path: Path, sizes: Mapping[str, int]) -> str:
-    """The first file that is not there in its size, or nothing."""
+    """The first file that is missing or has another size, or an empty string."""
     for name, size in sizes.items():
         try:
             status = os.stat(path / name)
@@ -174,13 +174,13 @@ class Checkpoint:
         return self.state["files"].keys()
 
     def check(self, names: Collection[str] | None = None) -> None:
-        """See to it that files are what was written, by default all of them.
+        """Check that files are what was written, by default all of them.
 
         Raises:
             DamagedCheckpointError: naming the first that is not.
         """
         if (step := step_of(self.path)) is not None and step != self.state["step"]:
-            raise DamagedCheckpointError(self.path, f"it is of step {self.state['step']:,}, whatever its name says")
+            raise DamagedCheckpointError(self.path, f"it is of step {self.state['step']:,}, which its name contradicts")
         if incomplete := _incomplete(self.path, self.state["files"]):
             raise DamagedCheckpointError(self.path, f"not written to the end: {incomplete}")
         for name in self.files if names is None else names:

@@ -67,11 +67,11 @@ class CheckpointWriter:
         self.temporary.mkdir()
 
     def discard(self) -> None:
-        """Rank 0: give up, and give the room back."""
+        """Rank 0: give up, and free the disk space."""
         remove(self.temporary)
 
     def write_rank(self, rank: int, state: Mapping[str, Any]) -> Written:
-        """Every rank: its own random states and meters. Rank 0 has to hear of it by `add`."""
+        """Every rank: its own random states and meters. Rank 0 has to be told by `add`."""
         name = f"rank-{rank:05d}.pt"
         self._save_plain(name, state)
         return self._described(name)
@@ -96,7 +96,7 @@ class CheckpointWriter:
 
     def _save_plain(self, name: str, state: Mapping[str, Any]) -> None:
         path = self.temporary / name
-        with path.open("wb") as file:  # which says what the disk says; torch's own file does not
+        with path.open("wb") as file:  # raises the disk's errors as they are; torch's own file does not
             torch.save(dict(state), file)
         self._finish(path)
 
@@ -136,7 +136,7 @@ class CheckpointWriter:
 
 
 def prune(folder: Path, *, keep_last: int, keep_every: int, keep_step: int | None = None) -> None:
-    """Remove all but the newest `keep_last`, the multiples of `keep_every`, that of `keep_step`, and what was torn."""
+    """Remove all but the newest `keep_last`, the multiples of `keep_every`, that of `keep_step`, and torn ones."""
     for path in whole_checkpoints(folder)[:-keep_last]:
         step = step_of(path)
         assert step is not None

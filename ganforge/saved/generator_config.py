@@ -68,7 +68,7 @@ class GeneratorConfig:
         if math.prod(spec.shape) > MOST_VALUES:
             raise CheckpointError(f"{path}: its config is damaged: spec.shape: {spec} have too many values each")
         if read.class_counts and (len(read.class_counts) != spec.num_classes or not any(read.class_counts)):
-            text = f"class_counts are no numbers of samples, one of each of {spec.num_classes} classes"
+            text = f"class_counts are not {spec.num_classes} numbers of samples, one for each class"
             raise CheckpointError(f"{path}: its config is damaged: {text}")
         values = {item.name: getattr(read, item.name) for item in fields(cls)}
         return cls(**{**values, "spec": spec})
@@ -102,7 +102,7 @@ class _Table(OptionsModel):
     @classmethod
     def _has_a_name(cls, table: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(table.get("name"), str):
-            raise ValueError("has no name of a generator")
+            raise ValueError("does not name a generator")
         return table
 
 
@@ -113,7 +113,7 @@ def _format_checked(text: str, path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise CheckpointError(f"{path}: its config is damaged: it is not JSON") from error
     if not isinstance(table, dict):
-        raise CheckpointError(f"{path}: its config is damaged: it is no object")
+        raise CheckpointError(f"{path}: its config is damaged: it is not an object")
     if table.get("format") != FORMAT:
         raise CheckpointError(f"{path}: written in another format; this ganforge {__version__} reads format {FORMAT}")
     return {key: value for key, value in table.items() if key not in ("format", "ganforge")}

@@ -27,7 +27,7 @@ from ganforge.saved.tensor_file import save_tensors
 from ganforge.trust import check_plugins, trusting
 
 ROOM = 256 << 20
-"""Bytes beside the weights of a file that building its network may take, for what starts them."""
+"""Bytes that building a file's network may take beyond its weights, for initialising them."""
 
 
 class TrainedGenerator(nn.Module):
@@ -63,7 +63,7 @@ def read_config(path: str | Path) -> GeneratorConfig:
     """The config of a saved generator.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or not one of ours.
+        CheckpointError: the file is missing, damaged, or was not written by ganforge.
     """
     path = find_generator(path)
     try:
@@ -83,7 +83,7 @@ def _is_of_checkpoint(path: Path) -> bool:
 
 
 def _config_of_checkpoint(folder: Path) -> GeneratorConfig:
-    """That of its run's saved generator, whose figures are of other weights."""
+    """The config of its run's saved generator, without the figures, which are of other weights."""
     state = read_state(folder)
     run = folder.resolve().parent.parent
     try:
@@ -128,8 +128,8 @@ def build_generator(
         most_bytes: that its tensors may take; by default the machine's memory.
 
     Raises:
-        TrustError: a plugin would be imported, and nobody said that it may.
-        CheckpointError: the options do not fit the component of today, or describe a network that is larger.
+        TrustError: a plugin would be imported, and the user has not allowed it.
+        CheckpointError: the options do not fit the component as it is now, or describe a network that is larger.
     """
     name = config.generator.get("name", "")
     try:
@@ -141,7 +141,7 @@ def build_generator(
     table = {key: value for key, value in config.generator.items() if key != "name"}
     options, problems = validate(component.options, table, ("generator",))
     if options is None:
-        raise CheckpointError(f"the saved options do not fit generator '{name}' of today: {problems[0]}")
+        raise CheckpointError(f"the saved options do not fit generator '{name}' as it is now: {problems[0]}")
     limit = "the memory of this machine" if most_bytes is None else "all that its file can hold"
     try:
         with at_most(machine_memory() if most_bytes is None else most_bytes, limit):
@@ -165,7 +165,7 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu", *, trus
             installed package's.
 
     Raises:
-        CheckpointError: nothing there, or it does not fit.
+        CheckpointError: there is no such generator, or it does not fit.
         TrustError: it needs a plugin, and `trust` is False.
     """
     path = find_generator(path)

@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Found:
-    """What a look for the newest checkpoint that can be used came to.
+    """Result of a search for the newest checkpoint that can be used.
 
     Args:
         checkpoint: the newest that can be used, or None.
@@ -31,9 +31,9 @@ def find_usable(
 
     Args:
         folder: the run's `checkpoints` folder.
-        names: files that have to be right; by default all.
-        before: a step that it has to be older than.
-        nothing: what had been passed over already.
+        names: files that have to be intact; by default all.
+        before: only checkpoints of earlier steps than this.
+        nothing: result of an earlier search that found none; its list is continued.
     """
     passed = [] if nothing is None else [*nothing.passed_over]
     for path in _newest_first(folder, before):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class LineFile:
-    """Adds whole lines; those that find no room are kept in memory and written with the next one that does.
+    """Appends whole lines; those for which the disk has no room are kept in memory and written with the next that fits.
 
     Args:
         path: of the file.
@@ -24,7 +24,7 @@ class LineFile:
         self._flush()
 
     def close(self) -> None:
-        """A last try with what is still waiting."""
+        """Try once more to write the lines that are still waiting."""
         if self._waiting:
             self._flush()
         os.close(self._file)

@@ -1,6 +1,6 @@
 """Figures for the doctor, taken from a step that training has just computed, and only where that step is logged.
 
-What training has already is looked at for nothing: gradients that are about to be used, the samples and
+What training has computed anyway costs nothing to read: gradients that are about to be used, the samples and
 logits of D's turn. Added to it are distances within one small batch and a few forwards of D without a graph. Nothing
 here draws a random number that training would miss, or leaves a trace in the networks.
 """
@@ -127,7 +127,7 @@ class Probe:
 
 
 def build_probe(recipe: Recipe, dataset: Dataset, accelerator: Accelerator) -> Probe | None:
-    """None when the recipe does not want the run to be watched.
+    """The probe of a recipe; None if the recipe switches the doctor off.
 
     Raises:
         RecipeError: held-out samples are not of the kind that training sees.

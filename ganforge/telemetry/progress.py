@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: a live bar on a terminal, plain lines in a log file."""
+"""What the user sees while a run trains: a live bar on a terminal, plain lines in a log file."""
 
 import time
 from collections.abc import Mapping
@@ -74,7 +74,7 @@ class ProgressDisplay:
             self._console.print(text, highlight=False, soft_wrap=True, markup=False)  # "[[penalties]]" is no markup
 
     def say_once(self, subject: str, text: str) -> None:
-        """A warning about something that is likely to go on; only the first about a subject is shown."""
+        """A warning about something that is likely to recur; only the first about a subject is shown."""
         if subject not in self._warned_of:
             self._warned_of.add(subject)
             self.say(text)

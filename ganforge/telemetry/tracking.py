@@ -26,7 +26,7 @@ from ganforge.variables import as_written
 
 Tracker = TypeVar("Tracker", bound=GeneralTracker)
 Warn = Callable[[str, str], object]
-"""Takes what cannot be written, and why; training goes on."""
+"""Called with what cannot be written, and why; training goes on."""
 
 
 class MetricsLog:

@@ -16,7 +16,8 @@ from ganforge.training.saving.saver import Saver
 from ganforge.training.step import begin_step, finish_step, move
 
 Report = Callable[[int, Mapping[str, float]], bool]
-"""Takes the step and the evaluation's deciding figure, on every rank; says, on all alike, whether to end the run."""
+"""Called on every rank with the step and the evaluation's deciding figure; returns whether the run ends, the same on
+all."""
 
 
 def due(step: int, every: int) -> bool:
@@ -25,16 +26,17 @@ def due(step: int, every: int) -> bool:
 
 
 def train(run: Run, tracking: Tracking | None, display: ProgressDisplay, report: Report | None = None) -> int:
-    """Step until the recipe's end, or until asked to stop; go back and go on after a divergence if the recipe says so.
+    """Train until the last step, or until asked to stop; after a divergence, roll back and continue if the recipe says
+    so.
 
     Args:
-        run: built, and restored if it was begun before.
+        run: built, and restored if it has a checkpoint.
         tracking: on the main process; None on the others.
         display: what a person sees.
-        report: told of every evaluation; may end the run.
+        report: called after every evaluation; may end the run.
 
     Returns:
-        0 at the end, or the exit code with which the process should leave: 85 to be started again, 130 after Ctrl-C.
+        0 at the end, or the code with which the process should exit: 85 to be started again, 130 after Ctrl-C.
 
     Raises:
         DivergenceError: a loss or a weight is no longer finite; the last checkpoint stays as it is.
@@ -97,7 +99,7 @@ def alternate(
 
 
 def ends_here(run: Run, report: Report | None) -> bool:
-    """Tell whoever wants to know of the evaluation just made; whether they want the run to end."""
+    """Report the evaluation just made; returns whether the run should end."""
     if report is None or run.evaluator is None:
         return False
     return report(run.step, run.progress.figures)

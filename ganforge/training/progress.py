@@ -8,16 +8,16 @@ from ganforge.metrics.best import Best
 
 @dataclass
 class Progress:
-    """What changes from step to step and is no part of the game.
+    """What changes from step to step and does not belong to the game.
 
     Args:
         step: finished alternations.
         images: the sum of the steps' batch sizes, which a resumed run may have changed.
         best: the best evaluation so far.
         rollbacks: how often the run went back to a checkpoint after it diverged.
-        figures: of the last evaluation.
-        figures_step: when that was.
-        evaluation_seconds: that this process has spent on metrics since `began`.
+        figures: figures of the last evaluation.
+        figures_step: step of the last evaluation.
+        evaluation_seconds: time that this process has spent on metrics since `began`.
         began: reading of the clock when this process had built the run.
     """
 
@@ -31,10 +31,10 @@ class Progress:
     began: float = field(default_factory=time.perf_counter)
 
     def advance(self, batch: int) -> None:
-        """One step of so many images is done."""
+        """Count a finished step of `batch` images."""
         self.step += 1
         self.images += batch
 
     def is_out_of_patience(self, patience: int) -> bool:
-        """Whether so many evaluations in a row were no better than the best; a patience of 0 has no end."""
+        """Whether `patience` evaluations in a row were no better than the best; never for a patience of 0."""
         return self.best is not None and 0 < patience <= self.best.stale

@@ -38,7 +38,7 @@ from ganforge.telemetry.probe import Probe, build_probe
 from ganforge.training.progress import Progress
 
 REESTIMATION_BATCHES = 16
-"""Batches of samples from which batch norm's statistics of the averaged generator are taken anew."""
+"""Number of batches from which the averaged generator's batch norm statistics are re-estimated."""
 
 
 @dataclass
@@ -53,9 +53,9 @@ class Run:
         generator: player.
         averaged: the averaged generator.
         statistics: running statistics of all networks, over the ranks.
-        augment: between samples and the discriminator.
+        augment: augmentations between samples and the discriminator.
         schedule: who moves in which step.
-        ramps: options that move with the images.
+        ramps: options whose values move with the images seen.
         loader: endless batches of reals; its position is part of the run's state.
         game: makes turns and samples.
         evaluator: metrics, or None.
@@ -128,12 +128,12 @@ class Run:
 
     @property
     def players(self) -> tuple[Player, Player]:
-        """Both, in the order in which they move."""
+        """Both players, in the order in which they move."""
         return self.discriminator, self.generator
 
     @property
     def accelerator(self) -> Accelerator:
-        """For what concerns the run and not one player: ranks, device, reductions."""
+        """The Accelerator of the run rather than of one player: ranks, device, reductions."""
         return self.generator.accelerator
 
     @property
@@ -152,12 +152,12 @@ class Run:
 
     @property
     def is_out_of_patience(self) -> bool:
-        """Whether so many evaluations were no better than the best that the recipe wants to stop."""
+        """Whether the last evaluations were no better than the best for longer than the recipe's patience allows."""
         return self.progress.is_out_of_patience(self.recipe.evaluation.patience)
 
     @property
     def learning_rate_scale(self) -> float:
-        """What rollbacks left of the recipe's learning rates."""
+        """The factor on the recipe's learning rates after the rollbacks so far."""
         return self.recipe.training.rollback_factor**self.progress.rollbacks
 
     def average(self, tensor: Tensor) -> Tensor:
@@ -183,13 +183,13 @@ class Run:
         }
 
     def load_adaptive_state(self, state: dict[str, Any]) -> None:
-        """Give it back to those that are still there."""
+        """Restore it in the parts that are still there."""
         load_named_state(self.recipe.schedule.name, self.schedule, state["schedule"])
         for table, step, saved in zip(self.recipe.augment, self.augment, state["augment"], strict=False):
             load_named_state(table.name, step, saved)
 
     def adaptive_figures(self) -> dict[str, float]:
-        """What schedule, augmentations and ramps have come to, for the log. Waits for the device."""
+        """Current values of schedule, augmentations and ramps, for the log. Waits for the device."""
         return {
             **{f"schedule/{name}": value for name, value in self.schedule.figures().items()},
             **{f"augment/{name}": float(value) for name, value in self.augment.figures().items()},
@@ -197,12 +197,12 @@ class Run:
         }
 
     def describe_performance(self) -> list[str]:
-        """What the recipe's `[performance]` comes to here, where that needs saying."""
+        """What the recipe's `[performance]` amounts to on this device, where the user should know."""
         penalties = [weighted.penalty for player in self.players for weighted in player.penalties]
         return performance.describe(self.recipe.performance, self.accelerator.device, penalties)
 
     def generator_config(self) -> GeneratorConfig:
-        """What the averaged generator is at this step, with its figures if it was evaluated at this step."""
+        """The config of the averaged generator at this step, with its figures if it was evaluated at this step."""
         is_evaluated = self.progress.figures_step == self.step
         return GeneratorConfig(
             generator=self.recipe.generator.model_dump(mode="json", exclude_none=True),

@@ -37,25 +37,25 @@ def run_session(
 
     Args:
         recipe: resolved.
-        resume: `auto` goes on if the run folder has a checkpoint, `must` fails without one, `never` fails with one.
-        restart: begin anew, and move what the run folder holds aside.
-        allow_changed: resume even if the recipe or the dataset has changed in a way that alters training.
+        resume: `auto` resumes if the run folder has a checkpoint, `must` fails without one, `never` fails with one.
+        restart: start from scratch, and move the contents of the run folder aside.
+        allow_changed: resume even if the recipe has changed in a way that alters training, or the dataset has changed.
         init_from: a run folder, checkpoint or generator file whose weights a new run starts from; a run that is being
             resumed has its own.
-        init_what_fits: of those weights, take what fits.
-        report: told of every evaluation on every rank; where it says so on all of them, the run ends there.
+        init_what_fits: take only those of these weights that fit.
+        report: called after every evaluation on every rank; the run ends if it says so on all of them.
 
     Returns:
         the exit code: 0 finished, 85 saved and to be started again, 130 saved after Ctrl-C.
 
     Raises:
-        GanforgeError: whatever the user can mend.
+        GanforgeError: an error that the user can fix.
     """
     lock = FolderLock(recipe.folder, Console(stderr=True).print)
     opening = Opening(recipe, lock, resume=resume, restart=restart, allow_changed=allow_changed)
     with ExitStack() as leaving, disk_trouble_told(recipe.folder), nothing_trained_yet():
         leaving.callback(lock.release)
-        if is_first_rank():  # what the others see of a shared folder may be a little old
+        if is_first_rank():  # what the others see of a shared folder may be slightly stale
             opening.look()
         run = Run.build(recipe)
         leaving.callback(run.loader.close)
@@ -110,11 +110,11 @@ def _opening(run: Run) -> list[str]:
 def _closing(run: Run, exit_code: int) -> list[str]:
     folder, best = run.folder, run.progress.best
     if exit_code:
-        return [f"stopped at step {run.step:,}; everything is saved in {folder}, the same command goes on"]
+        return [f"stopped at step {run.step:,}; everything is saved in {folder}; the same command resumes"]
     lines = []
     if unreadable := run.loader.unreadable():
         lines.append(
-            f"warning: {counted(len(unreadable), 'sample')} could not be read and others stood in; the first, "
+            f"warning: {counted(len(unreadable), 'sample')} could not be read and others took their place; the first, "
             f"{unreadable[0]}; `ganforge data verify` names them all"
         )
     if best is not None:

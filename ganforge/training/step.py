@@ -7,13 +7,13 @@ from ganforge.training.run import Run
 
 
 def begin_step(run: Run) -> None:
-    """Put every option that moves at its place for this step."""
+    """Set every option that has a ramp to its value for this step."""
     for ramp in run.ramps:
         ramp.apply(run.images)
 
 
 def finish_step(run: Run) -> str:
-    """What follows the turns of a step: the average, and what adapts to the game. A line for the log, or nothing."""
+    """Update the averaged generator and whatever adapts to the game; returns a line for the log, or nothing."""
     batch = run.recipe.training.batch_size
     run.progress.advance(batch)
     with run.generator.engine.gathered():

@@ -79,7 +79,7 @@ def test_on_a_full_disk_training_goes_on_and_ends_in_one_line_and_with_room_agai
     assert (
         "the checkpoint of step 12 could not be written: No space left on device; the checkpoint of step 4 is" in said
     )
-    assert "the same command goes on" in said
+    assert "the same command resumes" in said
     assert len(said.splitlines()) == 1
     captured = capsys.readouterr()
     assert "Traceback" not in captured.out + captured.err

@@ -126,7 +126,7 @@ def test_a_schedule_that_goes_by_accuracy_wants_an_objective_that_has_one(make_r
         one_turn(run)
         assert "discriminator/accuracy_real" in run.meters.reduce(run.accelerator)
     else:
-        with pytest.raises(RecipeError, match="goes by the sign of D's logits"):
+        with pytest.raises(RecipeError, match="relies on the sign of D's logits"):
             Run.build(recipe)
         run = Run.build(make_recipe(objective=objective))
         one_turn(run)

@@ -35,11 +35,11 @@ def launched(monkeypatch):
 @pytest.mark.parametrize(
     ("variables", "reason"),
     [
-        ({"USE_FSDP": "true", "FSDP_VERSION": "2"}, "R1's double backward through FSDP2 gives other weights"),
+        ({"USE_FSDP": "true", "FSDP_VERSION": "2"}, "R1's double backward through FSDP2 silently gives wrong weights"),
         ({"USE_MEGATRON_LM": "true"}, "Megatron-LM splits language models"),
         ({"GRADIENT_ACCUMULATION_STEPS": "4"}, "discriminator_micro_batches and generator_micro_batches"),
         ({"DYNAMO_BACKEND": "INDUCTOR"}, "performance.compile = true"),
-        ({"MIXED_PRECISION": "fp8"}, "fp8 is not for convolutions"),
+        ({"MIXED_PRECISION": "fp8"}, "fp8 does not support convolutions"),
         ({"USE_DEEPSPEED": "true", "USE_CPU": "true"}, "trains every rank alone"),
         ({"USE_DEEPSPEED": "true", "DEEPSPEED_ZERO_STAGE": "4"}, "4 is not one of 0, 1, 2, 3"),
         ({"USE_DEEPSPEED": "true", "DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE": "cpu"}, "the recipe's optimizer for another"),

@@ -178,4 +178,7 @@ def test_samples_that_could_not_be_read_are_counted_in_the_log_and_named_at_the_
     train_silently(recipe)
     lines = [json.loads(line) for line in (recipe.folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["data/unreadable"] for line in lines] == [1] * 6
-    assert "1 sample could not be read and others stood in; the first, shard-000000.tar/7" in capsys.readouterr().out
+    assert (
+        "1 sample could not be read and others took their place; the first, shard-000000.tar/7"
+        in capsys.readouterr().out
+    )

@@ -120,5 +120,5 @@ class Opening:
 
 def not_writable(folder: Path, error: OSError) -> GanforgeError:
     return GanforgeError(
-        f"{folder}: cannot be written: {error.strerror}; mend that, or set another with --set output=..."
+        f"{folder}: cannot be written: {error.strerror}; fix that, or set another with --set output=..."
     )

@@ -121,7 +121,7 @@ class Saver:
             self._writer.discard()
         text = f"the checkpoint of step {self._step:,} could not be written: {problem}; {what_is_kept(self._run)}"
         if must:
-            raise CheckpointError(f"{text}. Once that is mended, the same command goes on")
+            raise CheckpointError(f"{text}. Once that is fixed, the same command resumes")
         self._warn(f"warning: {text}. Training goes on")
 
     def _all_fine(self, problem: str) -> bool:
