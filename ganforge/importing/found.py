@@ -61,7 +61,7 @@ def attribute(part: Kept, name: str) -> Any:
         Unfit: the layer has no such value.
     """
     if name not in part.attributes:
-        raise Unfit(f"a {part.kind} without '{name}', so it is of other code than the published")
+        raise Unfit(f"a {part.kind} without '{name}', so it was not made by the published code")
     return part.attributes[name]
 
 
@@ -72,5 +72,5 @@ def inner(part: Kept, name: str) -> Kept:
         Unfit: it has no layer of that name.
     """
     if name not in part.modules:
-        raise Unfit(f"a {part.kind} without '{name}', so it is of other code than the published")
+        raise Unfit(f"a {part.kind} without '{name}', so it was not made by the published code")
     return part.modules[name]

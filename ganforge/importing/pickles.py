@@ -74,7 +74,7 @@ def _check(name: str, network: Network, spec: DataSpec) -> None:
     wrong += [key for key in ours if key in theirs and ours[key].shape != theirs[key].shape]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        raise Unfit(f"a {role} that is not '{component.name}' in '{wrong[0]}'{more}: of other code than the published")
+        raise Unfit(f"a {role} that is not '{component.name}' in '{wrong[0]}'{more}: not made by the published code")
     broken = [key for key, tensor in theirs.items() if not bool(tensor.isfinite().all())]
     if broken:
         raise Unfit(f"numbers in '{broken[0]}' that are not finite")

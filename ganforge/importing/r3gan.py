@@ -114,7 +114,7 @@ def _add_blocks(tensors: dict[str, Tensor], stage: str, at: int, blocks: list[Ke
     for place, block in enumerate(blocks, start=at):
         theirs = block.state_dict()
         if set(theirs) != set(WITHIN_BLOCK):
-            raise Unfit(f"a residual block with {', '.join(theirs)}, so it is of other code than the published")
+            raise Unfit(f"a residual block with {', '.join(theirs)}, so it was not made by the published code")
         tensors |= {f"{stage}.{place}.{ours}": theirs[name] for name, ours in WITHIN_BLOCK.items()}
     if not blocks:
         raise Unfit("a stage without residual blocks")

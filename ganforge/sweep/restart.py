@@ -14,8 +14,8 @@ def move_study_aside(plan: SweepPlan) -> Path | None:
     """Move the study, with its trials' runs, into `.old-1` of its folder.
 
     Returns:
-        the folder that it was moved to; None if there was nothing, or if this same job had already moved it before it was
-        started again.
+        the folder that it was moved to; None if there was nothing, or if this same job had moved it already before
+        it was started again.
 
     Raises:
         GanforgeError: the study is kept elsewhere, or another process works on a trial of it.

@@ -106,7 +106,7 @@ def grid_size(axes: Sequence[Axis]) -> int:
 
 
 def grid_choice(axes: Sequence[Axis], path: str, number: int) -> int:
-    """Which value of a grid axis trial `number` takes: the last axis changes fastest, and after all combinations the first comes again."""
+    """The value of a grid axis in trial `number`: the last axis changes fastest, and combinations repeat in turn."""
     stride = 1
     for axis in reversed([axis for axis in axes if axis.how == "grid"]):
         if axis.path == path:

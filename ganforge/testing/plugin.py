@@ -75,7 +75,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _components(config: pytest.Config) -> "list[Component]":
-    """Components that the option's modules register; in ganforge's own tests, which do without it, the built-in ones."""
+    """Components that the option's modules register; without it, as in ganforge's own tests, built-in ones."""
     if _chosen not in config.stash:
         from ganforge.errors import GanforgeError
         from ganforge.testing.chosen import built_in, registered_by
