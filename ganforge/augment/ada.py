@@ -28,9 +28,9 @@ class ADA(Augmentation):
     Args:
         spec: what a sample looks like; must be pictures.
         policy: which changes; always applied in the paper's order. Hue needs three channels, saturation more than one.
-        target: r_t that is aimed at, the mean sign of D's logits on reals; 0.6 in the paper.
+        target: target of r_t, the mean sign of D's logits on reals; 0.6 in the paper.
         interval: steps from one adjustment of p to the next; 4 in the paper.
-        speed: images in which p goes from 0 to 1 if it only rises; 500,000 in the paper, fewer for short runs.
+        speed: images over which p rises from 0 to 1 if it never falls; 500,000 in the paper, fewer for short runs.
         initial: p at the start.
         limit: largest p; above 0.8 the changes may leak into what the generator makes (section 2.2 of the paper). The
             authors' code has none, and p takes as long to come back from above 1 as it took to get there.
@@ -65,7 +65,7 @@ class ADA(Augmentation):
         self.speed = speed
         self.limit = limit
         self.register_buffer("probability", torch.tensor(float(initial)))
-        self.register_buffer("signs", torch.zeros(2))  # their sum, and how many
+        self.register_buffer("signs", torch.zeros(2))  # the sum of the signs, and their number
         self.register_buffer("mean_sign", torch.tensor(0.0))
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ class ADA(Augmentation):
         if step % self.interval:
             return
         total, count = average(self.signs).unbind()
-        has_seen = count > 0  # not while the discriminator pauses
+        has_seen = count > 0  # false while the discriminator pauses
         self.mean_sign.copy_(torch.where(has_seen, total / count.clamp(min=1e-9), self.mean_sign))
         change = torch.sign(self.mean_sign - self.target) * (batch_size * self.interval / self.speed)
         self.probability.copy_((self.probability + change * has_seen).clamp(0, self.limit))

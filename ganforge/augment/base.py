@@ -1,8 +1,8 @@
 """What an augmentation is.
 
-It maps samples `(batch, *spec.shape)` to the same shape, differentiably and more than once so, that gradients (and the
+It maps samples `(batch, *spec.shape)` to the same shape and is twice differentiable, so that gradients (and the
 gradients of a gradient penalty) pass through it. Real and fake samples go through the same module, each with
-draws of its own, so both are changed in the same distribution. Only the training looks through it: grids and metrics
+draws of its own, so both are changed in the same distribution. Only training uses it: grids and metrics
 see the generator's own samples.
 """
 
@@ -24,14 +24,14 @@ Share = Annotated[float, Field(gt=0, le=1)]
 class Augmentation(nn.Module):
     """A module between samples and the discriminator that may watch the game. What it remembers is in its buffers.
 
-    Any `nn.Module` will do as an augmentation; this class adds what one can do that adapts while the run goes on.
+    Any `nn.Module` can be an augmentation; this class adds the hooks of one that adapts during training.
     """
 
     needs_boundary_at_zero: bool = False
     """Whether it goes by the sign of D's logits, which not every objective gives a meaning."""
 
     def observe(self, real_logits: Tensor) -> None:
-        """Told after each piece of the discriminator's turn; must not wait for the device.
+        """Called after each micro-batch of the discriminator's turn; must not wait for the device.
 
         Args:
             real_logits: the discriminator's logits on augmented real samples, `(batch,)`, detached.
@@ -52,7 +52,7 @@ class Augmentation(nn.Module):
 
 
 class PictureChange(Augmentation):
-    """Changes each picture by itself with a probability: no loop over samples, no word to the host.
+    """Changes each picture independently with a probability, without looping over samples or waiting for the device.
 
     Args:
         spec: what a sample looks like.

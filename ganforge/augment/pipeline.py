@@ -109,7 +109,7 @@ def colour(pictures: Tensor, probability: Tensor, policy: Collection[str]) -> Te
 def recoloured(pictures: Tensor, matrix: Tensor) -> Tensor:
     """Each pixel's channels, and a one, times the picture's matrix.
 
-    A sum of products, and no matrix product, which autocast and TF32 would round.
+    Computed as a sum of products, because autocast and TF32 would round a matrix product.
     """
     matrix = matrix.to(pictures.dtype)[..., None, None]
     channels = pictures.shape[1]
@@ -120,7 +120,7 @@ def recoloured(pictures: Tensor, matrix: Tensor) -> Tensor:
 
 
 def composed(first: Tensor, second: Tensor) -> Tensor:
-    """Matrix products `(batch, n, n)`, again without what rounds a product."""
+    """Matrix products `(batch, n, n)`, also unrounded by autocast and TF32."""
     return (first[:, :, :, None] * second[:, None, :, :]).sum(dim=2)
 
 

@@ -1,7 +1,7 @@
 """Pictures seen through a linear map: translations, rotations and stretches in one bilinear look-up.
 
 `torch.nn.functional.grid_sample` has no second derivative, which gradient penalties need; looking up four neighbours by
-their index has all of them.
+index can be differentiated any number of times.
 """
 
 from typing import Literal
@@ -13,7 +13,7 @@ Padding = Literal["zeros", "reflect"]
 
 
 def resample(pictures: Tensor, to_source: Tensor, padding: Padding) -> Tensor:
-    """Look up every pixel of the result in the pictures, between their pixels bilinearly.
+    """Look up every pixel of the result in the pictures, with bilinear interpolation.
 
     Args:
         pictures: `(batch, channels, height, width)` of any floating type.

@@ -24,8 +24,8 @@ def measure_ceilings(device: torch.device, dtype: torch.dtype) -> Ceilings:
     """Time both on random numbers, since zeros run faster than data does; the best of a few, as a peak is a maximum.
 
     Args:
-        device: a CPU is given smaller problems.
-        dtype: of the matrices.
+        device: device to measure; a CPU is given smaller problems.
+        dtype: type of the matrices.
     """
     return Ceilings(_matrix_product(device, dtype), _copy(device))
 
@@ -56,7 +56,7 @@ def _best(work: Callable[[], object], device: torch.device, repeats: int = 7) ->
 
 
 def now(device: torch.device) -> float:
-    """Seconds on the wall, after everything that the device was told is done."""
+    """Wall-clock seconds, after waiting for the device to finish its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -14,13 +14,13 @@ from torch.utils.flop_counter import flop_registry
 class OperationCounter(TorchDispatchMode):
     """Sums over all operations in a block, forward and backward.
 
-    torch's own formulas count products and convolutions; its `FlopCounterMode` would do that too, but cannot be
-    around a penalty that differentiates twice.
+    Products and convolutions are counted by torch's own formulas. Its `FlopCounterMode` cannot be used, because it
+    fails on penalties that differentiate twice.
 
     Attributes:
         flops: floating-point operations of products and convolutions, a multiplication and an addition being two.
-        traffic: bytes read and written if every operation runs by itself, without caches: a ceiling. What only looks
-            at a tensor in another way moves nothing.
+        traffic: bytes read and written if every operation runs by itself, without caches: an upper bound. Views
+            of a tensor move nothing.
     """
 
     def __init__(self) -> None:
@@ -52,11 +52,11 @@ def _tensors(tree: Any) -> list[Tensor]:
 
 @contextmanager
 def operations_counted() -> Iterator[OperationCounter]:
-    """Count in a block, in which nothing is compiled, so that every operation is seen."""
+    """Context that counts operations; nothing is compiled inside, so that every operation is seen."""
     with torch.compiler.set_stance("force_eager"), OperationCounter() as counter:
         yield counter
 
 
 def gradient_bytes(network: nn.Module) -> int:
-    """Bytes of the gradients that are there: what the ranks exchange at the end of a turn."""
+    """Bytes of all gradients that are not None: what the ranks exchange at the end of a turn."""
     return sum(parameter.grad.nbytes for parameter in network.parameters() if parameter.grad is not None)

@@ -18,12 +18,12 @@ READERS: tuple[ReaderName, ...] = ("device", "host", "raw", "encoded", "webdatas
 
 @dataclass(frozen=True)
 class Speed:
-    """What one reader did.
+    """Measured speed of one reader.
 
     Attributes:
         reader: its name.
         start_seconds: from making the loader to its first batch.
-        images_per_second: whole batches on the device, as training gets them.
+        images_per_second: speed of whole batches on the device, as training gets them.
         images_per_cpu_second: the same by CPU time of all threads.
         rows_per_cpu_second: rows as they are stored, before scaling and layout, which an accelerator does itself.
     """
@@ -43,7 +43,7 @@ def bench(
     seconds: float,
     options: LoaderOptions | None = None,
 ) -> Iterator[Speed | DataError]:
-    """Measure every reader that can read the dataset; the reason for those that cannot."""
+    """Measure every reader that can read the dataset; for the others give the reason."""
     for reader in READERS:
         try:
             yield bench_reader(dataset, reader, batch_size, device, cache_dir, seconds, options)
@@ -74,7 +74,7 @@ def bench_reader(
         positions = itertools.count(loader.position, batch_size)
         rows = _rate(lambda: loader.source.take(next(positions)), seconds / 2, device)[1]
     finally:
-        loader.source.close()  # and not the dataset, which the next reader needs
+        loader.source.close()  # not the dataset, which the next reader needs
     return Speed(reader, start, wall * batch_size, cpu * batch_size, rows * batch_size)
 
 

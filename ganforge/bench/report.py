@@ -14,13 +14,13 @@ COUNTS = (1, 8, 16, 32, 64, 128, 256, 512, 1024)
 def predictions(
     report: TrainReport, links: Links, counts: Sequence[int] = COUNTS, images_per_second: float | None = None
 ) -> list[Prediction]:
-    """The scaling table of a report; turns take their share of a step in one go.
+    """The scaling table of a report; each turn takes its share of an uninterrupted step.
 
     Args:
-        report: what was measured here.
-        links: between devices.
+        report: measurements of this device.
+        links: links between devices.
         counts: numbers of devices.
-        images_per_second: of one device that is not here; by default what this one measured.
+        images_per_second: speed of one device of another kind; by default the speed measured here.
     """
     seconds = report.batch / images_per_second if images_per_second else report.seconds
     share = seconds / (report.milliseconds * 1e-3)

@@ -1,4 +1,4 @@
-"""How a run would go on more GPUs: a model of the one thing that grows, the all-reduce of gradients.
+"""How fast a run would be on more GPUs: a model of the one cost that grows, the all-reduce of gradients.
 
 A ring all-reduce of S bytes over p ranks takes `2 (p - 1) a + 2 (p - 1) / p S / b` seconds, with latency a a hop and
 bandwidth b a rank (the alpha-beta model, Hockney 1994; rings, Patarasu and Yuan 2009). Two binary trees, each for half
@@ -62,13 +62,13 @@ class Prediction:
     """One row of the table.
 
     Args:
-        gpus: how many.
+        gpus: number of GPUs.
         ring: seconds of all-reduce a step, with rings between nodes.
         tree: the same with trees.
         communication: the same with whichever is faster.
-        images_per_second: if nothing of it hides behind the backward pass.
-        efficiency: share of the linear speed, if nothing hides.
-        best_efficiency: the same if all of it hides that can: two thirds of a turn are backward.
+        images_per_second: speed if no communication overlaps with the backward pass.
+        efficiency: share of the linear speed, without overlap.
+        best_efficiency: the same with the most possible overlap: two thirds of a turn are backward.
     """
 
     gpus: int
@@ -86,7 +86,7 @@ BACKWARD_SHARE = 2 / 3
 def predict(
     turns: Sequence[tuple[float, float]], rest: float, images: int, links: Links, counts: Sequence[int]
 ) -> list[Prediction]:
-    """What a step would take on each number of GPUs.
+    """Predicted time of a step on each number of GPUs.
 
     Args:
         turns: seconds on one GPU and bytes all-reduced, of each all-reduce in a step.

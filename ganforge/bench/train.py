@@ -45,18 +45,18 @@ class TrainReport:
 
     Args:
         device: name of the device.
-        precision: accelerate's.
-        ranks: processes.
+        precision: accelerate's mixed precision.
+        ranks: number of processes.
         batch: pictures a step, over all ranks.
         steps: steps that were timed.
-        milliseconds: median time of a step, with a look at the clock between turns.
-        images_per_second: over all ranks, from the wall time of steps in one go, without a look in between.
+        milliseconds: median time of a step, with the device synchronised between turns.
+        images_per_second: over all ranks, from the wall time of uninterrupted steps.
         wait_share: share of that time in which the host waited for data.
         reals: real samples that a step takes, over all ranks.
-        sample_bytes: of one of them, decoded.
-        peak_memory: bytes: on CUDA of tensors, elsewhere of the whole process.
-        players: by role.
-        ceilings: of the device.
+        sample_bytes: bytes of one of them, decoded.
+        peak_memory: bytes of tensors on CUDA, elsewhere of the whole process.
+        players: costs by role.
+        ceilings: measured peaks of the device.
     """
 
     device: str
@@ -79,7 +79,7 @@ class TrainReport:
 
     @property
     def seconds(self) -> float:
-        """Of a step in one go."""
+        """Speed of an uninterrupted step."""
         return self.batch / self.images_per_second
 
     @property
@@ -102,7 +102,7 @@ def bench_train(recipe: Recipe, *, steps: int, warmup: int) -> TrainReport | Non
 
     Args:
         recipe: resolved.
-        steps: steps timed in one go, and once more turn by turn.
+        steps: steps timed without interruption, and once more turn by turn.
         warmup: steps before that, at least one: first kernels, caches, compilation.
 
     Returns:
@@ -124,7 +124,7 @@ def bench_train(recipe: Recipe, *, steps: int, warmup: int) -> TrainReport | Non
 
 
 def measure(run: Run, *, steps: int, warmup: int) -> TrainReport:
-    """The same for a run that is built already."""
+    """Measure a run that is built already."""
     accelerator = run.accelerator
     device = accelerator.device
     for _ in range(max(warmup, 1)):
@@ -163,7 +163,7 @@ def measure(run: Run, *, steps: int, warmup: int) -> TrainReport:
 
 
 def step(run: Run) -> None:
-    """One alternation, as the training loop does it between two log lines."""
+    """One step, as the training loop does it between two log lines."""
     begin_step(run)
     move(run, run.discriminator, run.generator)
     move(run, run.generator, run.discriminator)
@@ -184,7 +184,7 @@ def _timed_step(run: Run) -> dict[str, float]:
 
 
 def _count(run: Run, moving: Player, milliseconds: float) -> PlayerCost:
-    """A turn's share of the time, and turns counted whose gradients are thrown away.
+    """A player's cost: its turns' time as measured, and counts from turns whose gradients are thrown away.
 
     Lazy penalties make turns unequal: each set of them that comes up is counted once and weighed by how often it does.
     """

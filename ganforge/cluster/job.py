@@ -28,19 +28,19 @@ class Job(OptionsModel):
     """What a job asks for. A site's file has the same keys.
 
     Args:
-        nodes: how many.
-        gpus_per_node: on each of them; 0 trains on CPUs.
+        nodes: number of nodes.
+        gpus_per_node: GPUs on each node; 0 trains on CPUs.
         tasks_per_node: processes on each node; without GPUs by default 1, with GPUs always one a GPU.
         cpus_per_task: cores of each process, for its readers; by default what the site gives.
         time: limit, as SLURM writes it.
         partition: queue.
-        account: who pays.
+        account: account that is charged.
         qos: quality of service.
         constraint: features that nodes must have.
         sbatch: further options of `sbatch`, as in `["--mem=0", "--exclusive"]`.
         container: a `.sif` file for Apptainer, else an image for Pyxis (`srun --container-image`).
         env_setup: shell lines that run before training, as in `module load cuda`.
-        python: the interpreter that has ganforge; by default the one that writes the script, in a container `python`.
+        python: interpreter with ganforge installed; by default the one that writes the script, in a container `python`.
         launcher: `srun` starts one task a process; `accelerate` one `accelerate launch` a node.
         accelerate_config: a file for `accelerate launch --config_file`; only with that launcher.
         grace: seconds before the time limit at which everything is saved.
@@ -77,7 +77,7 @@ class Job(OptionsModel):
 
 
 def site_file() -> Path:
-    """Where a site's, or a user's, defaults stand."""
+    """The file with a site's, or a user's, defaults."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "ganforge" / "slurm.toml"
 
 
@@ -101,7 +101,7 @@ def site_defaults(path: Path) -> dict[str, Any]:
 
 
 def make_job(site: Mapping[str, Any], given: Mapping[str, Any]) -> Job:
-    """A site's defaults and what the command line says; what is None there is not said. `sbatch` adds up.
+    """A site's defaults overridden by the command line, where None means not given. Both lists of `sbatch` are kept.
 
     Raises:
         GanforgeError: a value is wrong, or two contradict each other.

@@ -12,7 +12,7 @@ def job_states(numbers: Iterable[str]) -> dict[str, str]:
     """The state of each job, such as `RUNNING` or `PENDING (Priority)`; `unknown` for what SLURM has forgotten."""
     wanted = sorted(set(numbers))
     states = dict.fromkeys(wanted, UNKNOWN)
-    for number in wanted:  # by itself: squeue refuses a whole list for one job that it has forgotten
+    for number in wanted:  # one by one: squeue refuses a whole list for one job that it has forgotten
         lines = _lines("squeue", "--noheader", "--states=all", "--format=%T|%r", f"--jobs={number}")
         if not lines:
             lines = _lines("sacct", "--noheader", "--allocations", "--parsable2", "--format=State", f"--jobs={number}")

@@ -1,13 +1,13 @@
-"""The batch script of a training: readable, and whole without this package's help.
+"""The batch script of a training run: readable, and complete without this package.
 
-Traps that its lines answer, each seen on a real SLURM (22.05):
+Pitfalls that its lines avoid, each seen on a real SLURM (22.05):
 
 - A signal that arrives while Python still imports ends a task. Tasks begin with SIGUSR1 ignored, and the batch shell
   sends it again every few seconds until everything has left.
 - `--kill-on-bad-exit`, and `accelerate launch` as well, end the other ranks when the first one leaves with code 85,
   while rank 0 may still be closing its trackers. So srun waits a minute for the others after the first has left, and
   under `accelerate launch` code 85 becomes a mark in the run folder and a code of 0.
-- What tells the ranks must end with them: it would tell the same job when it has started again.
+- The loop that signals the ranks must end with them: it would signal the same job after it has started again.
 - `scancel` ends tasks by the signal that asks to save. A job that somebody has cancelled must not queue itself again.
 - A port may be taken by another job on the same node: the next free one is used.
 """
@@ -22,7 +22,7 @@ from ganforge.errors import GanforgeError
 from ganforge.wording import counted
 
 EXIT_WAIT = 60
-"""Seconds that ranks have for leaving after the first one has left, whatever its reason."""
+"""Seconds that ranks have to exit after the first one has exited, for any reason."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Training:
 
     Args:
         title: what the script is, in one line.
-        name: of the recipe.
+        name: name of the recipe.
         folder: run folder, relative to `chdir` or absolute.
         recipe: file to train.
-        overrides: of `--set`.
+        overrides: values of `--set`.
         log: pattern of the job's log file.
         chdir: folder in which the job starts; by default the one in which it is submitted.
         python: interpreter.
@@ -132,7 +132,7 @@ def _comment(job: Job, training: Training) -> list[str]:
 
 
 def _end(job: Job, training: Training) -> str:
-    """How to stop without a next life: the next job of a chain waits for the end of this one, whatever it is."""
+    """The command that ends training for good: in a chain, the next job would start however this one ends."""
     return "scancel JOBID" if job.chain == 1 else f"scancel $(cat {shlex.quote(training.folder)}/slurm/chain)"
 
 

@@ -1,4 +1,4 @@
-"""How runs are doing, from what lies in their folders; reads no weights and imports no torch."""
+"""The state of runs, read from their folders; reads no weights and imports no torch."""
 
 import os
 import re
@@ -18,10 +18,10 @@ from ganforge.run_files import RECIPE, checkpoint_states, read_recipe
 from ganforge.wording import printable
 
 LEVELS = 2
-"""Folders below a given one that are looked into: `runs` holds runs, and sweeps that hold runs."""
+"""Levels of folders that are searched below a given one: `runs` holds runs, and sweeps that hold runs."""
 
 QUIET_SECONDS = 120.0
-"""What a run may be silent for, though its log has lines more often: an evaluation, a checkpoint."""
+"""Seconds for which a run may write nothing, since evaluations and checkpoints take longer than a log interval."""
 
 State = Literal["running", "queued", "finished", "stopped", "stopped by the doctor", "diverged", "silent"]
 
@@ -32,19 +32,19 @@ class RunStatus:
 
     Args:
         folder: path.
-        step: the last one that was logged or saved.
-        steps: of the whole run.
-        images_per_second: of the last line of the log.
-        checkpoint_step: of the newest checkpoint.
-        checkpoint_age_seconds: since it was written.
+        step: the last step that was logged or saved.
+        steps: steps of the whole run.
+        images_per_second: speed in the last line of the log.
+        checkpoint_step: step of the newest checkpoint.
+        checkpoint_age_seconds: time since it was written.
         best: the best figure so far: its name, value and step.
-        finding: the doctor's last one: step, name and message.
+        finding: the doctor's last finding: step, name and message.
         job: number of the newest SLURM job.
         job_state: what SLURM says of it.
         state: `running` or `queued` as SLURM says, or because its log grows; `finished` at the recipe's last step or by
             `evaluation.patience`; `stopped` with everything saved; `silent` if its last figures are not saved and no
             more come: killed, or stuck.
-        silent_seconds: since it last wrote figures or a checkpoint.
+        silent_seconds: time since it last wrote figures or a checkpoint.
     """
 
     folder: str
@@ -95,7 +95,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def statuses(folders: Sequence[Path]) -> list[RunStatus]:
-    """One of each folder, with one question to SLURM for each that has a job."""
+    """The status of each folder; SLURM is asked once for each that has a job."""
     jobs = {folder: _last_job(folder / SLURM_FOLDER / "jobs") for folder in folders}
     states = job_states(job for job in jobs.values() if job)
     return [_status(folder, jobs[folder], states) for folder in folders]
@@ -173,7 +173,7 @@ def _state_by_end(
 
 
 def _state_by_silence(lines: list[dict[str, Any]], silent: float, is_over: bool, is_saved: bool) -> State:
-    """For a run that has not said how it ended.
+    """The state of a run that has not recorded how it ended.
 
     Args:
         lines: of its log, which tell how far apart they are in time.
@@ -190,7 +190,7 @@ def _state_by_silence(lines: list[dict[str, Any]], silent: float, is_over: bool,
 
 
 def _seconds_since(*paths: Path) -> float | None:
-    """Since the newest of these files was written."""
+    """Seconds since the newest of these files was written."""
     ages = [seconds for path in paths if (seconds := _age(path)) is not None]
     return min(ages, default=None)
 

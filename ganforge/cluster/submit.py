@@ -22,7 +22,7 @@ def seeds_of(array: str) -> list[int]:
     """The indices of a job array in SLURM's own words: `0-4`, `1,3,7`, `0-8:2`, `0-9%2` (two at a time).
 
     Raises:
-        GanforgeError: it is not one.
+        GanforgeError: the text is not an array of seeds.
     """
     indices, _, limit = array.partition("%")
     seeds: list[int] = []
@@ -39,15 +39,15 @@ def seeds_of(array: str) -> list[int]:
 
 @dataclass(frozen=True)
 class Submission:
-    """A training on its way to SLURM.
+    """A training run to be submitted to SLURM.
 
     Args:
-        job: what it asks for.
-        recipe: resolved; tells the name and the run folder.
+        job: resources that it asks for.
+        recipe: resolved recipe; gives the name and the run folder.
         source: the recipe's file, which is copied as it is: what was submitted is what trains, however long it waits.
-        overrides: of `--set`.
+        overrides: values of `--set`.
         array: seeds as SLURM writes them, or None.
-        command: what was typed, for the script's first comment.
+        command: command line as typed, for the script's first comment.
     """
 
     job: Job
@@ -67,11 +67,11 @@ class Submission:
 
     @property
     def script(self) -> Path:
-        """Where the script is kept; with an array, in the run folder of the first seed."""
+        """Path of the script; with an array, in the run folder of the first seed."""
         return self.folders[0] / SLURM_FOLDER / "job.sh"
 
     def log_of(self, number: str) -> Path:
-        """Where a job writes; with an array, its first seed."""
+        """Path of a job's log; with an array, that of its first seed."""
         return self.folders[0] / SLURM_FOLDER / f"{number}.log"
 
     def text(self) -> str:
@@ -98,7 +98,7 @@ class Submission:
             GanforgeError: the folder cannot be written.
         """
         try:
-            for folder in self.folders:  # SLURM makes no folders for logs: the job would end without a word
+            for folder in self.folders:  # SLURM makes no folders for logs: the job would end without a message
                 (folder / SLURM_FOLDER).mkdir(parents=True, exist_ok=True)
             write_text(self.script.with_name("recipe.toml"), self.source.read_text(encoding="utf-8"))
             write_text(self.script, self.text())
@@ -111,7 +111,7 @@ class Submission:
         """Write the script and queue it: the jobs' numbers, one, or as many as the chain is long.
 
         Raises:
-            GanforgeError: SLURM is not here, or refuses the job.
+            GanforgeError: SLURM is not installed here, or refuses the job.
         """
         script = self.write()
         numbers: list[str] = []

@@ -37,7 +37,7 @@ def discriminator_wins(history: History, treatment: Treatment) -> Evidence | Non
 
 
 def _has_vanished(history: History) -> bool:
-    """Whether G's gradient is under a fiftieth of what it once was."""
+    """Whether G's gradient is below a fiftieth of its earlier maximum."""
     name = "health/gradient_generator"
     window = history.last(name, lines=4, steps=100)
     return window is not None and window.median(name) < 0.02 * history.largest[name]
@@ -91,9 +91,9 @@ def _moved(before: Line, after: Line, classes: list[str]) -> float:
 
 
 def reversals(values: list[float], factor: float = 2.0) -> int:
-    """How often a positive figure turned round after it had changed by more than a factor; 0 where it is not positive.
+    """How often a positive figure reversed after it had changed by more than a factor; 0 where it is not positive.
 
-    A smaller change in the other direction is no turn, so noise does not add up.
+    A smaller change back is not counted, so noise does not add up.
     """
     if min(values) <= 0:
         return 0

@@ -24,8 +24,8 @@ class Episode:
     """An illness from its beginning to its end.
 
     Args:
-        begin: the finding that it began with.
-        end: step of the finding that it ended with; None if it has not ended.
+        begin: finding that marks its beginning.
+        end: step of the finding that marks its end; None if it has not ended.
     """
 
     begin: Finding
@@ -41,13 +41,13 @@ class Diagnosis:
     """All that the doctor knows of a run.
 
     Args:
-        folder: of the run.
-        lines_seen: log lines that it has looked at.
-        last_step: of the last line; 0 without lines.
+        folder: folder of the run.
+        lines_seen: log lines that were examined.
+        last_step: step of the last line; 0 without lines.
         episodes: illnesses in the order in which they began.
         was_watched: whether the findings come from `health.jsonl`, or from looking at the figures now.
-        passed_over: lines of `metrics.jsonl` that are odd and were not looked at.
-        every: of how many lines one was looked at, where training was not watched and the log is long.
+        passed_over: damaged lines of `metrics.jsonl`, which were skipped.
+        every: one in so many lines was examined, where training was not watched and the log is long.
     """
 
     folder: Path
@@ -63,7 +63,7 @@ class Diagnosis:
         return any(episode.end is None for episode in self.episodes)
 
     def lines(self) -> list[str]:
-        """For the console: one paragraph an episode, the open ones with what helps."""
+        """Text for the console: one paragraph an episode, with remedies for those that have not ended."""
         source = "findings of training" if self.was_watched else "looked at now; training was not watched"
         if not self.was_watched and self.every > 1:
             source = f"{source}, and of {self.every} lines one was looked at"
@@ -91,8 +91,8 @@ def diagnose(folder: Path, each: Callable[[Mapping[str, Any]], object] | None = 
     """Read a run folder, whatever state it is in.
 
     Args:
-        folder: of the run.
-        each: is shown every line of `metrics.jsonl` on the way, as it stands there, so that a long file is read once.
+        folder: folder of the run.
+        each: called with every line of `metrics.jsonl` as it is read, so that a long file is read only once.
 
     Raises:
         GanforgeError: it is not a run folder, or a file of it cannot be read.
@@ -115,7 +115,7 @@ def diagnose(folder: Path, each: Callable[[Mapping[str, Any]], object] | None = 
 
 
 def episodes(findings: list[Finding]) -> list[Episode]:
-    """Beginnings with their ends."""
+    """Episodes, from findings that mark beginnings and ends."""
     found: list[Episode] = []
     for finding in findings:
         if finding.event == "begins":

@@ -1,4 +1,4 @@
-"""The doctor: is told every log line, and says when an illness begins and when it has ended."""
+"""The doctor: it is given every log line, and reports when an illness begins and when it has ended."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -39,11 +39,11 @@ class Doctor:
 
     @property
     def against_divergence(self) -> tuple[str, ...]:
-        """What helps a run whose losses are no longer finite."""
+        """Remedies for a run whose losses are no longer finite."""
         return self._treatment.remedies("exploding_gradients")
 
     def look(self, line: Line) -> list[Finding]:
-        """What is new with this log line; lines of evaluations have no losses and tell nothing."""
+        """New findings after this log line; lines of evaluations have no losses and are ignored."""
         step = int(line["step"])
         if ("generator/loss" not in line and "discriminator/loss" not in line) or step // APART == self._last // APART:
             return []
@@ -70,10 +70,10 @@ class Doctor:
         return [finding for line in lines for finding in self.look(line)]
 
     def catch_up(self, folder: Path, step: int) -> None:
-        """Know what a doctor knows who has watched a run up to a step.
+        """Restore the state of a doctor that has watched a run up to a step.
 
-        A log of up to 16 MB is replayed. Of a longer one it is the end, with the illnesses that had begun before it by
-        `health.jsonl`, and the largest gradients out of samples of all of it.
+        A log of up to 16 MB is replayed. Of a longer one only the end is; the illnesses that had begun before it are
+        read from `health.jsonl`, and the largest gradients from a sample of all its lines.
         """
         path = folder / METRICS
         if approximate_count(path) <= TAIL or path.stat().st_size <= SMALL:

@@ -13,10 +13,10 @@ class Finding:
     """One line of `health.jsonl`.
 
     Args:
-        step: when it was seen.
-        name: of the illness, as `[health] stop_on` writes it.
+        step: step at which it was seen.
+        name: name of the illness, as `[health] stop_on` writes it.
         event: whether it begins or ends here.
-        message: what is going on, a sentence.
+        message: what is happening, in one sentence.
         evidence: the figures that show it, by their name in `metrics.jsonl`.
         remedies: what to change in the recipe.
     """
@@ -63,7 +63,7 @@ def still_open(findings: Iterable[Finding], before: int) -> list[Finding]:
 
 
 def said(finding: Finding) -> str:
-    """A finding as the console shows it."""
+    """A finding as text for the console."""
     if finding.event == "ends":
         return f"doctor, step {finding.step:,}: {finding.message}"
     helps = "".join(f"\n  - {remedy}" for remedy in finding.remedies)

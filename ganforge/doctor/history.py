@@ -13,7 +13,7 @@ MOST = 128
 """Log lines that are remembered: enough for every rule at that distance."""
 
 CLASSES = "health/class_"
-"""Begins the name of the figure that says how many fakes look like a class; 1 over the classes is right for each."""
+"""Prefix of the figures that give the share of fakes that look like each class."""
 
 Line = Mapping[str, float]
 Evidence = dict[str, float]
@@ -42,7 +42,7 @@ class History:
     def last(self, *names: str, lines: int, steps: int) -> "Window | None":
         """The newest lines that have all of these figures: as many as asked for, and as many steps from end to end.
 
-        None when the run has not had so many yet; nothing is said of a run on the ground of one line.
+        None when the run has not had so many yet; no finding rests on a single line.
         """
         found: list[Line] = []
         for line in reversed(self.lines):

@@ -1,4 +1,4 @@
-"""The list of illnesses: what each is called, what is said of it, and the rule that sees it."""
+"""The list of illnesses: the name of each, its messages, and the rule that detects it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ class Illness:
 
     Args:
         name: as in the recipe's `[health] stop_on` and in `health.jsonl`.
-        begins: what is said when it begins.
-        ends: what is said when it has passed.
-        rule: evidence that it is there now, or None.
+        begins: message when it begins.
+        ends: message when it has passed.
+        rule: gives evidence that the illness is present now, or None.
     """
 
     name: IllnessName

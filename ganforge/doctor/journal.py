@@ -1,4 +1,4 @@
-"""The two files of a run folder that the doctor lives on: `metrics.jsonl`, and `health.jsonl`, which is its own."""
+"""The two files of a run folder that the doctor works with: it reads `metrics.jsonl` and writes `health.jsonl`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ METRICS = "metrics.jsonl"
 
 
 def read_lines(folder: Path, until: float = float("inf")) -> list[Line]:
-    """The lines of `metrics.jsonl` up to a step, for a log that is not long; what is odd in it is passed over."""
+    """The lines of `metrics.jsonl` up to a step, for a log that is not long; damaged lines are skipped."""
     return [figures_of(line) for line in StepLines(folder / METRICS) if line["step"] <= until]
 
 

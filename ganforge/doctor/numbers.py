@@ -24,7 +24,7 @@ def exploding_gradients(history: History, treatment: Treatment) -> Evidence | No
 
 
 def dead_gradients(history: History, treatment: Treatment) -> Evidence | None:
-    """A gradient that has become nothing: the player no longer learns, whatever the other does."""
+    """A gradient that has vanished: the player no longer learns, whatever the other does."""
     evidence = {}
     for player in PLAYERS:
         name = f"health/gradient_{player}"

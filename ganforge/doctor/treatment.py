@@ -1,4 +1,4 @@
-"""What helps against each illness, said in options of the recipe at hand and the values that they have now."""
+"""Remedies for each illness, in terms of the recipe's options and their present values."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -157,7 +157,7 @@ class Treatment:
         return None
 
     def _gradient_penalties(self) -> Iterator[tuple[int, str, float]]:
-        """Place, name and weight."""
+        """Index, name and weight of the penalty."""
         for index, penalty in enumerate(tables_at(self._recipe, "penalties")):
             name, weight = text(penalty, "name"), number(penalty, "weight")
             if name in GRADIENT_PENALTIES and weight is not None:

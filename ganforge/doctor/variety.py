@@ -8,7 +8,7 @@ from ganforge.doctor.treatment import Treatment
 
 def collapse(history: History, treatment: Treatment) -> Evidence | None:
     """Fakes lie much closer together than reals, or are copies of each other, or show few of the classes at a time."""
-    # A generator that has just begun makes one thing, too; hence the many steps.
+    # A generator at the start of training also makes nearly one sample only, so many steps are needed.
     window = history.last("health/spread", "health/duplicates", lines=4, steps=300)
     if window is None:
         return None

@@ -27,11 +27,11 @@ def model_card(
     """The text of README.md, with the front matter that the hub reads.
 
     Args:
-        config: of the generator, which has been loaded, so that its component is known.
+        config: config of the generator, which has been loaded, so that its component is known.
         repo: `owner/name`, under which people will find it.
         recipe: the resolved recipe as TOML, or None where there is only a generator file.
         data: the recipe's table `[data]`, or None.
-        parameters: how many the generator has.
+        parameters: number of the generator's parameters.
         license_name: identifier of a license, or None to leave it open.
     """
     spec, name = config.spec, str(config.generator["name"])
@@ -90,7 +90,7 @@ def model_card(
 
 
 def _code(component: Component) -> list[str]:
-    """A generator's own code is not in its file; ganforge comes with that of its own ones only."""
+    """What loading needs: a generator file holds no code, and ganforge has only its own components."""
     if component.origin.startswith("ganforge."):
         return []
     module = component.factory.__module__
@@ -134,16 +134,16 @@ def _recipe(recipe: str | None) -> list[str]:
 
 
 def _inline(table: Mapping[str, Any]) -> str:
-    """A table on one line, without the keys that say how this machine reads it."""
+    """A table on one line, without the keys about how this machine reads the data."""
     shown = {key: value for key, value in table.items() if key not in _READING}
     return json.dumps(shown).replace("|", "\\|")
 
 
 def _license(name: str) -> str:
-    """As the hub knows it.
+    """A license identifier as the hub expects it.
 
     Raises:
-        GanforgeError: it is no identifier, and would be read as more of the card's front matter.
+        GanforgeError: the text is not an identifier, and could be read as more of the card's front matter.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name):
         raise GanforgeError(f"--license {name!r}: is no identifier of a license; write one such as apache-2.0 or mit")
@@ -151,7 +151,7 @@ def _license(name: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """One line in which nothing means anything to Markdown or HTML."""
+    """One line of text, escaped so that Markdown and HTML show it as it is."""
     return re.sub(r"([\\`*_{}\[\]<>#|!&])", r"\\\1", " ".join(text.split()))
 
 
@@ -163,7 +163,7 @@ def _span(text: str) -> str:
 
 
 def _block(language: str, text: str) -> list[str]:
-    """A block of code that nothing in it can end."""
+    """A fenced code block whose fence does not occur in the text."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return [f"{fence}{language}", text, fence]
 

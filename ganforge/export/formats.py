@@ -60,7 +60,7 @@ def export_onnx(run: str | Path, out: Path) -> str:
     traceable = Traceable(_on_cpu(run))
     inputs = traceable.inputs(2)
     try:
-        # What exporters warn of either fails the check below or does not matter.
+        # Exporters' warnings are dropped: a real fault fails the check below.
         with torch.no_grad(), warnings.catch_warnings(action="ignore"):
             model = torch.onnx.export(
                 traceable.module,
@@ -83,7 +83,7 @@ def export_onnx(run: str | Path, out: Path) -> str:
 
 
 def _forget_origin(model: torch.onnx.ONNXProgram) -> None:
-    """Drop what the exporter notes about the making of each node: its stack traces name this machine's folders."""
+    """Drop the exporter's notes on the origin of each node: their stack traces name this machine's folders."""
     functions = model.model.functions.values()
     for graph in (*model.model.graphs(), *functions, *(inner for outer in functions for inner in outer.subgraphs())):
         graph.metadata_props.clear()
@@ -113,7 +113,7 @@ def _whole(out: Path) -> Iterator[Path]:
 
 
 def _onnxruntime() -> Callable[[Path], Callable[[Inputs], Tensor]]:
-    """From a file to a function of inputs.
+    """A function of inputs that runs an ONNX file.
 
     Raises:
         GanforgeError: a package of the extra `export` is missing.

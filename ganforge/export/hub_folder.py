@@ -19,7 +19,7 @@ from ganforge.variables import as_written
 
 NUM_SAMPLES = 64
 OURS = {GENERATOR_NAME, Path(GENERATOR_NAME).with_suffix(".json").name, PICTURE, "README.md", RECIPE}
-"""All that an export writes: a folder with anything else in it is not replaced."""
+"""The files that an export writes: a folder with anything else in it is not replaced."""
 
 
 def export_hub(

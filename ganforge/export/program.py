@@ -1,4 +1,4 @@
-"""A generator as one function of tensors, as `torch.export` and ONNX want it, and the check that it stayed the same."""
+"""A generator as one function of tensors, as `torch.export` and ONNX need it, and the check that samples stay equal."""
 
 from collections.abc import Callable
 from typing import cast
@@ -19,7 +19,7 @@ Inputs = dict[str, Tensor]
 
 
 class _OfLatents(nn.Module):
-    """A generator that looks at no labels, without the argument for them."""
+    """An unconditional generator, without the argument `labels`."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Traceable:
         """The graph of the module, without the stack traces of its nodes: they name this machine's folders.
 
         Raises:
-            GanforgeError: the generator does something that cannot be written down as a graph.
+            GanforgeError: the generator cannot be traced as a graph.
         """
         try:
             with torch.no_grad():
@@ -93,10 +93,10 @@ class Traceable:
 
         Args:
             exported: maps inputs to samples.
-            what: for the message.
+            what: what was exported, for the message.
 
         Raises:
-            GanforgeError: it is above `TOLERANCE`.
+            GanforgeError: the difference is above `TOLERANCE`.
         """
         largest = 0.0
         for batch in CHECKED_BATCHES:
@@ -112,7 +112,7 @@ class Traceable:
 
 
 def not_exported(generator: str, error: Exception) -> GanforgeError:
-    """What to tell when an exporter gives up."""
+    """The error to raise when an exporter fails."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     reason = lines[0].strip() if lines else type(error).__name__
     return GanforgeError(f"generator '{generator}' cannot be exported: {reason}; see --verbose, or use safetensors")

@@ -12,12 +12,12 @@ OF_THIS_MACHINE = ("output", "tracking")
 
 
 def published_config(config: GeneratorConfig) -> GeneratorConfig:
-    """A config whose options and protocol, such as the folder of the real samples, name no places."""
+    """A config whose options and protocol name no paths of this machine, such as the folder of the real samples."""
     return replace(config, generator=without_places(config.generator), protocol=without_places(config.protocol))
 
 
 def published_recipe(table: dict[str, Any]) -> dict[str, Any]:
-    """A resolved recipe without what is about one machine or one person."""
+    """A resolved recipe without the keys that are about one machine or one person."""
     kept = {key: value for key, value in table.items() if key not in OF_THIS_MACHINE}
     kept["data"] = {key: value for key, value in kept["data"].items() if key != "cache_dir"}
     return without_places(kept)

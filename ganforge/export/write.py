@@ -1,4 +1,4 @@
-"""Which file or folder an export makes."""
+"""Export a generator: choose the format, and the file or folder to write."""
 
 from pathlib import Path
 from typing import Literal

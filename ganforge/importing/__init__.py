@@ -1,1 +1,1 @@
-"""Networks that other programs trained, as generators and starting points of ours."""
+"""Networks trained by other programs, converted into generators and starting points for ganforge."""

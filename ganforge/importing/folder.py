@@ -1,12 +1,12 @@
-"""An import's folder: what came out of a file of another program, in files of ours.
+"""An import's folder: networks of another program's file, in ganforge's files.
 
     OUT/
         generator.safetensors           the averaged generator with its config: `sample`, `project`, `export`, ...
-        generator.json                  the same config for people
+        generator.json                  the same config, readable
         generator.raw.safetensors       the generator as it was trained, where the file has it
         discriminator.safetensors       where the file has it
         networks.toml                   tables [generator] and [discriminator] for a recipe that goes on from here
-        import.json                     the source's name and sha256, and what else it said
+        import.json                     the source's name and sha256, and its other facts
 
 `load_generator` takes the folder; `imported_networks` gives all networks for a run that begins with them.
 """
@@ -38,12 +38,12 @@ FILES = {
     "generator": "generator.raw.safetensors",
     "discriminator": "discriminator.safetensors",
 }
-"""Of the networks, by the names that checkpoints have for them."""
+"""Files of the networks, by the names that checkpoints give them."""
 OURS = {*FILES.values(), STATE, "generator.json", "networks.toml"}
 
 
 def write_folder(out: Path, source: Path, found: Found) -> None:
-    """Write all of it in one piece; an older import in its place goes.
+    """Write the folder atomically, replacing an older import.
 
     Args:
         out: the folder.
@@ -99,7 +99,7 @@ def check_free(out: Path) -> None:
     """Refuse a folder that holds anything but an import.
 
     Raises:
-        GanforgeError: it does.
+        GanforgeError: the folder holds something else.
     """
     if out.exists():
         found = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
@@ -115,7 +115,7 @@ def is_import(folder: Path) -> bool:
 def imported_networks(folder: Path) -> dict[str, dict[str, Tensor]]:
     """States of an import's networks, by the names that checkpoints have for them.
 
-    `averaged` and `generator` are always there, the same where the file had one of them; `discriminator` if it had one.
+    `averaged` and `generator` are always present, and equal if the file had only one; `discriminator` if it had one.
 
     Raises:
         CheckpointError: the folder is no import, or a file is missing or damaged.
@@ -154,7 +154,7 @@ def _load(path: Path) -> dict[str, Tensor]:
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each contiguous and with memory of its own, in float32, as safetensors and the components want them."""
+    """Tensors made contiguous, in memory of their own and float32, as safetensors and the components require."""
     return {name: tensor.detach().float().clone().contiguous() for name, tensor in tensors.items()}
 
 

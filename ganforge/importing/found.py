@@ -1,4 +1,4 @@
-"""What a family of networks makes of a pickle: components of ours, their options, and tensors under our names."""
+"""The networks found in a pickle: ganforge's components, their options, and tensors under ganforge's names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from ganforge.spec import DataSpec
 
 
 class Unfit(GanforgeError):
-    """The networks are of a kind that no component of ours is."""
+    """No component of ganforge matches the networks."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network in our words.
+    """A network as a component of ganforge.
 
     Args:
         table: name of the component, and its options, as in a recipe.
-        tensors: its state under our names.
+        tensors: its state under the component's names.
     """
 
     table: dict[str, Any]
@@ -30,13 +30,13 @@ class Network:
 
 @dataclass(frozen=True)
 class Found:
-    """All of a pickle.
+    """Everything that was found in a pickle.
 
     Args:
         spec: what a sample looks like; classes are named by their numbers.
         networks: by the names that checkpoints have for them: `averaged`, `generator`, `discriminator`; those there.
-        images: real images that they were trained on, 0 if it is not said.
-        ada_probability: of ADA's changes at the end, if the pickle has it.
+        images: real images that the networks were trained on, 0 if unknown.
+        ada_probability: ADA's probability at the end of training, if the pickle has it.
     """
 
     spec: DataSpec
@@ -46,11 +46,11 @@ class Found:
 
 
 NAMES = {"averaged": "G_ema", "generator": "G", "discriminator": "D"}
-"""What the pickles call them."""
+"""Names that the pickles give the networks."""
 
 
 def classes_of(count: int) -> tuple[str, ...]:
-    """Names of classes of which only the number is known."""
+    """Names for classes of which only the number is known."""
     return tuple(map(str, range(count)))
 
 
@@ -58,10 +58,10 @@ def attribute(part: Kept, name: str) -> Any:
     """A plain value of a layer.
 
     Raises:
-        Unfit: it has none.
+        Unfit: the layer has no such value.
     """
     if name not in part.attributes:
-        raise Unfit(f"a {part.kind} without '{name}', so it is of other code than the published")
+        raise Unfit(f"a {part.kind} without '{name}', so it was not made by the published code")
     return part.attributes[name]
 
 
@@ -69,8 +69,8 @@ def inner(part: Kept, name: str) -> Kept:
     """A layer within a network.
 
     Raises:
-        Unfit: it has none of that name.
+        Unfit: it has no layer of that name.
     """
     if name not in part.modules:
-        raise Unfit(f"a {part.kind} without '{name}', so it is of other code than the published")
+        raise Unfit(f"a {part.kind} without '{name}', so it was not made by the published code")
     return part.modules[name]

@@ -1,4 +1,4 @@
-"""From a pickle to a folder: which family it is of, and that every tensor has its place in a component of ours."""
+"""From a pickle to a folder: find its family, and check that every tensor fits a component of ganforge."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def import_pickle(path: Path, out: Path) -> str:
     """Read a pickle of StyleGAN2-ADA, StyleGAN3 (its StyleGAN2) or R3GAN and write it as an import's folder.
 
     Returns:
-        what was written, in lines for people.
+        lines that say what was written.
 
     Raises:
         CheckpointError: the file is not such a pickle, asks for more than networks, or its networks fit no component.
@@ -32,7 +32,7 @@ def import_pickle(path: Path, out: Path) -> str:
 
 
 def networks_of(path: Path) -> Found:
-    """The networks of a pickle, each checked against the component that it is.
+    """The networks of a pickle, each checked against its component.
 
     Raises:
         CheckpointError: as `import_pickle`.
@@ -53,10 +53,10 @@ def networks_of(path: Path) -> Found:
 
 
 def _check(name: str, network: Network, spec: DataSpec) -> None:
-    """Every key of the component has its tensor in its shape, and no tensor is left.
+    """Check that every key of the component has a tensor of its shape, and that no tensor is left over.
 
     Raises:
-        Unfit: not so, or a number is not finite.
+        Unfit: a tensor is missing, left over or of another shape, or a number is not finite.
     """
     role = "discriminator" if name == "discriminator" else "generator"
     component = register.kind(role).get(network.table["name"])
@@ -74,7 +74,7 @@ def _check(name: str, network: Network, spec: DataSpec) -> None:
     wrong += [key for key in ours if key in theirs and ours[key].shape != theirs[key].shape]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        raise Unfit(f"a {role} that is not '{component.name}' in '{wrong[0]}'{more}: of other code than the published")
+        raise Unfit(f"a {role} that is not '{component.name}' in '{wrong[0]}'{more}: not made by the published code")
     broken = [key for key, tensor in theirs.items() if not bool(tensor.isfinite().all())]
     if broken:
         raise Unfit(f"numbers in '{broken[0]}' that are not finite")

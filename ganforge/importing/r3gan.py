@@ -32,7 +32,7 @@ def r3gan(parts: dict[str, Any]) -> Found:
     """The networks of a pickle as components `r3gan`.
 
     Raises:
-        Unfit: they are of another kind.
+        Unfit: the networks are of another kind.
     """
     kept = {ours: parts[theirs] for ours, theirs in NAMES.items() if isinstance(parts.get(theirs), Kept)}
     models = {name: part.modules.get("Model", part) for name, part in kept.items()}
@@ -106,15 +106,15 @@ def _stages(part: Kept) -> list[list[Kept]]:
 
 
 def _add_blocks(tensors: dict[str, Tensor], stage: str, at: int, blocks: list[Kept]) -> int:
-    """Take over the residual blocks of a stage, which stand from place `at` on; returns their channels.
+    """Copy the tensors of a stage's residual blocks, which begin at index `at`; returns their channels.
 
     Raises:
-        Unfit: there is none, or one of other layers.
+        Unfit: the stage has no residual block, or one with other layers.
     """
     for place, block in enumerate(blocks, start=at):
         theirs = block.state_dict()
         if set(theirs) != set(WITHIN_BLOCK):
-            raise Unfit(f"a residual block with {', '.join(theirs)}, so it is of other code than the published")
+            raise Unfit(f"a residual block with {', '.join(theirs)}, so it was not made by the published code")
         tensors |= {f"{stage}.{place}.{ours}": theirs[name] for name, ours in WITHIN_BLOCK.items()}
     if not blocks:
         raise Unfit("a stage without residual blocks")
@@ -125,7 +125,7 @@ def _options(stages: list[list[Kept]], widths: list[int]) -> dict[str, Any]:
     """Options that both networks have, from stages in the generator's order: the transition first, then the blocks.
 
     Raises:
-        Unfit: no options of ours give such stages.
+        Unfit: no options of `r3gan` give such stages.
     """
     blocks = {len(stage) - 1 for stage in stages}
     hidden = {stage[1].state_dict()["LinearLayer2.Layer.weight"].shape[:2] for stage in stages}

@@ -2,7 +2,7 @@
 
 A pickle is a program that may call whatever it names. Those of StyleGAN2-ADA and StyleGAN3 also carry the Python source
 of their networks, which their own reader executes. Here every name is looked up in one table: networks become `Kept`,
-which holds their tensors and attributes, and a name that is not in the table ends the reading.
+which holds their tensors and attributes, and a name that is not in the table is refused.
 """
 
 import io
@@ -29,7 +29,7 @@ class Refused(pickle.UnpicklingError):
 
 @dataclass
 class Kept:
-    """A pickled network or layer: what it was, and what it held.
+    """A pickled network or layer: its class and its content.
 
     Args:
         kind: name of its class.
@@ -50,7 +50,7 @@ class Kept:
         }
 
     def named_parts(self, prefix: str = "") -> list[tuple[str, "Kept"]]:
-        """Itself and all layers, with what stands before the names of their tensors."""
+        """This part and all layers within it, each with the prefix of its tensors' names."""
         found: list[tuple[str, Kept]] = [(prefix, self)]
         for name, inner in self.modules.items():
             found += inner.named_parts(f"{prefix}{name}.")
@@ -61,7 +61,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
     """The dictionary that the trainers of StyleGAN2-ADA, StyleGAN3 and R3GAN pickle, its networks as `Kept`.
 
     Raises:
-        CheckpointError: there is no such file, it is not such a pickle, or it asks for anything beyond networks.
+        CheckpointError: the file is missing, is not such a pickle, or asks for anything beyond networks.
     """
     try:
         with open(path, "rb") as file:
@@ -196,7 +196,7 @@ ALLOWED |= {("torch", name): name for name in ("float32", "float16", "bfloat16")
 
 
 def _plain(part: Any) -> Any:
-    """A network, or what of plain values can be kept: machines' paths in the training's settings are dropped."""
+    """A network or plain values; paths of a machine in the training settings are dropped."""
     return part if isinstance(part, Kept | int | float) else None
 
 

@@ -33,7 +33,7 @@ def stylegan2(parts: dict[str, Any]) -> Found:
     """The networks of a pickle as components `stylegan2`.
 
     Raises:
-        Unfit: they are of another kind.
+        Unfit: the networks are of another kind.
     """
     kept = {ours: parts[theirs] for ours, theirs in NAMES.items() if isinstance(parts.get(theirs), Kept)}
     generator = kept.get("averaged") or kept["generator"]
@@ -99,7 +99,7 @@ def _discriminator(part: Kept, spec: DataSpec) -> dict[str, Any]:
 
 
 def _blocks(part: Kept, spec: DataSpec) -> list[Kept]:
-    """From 4x4 up to the picture's size."""
+    """The blocks from 4x4 up to the picture's size."""
     sides = [SMALLEST << level for level in range((spec.height // SMALLEST).bit_length())]
     return [inner(part, f"b{side}") for side in sides]
 
@@ -113,7 +113,7 @@ def _mapping(mapping: Kept) -> dict[str, Any]:
 
 
 def _channels(widths: list[int]) -> dict[str, int]:
-    """The two options that give these channels, from the smallest map up."""
+    """The options `channel_base` and `channel_max` that give these channels, smallest map first."""
     sides = [SMALLEST << level for level in range(len(widths))]
     base, most = max(width * side for width, side in zip(widths, sides, strict=True)), max(widths)
     if [min(base // side, most) for side in sides] != widths or any(one < two for one, two in pairwise(widths)):
@@ -122,10 +122,10 @@ def _channels(widths: list[int]) -> dict[str, int]:
 
 
 def _check_layers(part: Kept) -> None:
-    """Refuse layers that are not, or do not work as, the published ones.
+    """Refuse layers that differ from the published ones in kind or in behaviour.
 
     Raises:
-        Unfit: there are such.
+        Unfit: a layer differs from the published ones.
     """
     for prefix, layer in part.named_parts():
         if layer.kind not in LAYERS:
@@ -144,5 +144,5 @@ def _is_usual_filter(tensor: Tensor) -> bool:
 
 
 def _tensors(part: Kept) -> dict[str, Tensor]:
-    """All but the filters, which are constants here."""
+    """All tensors but the filters, which are constants here."""
     return {name: tensor for name, tensor in part.state_dict().items() if not f".{name}".endswith(FILTER)}

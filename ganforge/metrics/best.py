@@ -10,10 +10,10 @@ class Best:
     """The best evaluation so far.
 
     Args:
-        name: of the figure that decides.
-        value: of it.
-        step: when that was.
-        figures: all finite ones of that evaluation; where the first is the same as before, the next decides.
+        name: name of the figure that decides.
+        value: value of that figure.
+        step: step of that evaluation.
+        figures: all finite ones of that evaluation; where the deciding one is tied, the next decides.
         stale: evaluations since then, none of them better.
     """
 
@@ -25,12 +25,12 @@ class Best:
 
 
 def goodness(figures: Mapping[str, float], better: Mapping[str, str], first: str) -> list[float]:
-    """What to compare evaluations by, larger being better: one figure, and where it is the same all others in turn.
+    """Key that orders evaluations, larger being better: the deciding figure, and the others in turn to break ties.
 
-    A count such as the covered modes is soon as high as it can be, and the share of good points goes on rising.
+    A count such as the covered modes soon reaches its maximum, while the share of good points keeps rising.
 
     Args:
-        figures: by name; one that is missing or no number is worse than any.
+        figures: by name; one that is missing or not a number is worse than any.
         better: every figure's name, and whether "lower" or "higher" is better.
         first: the figure that decides.
     """

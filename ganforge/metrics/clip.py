@@ -1,4 +1,4 @@
-"""CLIP's picture features, whose training on captions knows more than ImageNet's classes."""
+"""CLIP's picture features, trained on captions and so not limited to ImageNet's classes."""
 
 import warnings
 from pathlib import Path
@@ -35,8 +35,8 @@ class CLIP(Extractor):
         dataset: pictures, grey or RGB.
         cache_dir: folder that keeps the weights.
         model: which of the published ones.
-        weights: another place of the file, or a file with the tensors alone.
-        sha256: of that file, if it is not the published one.
+        weights: another path of the file, or a file with the tensors alone.
+        sha256: hash of that file, if it is not the published one.
     """
 
     input = "8 bit RGB, bilinear to the model's size as TensorFlow 1.x"
@@ -60,7 +60,7 @@ class CLIP(Extractor):
             with torch.random.fork_rng(devices=[]):  # its layers draw weights before they are loaded
                 self._network = _prepared(f"clip-{model}", state)
         except (RuntimeError, KeyError) as error:
-            raise GanforgeError(f"{path}: are not the weights of CLIP: {str(error).splitlines()[0]}") from error
+            raise GanforgeError(f"{path}: these are not the weights of CLIP: {str(error).splitlines()[0]}") from error
 
     def __call__(self, samples: Tensor) -> Tensor:
         return self._network.to(samples.device)(to_rgb_bytes(samples))[0]
@@ -69,12 +69,12 @@ class CLIP(Extractor):
 def _archived_tensors(path: Path) -> dict[str, Any]:
     """The tensors of a TorchScript archive, which is how OpenAI published them; its code is not called."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # there is no other format of these files
+        warnings.simplefilter("ignore")  # these files exist in no other format
         return torch.jit.load(path, map_location="cpu").state_dict()
 
 
 def _prepared(name: str, state: dict[str, Any]) -> torch.nn.Module:
-    """torch-fidelity's extractor around tensors that it did not have to open itself."""
+    """torch-fidelity's extractor with tensors that were loaded here, not by itself."""
     from torch_fidelity.feature_extractor_base import FeatureExtractorBase
     from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP, build_model
 

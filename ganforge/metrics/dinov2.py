@@ -46,8 +46,8 @@ class DINOv2(Extractor):
         dataset: pictures, grey or RGB.
         cache_dir: folder that keeps the weights.
         model: its size; papers take the largest of these.
-        weights: another place of the file.
-        sha256: of that file, if it is not the published one.
+        weights: another path of the file.
+        sha256: hash of that file, if it is not the published one.
     """
 
     input = "8 bit RGB, bilinear to 224x224 as TensorFlow 1.x"
@@ -71,7 +71,7 @@ class DINOv2(Extractor):
             network.load_state_dict(load_weights(path))
         except RuntimeError as error:
             raise GanforgeError(
-                f"{path}: are not the weights of DINOv2 {model}: {str(error).splitlines()[0]}"
+                f"{path}: these are not the weights of DINOv2 {model}: {str(error).splitlines()[0]}"
             ) from error
         self._network = _prepared(f"dinov2-{model}", network)
 
@@ -80,7 +80,7 @@ class DINOv2(Extractor):
 
 
 def _prepared(name: str, network: VisionTransformer) -> torch.nn.Module:
-    """torch-fidelity's extractor around a network that it did not have to fetch by running code from the internet."""
+    """torch-fidelity's extractor with a network that was built here, instead of by running code from the internet."""
     from torch_fidelity.feature_extractor_base import FeatureExtractorBase
     from torch_fidelity.feature_extractor_dinov2 import FeatureExtractorDinoV2
 

@@ -24,20 +24,20 @@ SamplesByIndex = Callable[[range], Tensor]
 """Samples by index, on the device: the same index gives the same sample on any rank."""
 
 Need = tuple[View, Literal["rows", "moments"]]
-"""What a metric wants of a set of samples: a view of each, or only the view's sums."""
+"""What a metric needs from a set of samples: a view of each sample, or only sums over the view."""
 
 
 class Evaluator:
     """Computes metrics of generated samples against a dataset.
 
-    Each rank looks at its share and the main process computes the figures, which all ranks get. What is needed of the
-    real samples is taken from the cache, or computed by all ranks together and put there.
+    Each rank looks at its share and the main process computes the figures, which all ranks get. What metrics need from
+    the real samples is taken from the cache, or computed by all ranks together and cached.
 
     Args:
         metrics: what to compute.
         extractor: features for those metrics that look at features or logits.
         dataset: the real samples.
-        accelerator: for the device and the other ranks.
+        accelerator: gives the device and reaches the other ranks.
         protocol: says how many fakes and reals, and goes with the figures.
         cache_dir: keeps what is computed of the reals.
     """
@@ -77,7 +77,7 @@ class Evaluator:
         return {name: way for metric in self._metrics for name, way in metric.better.items()}
 
     def warnings(self) -> list[str]:
-        """What there is to say of the last figures that was not said before; on the main process."""
+        """New warnings about the last figures; on the main process."""
         new = [line for line in dict.fromkeys(self._warnings) if line not in self._told]
         self._told.update(new)
         return new
@@ -103,7 +103,7 @@ class Evaluator:
         return figures
 
     def _look_closer(self, metric: Metric, fake: Tensor | Moments, real: Tensor | Moments | None) -> list[str]:
-        """What makes a metric's figures say less than they seem to, or nothing."""
+        """Warnings about what makes a metric's figures unreliable or missing."""
         found = [
             f"{', '.join(metric.better)}: no figure, as {what} hold values that are no finite numbers; {remedy}"
             for what, value, remedy in (
@@ -118,7 +118,7 @@ class Evaluator:
         return found
 
     def _prepare_reals(self, needs: set[Need]) -> None:
-        """Into memory of the main process, from the cache or by all ranks together."""
+        """Load the references into the main process, from the cache or computed by all ranks together."""
         missing = on_main(self._accelerator, lambda: self._not_cached(needs))
         if not missing:
             return
@@ -171,7 +171,7 @@ class Evaluator:
         if wanted := views - {"samples"}:
             assert self._extractor is not None
             found.update(self._extractor.extract(samples, wanted))
-            # Extractors round pictures to bytes, of which not one is NaN.
+            # Extractors round pictures to bytes, which cannot be NaN.
             is_sample = samples.flatten(1).isfinite().all(dim=1)
             for view in wanted:
                 is_known = is_sample.view(-1, *(1 for _ in found[view].shape[1:]))
@@ -180,7 +180,7 @@ class Evaluator:
 
 
 def is_finite(value: Tensor | Moments) -> bool:
-    """Whether there is no NaN and no infinity in it."""
+    """Whether a value holds neither NaN nor infinity."""
     return value.is_finite if isinstance(value, Moments) else bool(value.isfinite().all())
 
 
@@ -195,7 +195,7 @@ def need_of(metric: Metric) -> Need:
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Forwards in plain float32, without autocast, TF32 and cuDNN's trials, whatever speeds up training."""
+    """Context for forwards in plain float32: no autocast, TF32 or cuDNN benchmarking, whatever training uses."""
     matmul = torch.backends.cuda.matmul
     before = matmul.allow_tf32
     matmul.allow_tf32 = False

@@ -1,4 +1,4 @@
-"""Each rank looks at its share; sums or features come together. The work does not depend on the number of ranks."""
+"""Each rank looks at its share; sums or features are gathered. Results do not depend on the number of ranks."""
 
 from collections.abc import Callable
 from typing import TypeVar, cast
@@ -43,7 +43,7 @@ def gather_rows(rows: Tensor, total: int, accelerator: Accelerator) -> Tensor:
     Args:
         rows: of this rank's `batches_of(total, ...)`, `(its samples, ...)`.
         total: samples on all ranks.
-        accelerator: for the other ranks.
+        accelerator: reaches the other ranks.
     """
     world_size = accelerator.num_processes
     if world_size == 1:
@@ -56,10 +56,10 @@ def gather_rows(rows: Tensor, total: int, accelerator: Accelerator) -> Tensor:
 
 
 def on_main(accelerator: Accelerator, action: Callable[[], T]) -> T:
-    """What the main process finds, on all of them; if it fails, all of them do. All ranks together.
+    """The main process's result, on all processes; if it fails, all of them do. All ranks together.
 
     Raises:
-        GanforgeError: on the other processes, when the main one failed.
+        GanforgeError: raised on the other processes when the main one failed.
     """
     if accelerator.num_processes == 1:
         return action()

@@ -22,7 +22,7 @@ from ganforge.spec import DataSpec
 
 FEATURES = 64
 BATCH = 64
-"""Pictures in a step of its training; an epoch leaves out what is over."""
+"""Pictures in a step of its training; an epoch drops the last incomplete batch."""
 
 
 class _Classifier(nn.Module):
@@ -54,8 +54,8 @@ class DigitsCNN(Extractor):
 
     Made for the digits, where it needs no download; any labelled pictures of up to 64x64 will do. Training is
     deterministic on one machine, and the weights are kept in the cache folder under the dataset's digest. Features are
-    `(batch, 64)`, logits `(batch, classes)`. It has seen the pictures that it judges with, so a figure of it compares
-    runs on the same dataset; it is no absolute measure.
+    `(batch, 64)`, logits `(batch, classes)`. It was trained on the very pictures that it judges
+    with, so its figures compare runs on the same dataset and are no absolute measure.
 
     Args:
         dataset: labelled pictures, 64 or more; those that are judged must be of their size and channels.
@@ -75,7 +75,7 @@ class DigitsCNN(Extractor):
                 "set evaluation.extractor to a trained one, such as inception-v3-compat"
             )
         self._shape = spec.shape
-        with torch.random.fork_rng(devices=[]):  # a run's random states are not the extractor's to move
+        with torch.random.fork_rng(devices=[]):  # the extractor must not advance a run's random states
             torch.manual_seed(0)
             self._network = _Classifier(spec.channels, spec.num_classes)
         path = cache_dir / "extractors" / f"digits-cnn-{epochs}-{dataset.digest[:16]}.safetensors"

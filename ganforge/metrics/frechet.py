@@ -20,8 +20,8 @@ class FrechetDistance(MomentsMetric):
     The formula of torch-fidelity, computed in float64 from sums that all ranks add up. It is the FID of the papers
     only with Inception's features, and FD-DINOv2 with DINOv2's; with another extractor it is the same formula in that
     extractor's space. Figures of different extractors, or of different numbers of samples, do not compare. Few samples
-    make it larger by chance: the authors ask for more samples than dimensions, 2,048 of Inception's, and better 10,000
-    of them; fewer are warned of.
+    make it larger by chance: the authors ask for more samples than dimensions, 2,048 of Inception's, and
+    preferably 10,000; with fewer there is a warning.
     """
 
     better: ClassVar = {"fid": "lower"}

@@ -35,8 +35,8 @@ class InceptionV3(Extractor):
     Args:
         dataset: pictures, grey or RGB.
         cache_dir: folder that keeps the weights.
-        weights: another place of the file.
-        sha256: of that file, if it is not the published one.
+        weights: another path of the file.
+        sha256: hash of that file, if it is not the published one.
         layer: which features: the pooled 2048 of the papers, or an earlier block's, which are cheaper.
     """
 
@@ -66,7 +66,7 @@ class InceptionV3(Extractor):
             with torch.random.fork_rng(devices=[]):  # its layers draw weights before they are loaded
                 self._network = FeatureExtractorInceptionV3(NAME, [layer], feature_extractor_weights_path=plain)
         except RuntimeError as error:
-            raise GanforgeError(f"{path}: are not the weights of {NAME}: {str(error).splitlines()[0]}") from error
+            raise GanforgeError(f"{path}: these are not the weights of {NAME}: {str(error).splitlines()[0]}") from error
 
     def __call__(self, samples: Tensor) -> Tensor:
         return self.extract(samples, {"features"})["features"]

@@ -18,9 +18,9 @@ class Looked:
     """How much a metric looked at.
 
     Args:
-        count: of samples.
-        dimensions: numbers that it had of each.
-        available: samples that there are in all; None for as many as one makes.
+        count: number of samples.
+        dimensions: number of values per sample.
+        available: samples that exist in all; None if any number can be generated.
     """
 
     count: int
@@ -34,7 +34,7 @@ class Extractor(ABC):
     Attributes:
         name_of_weights: identifies what it computes, for caches and protocols; must change whenever its features do.
         sha256: of the weights' file, in hex; empty if there is none.
-        input: in words, what becomes of samples before the network sees them: rounding, resizing.
+        input: description of how samples are preprocessed for the network: rounding, resizing.
         has_logits: whether `extract` can also give class logits, which the Inception score looks at.
     """
 
@@ -72,18 +72,18 @@ class Metric(ABC):
     better: ClassVar[dict[str, Literal["lower", "higher"]]]
 
     def check(self, num_fakes: int, num_reals: int) -> None:
-        """Say before training starts if that many samples will not do.
+        """Refuse, before training starts, a number of samples that the metric cannot be computed from.
 
         Raises:
             ValueError: they are too few.
         """
 
     def warnings(self, fakes: Looked, reals: Looked) -> list[str]:
-        """What makes its figures say less than they seem to, a line each with the remedy; told once a run.
+        """Warnings about what makes its figures unreliable, a line each with the remedy; shown once a run.
 
         Args:
             fakes: how many were looked at, and in how many dimensions.
-            reals: the same of the real samples.
+            reals: the same for the real samples.
         """
         return []
 

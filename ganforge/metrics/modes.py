@@ -20,7 +20,7 @@ class Modes(Metric):
     least a tenth of its fair share. Needs a dataset that knows its modes: `ring` or `grid`.
 
     Args:
-        dataset: what the generator learns.
+        dataset: dataset that the generator learns.
     """
 
     looks_at = "samples"

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def to_float64(tensor: Tensor) -> Tensor:
-    """On its device; on the CPU where the device has no float64."""
+    """Convert to float64, on the tensor's device, or on the CPU if the device has no float64."""
     return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
@@ -27,7 +27,7 @@ class Moments:
 
     @classmethod
     def of(cls, features: Tensor) -> "Moments":
-        """Of features `(batch, dimensions)`, on their device if it has float64."""
+        """Moments of features `(batch, dimensions)`, on their device if it has float64."""
         wide = to_float64(features)
         return cls(torch.tensor(len(wide), dtype=torch.float64, device=wide.device), wide.sum(dim=0), wide.T @ wide)
 
@@ -41,7 +41,7 @@ class Moments:
 
     @property
     def covariance(self) -> Tensor:
-        """`(dimensions, dimensions)`, unbiased (divided by count - 1)."""
+        """Covariance `(dimensions, dimensions)`, unbiased (divided by count - 1)."""
         return (self.outer - torch.outer(self.mean, self.total)) / (self.count - 1)
 
     @property
@@ -49,7 +49,7 @@ class Moments:
         return bool(self.outer.isfinite().all() and self.total.isfinite().all())
 
     def packed(self) -> Tensor:
-        """All of it in one vector, to be summed over ranks in one message."""
+        """Count and both sums in one vector, so that one all-reduce adds up all of them."""
         return torch.cat([self.count.view(1), self.total, self.outer.flatten()])
 
     @classmethod

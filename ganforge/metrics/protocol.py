@@ -14,7 +14,7 @@ from ganforge.metrics.metric import Extractor, View
 from ganforge.version import __version__
 
 FORMAT = 1
-"""Of cached references; raised when their content changes for reasons that nothing else here shows."""
+"""Format version of cached references; raised when their content changes in a way that the other keys do not show."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Protocol:
     Args:
         metrics: the metrics' tables: name and every option.
         extractor: the extractor's table, the name and sha256 of its weights, and what becomes of its input.
-        reals: dataset, its digest, and which of its samples.
-        num_reals: how many.
+        reals: dataset, its digest, and which of its samples are used.
+        num_reals: number of real samples.
         fakes: where generated samples come from: latents of a seed, or a folder.
-        num_fakes: how many.
-        versions: of the libraries that compute.
+        num_fakes: number of generated samples.
+        versions: versions of the libraries that compute the figures.
     """
 
     metrics: tuple[Mapping[str, Any], ...]
@@ -40,7 +40,7 @@ class Protocol:
     versions: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The protocol as plain JSON values."""
         return json.loads(json.dumps(asdict(self)))
 
     def reference(self, view: View) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def describe_extractor(extractor: Extractor, table: Mapping[str, Any]) -> dict[s
 
 
 def versions() -> dict[str, str]:
-    """Of ganforge, torch and torch-fidelity."""
+    """Versions of ganforge, torch and torch-fidelity."""
     return {"ganforge": __version__, "torch": str(torch.__version__), "torch-fidelity": version("torch-fidelity")}
 
 
@@ -77,6 +77,6 @@ def fingerprint(table: Mapping[str, Any]) -> str:
 
 
 def record(figures: Mapping[str, float], protocol: Mapping[str, Any]) -> dict[str, Any]:
-    """Figures and protocol for `evaluations.jsonl`; what is no number is null there, as JSON wants it."""
+    """Figures and protocol for `evaluations.jsonl`; a value that is not a number becomes null, as JSON requires."""
     numbers = {name: value if math.isfinite(value) else None for name, value in figures.items()}
     return {"figures": numbers, "protocol": dict(protocol)}

@@ -1,4 +1,4 @@
-"""What metrics need of the real samples, computed once ever for a dataset and a protocol."""
+"""What metrics need of the real samples, computed once for each dataset and protocol."""
 
 import json
 import warnings
@@ -19,7 +19,7 @@ class ReferenceCache:
     """Features and moments of real samples in files, `references/` in the cache folder.
 
     A file's name and metadata hold all that its content depends on: the digest of the data, extractor and weights'
-    hash, counts, selection, resizing, library version. Files are written in one piece; a damaged one is computed anew.
+    hash, counts, selection, resizing, library version. Files are written in one piece; a damaged one is computed again.
 
     Args:
         cache_dir: the cache folder.
@@ -29,7 +29,7 @@ class ReferenceCache:
         self._folder = cache_dir / "references"
 
     def load(self, key: Mapping[str, Any]) -> Tensor | Moments | None:
-        """What was saved under that key, or None."""
+        """The value saved under that key, or None."""
         path = self._path(key)
         try:
             with safe_open(path, framework="pt") as file:
@@ -51,7 +51,7 @@ class ReferenceCache:
         except (
             OSError,
             SafetensorError,
-        ) as error:  # the next run computes it again, which is no reason to lose this one
+        ) as error:  # the next run can compute it again; a failed write must not end this one
             warnings.warn(f"{path}: reference features could not be kept: {error}", stacklevel=2)
 
     def _path(self, key: Mapping[str, Any]) -> Path:

@@ -7,10 +7,10 @@ from ganforge.spec import DataSpec
 
 
 def check_pictures(spec: DataSpec) -> None:
-    """Refuse what is not grey or RGB.
+    """Refuse samples that are not grey or RGB pictures.
 
     Raises:
-        ValueError: saying what it is.
+        ValueError: the samples are something else; the message says what.
     """
     if not spec.is_image or spec.channels not in (1, 3):
         raise ValueError(f"looks at grey or RGB pictures, and the dataset has {spec}")

@@ -70,16 +70,16 @@ class VisionTransformer(nn.Module):
     """A ViT with layer scale (Oquab et al. 2023), pictures `(batch, 3, side, side)` to `(batch, width)`.
 
     Args:
-        width: of a token; also of the result, the normalised class token.
-        depth: blocks.
-        heads: of attention in each block.
+        width: width of a token, and of the result, the normalised class token.
+        depth: number of blocks.
+        heads: attention heads in each block.
     """
 
     def __init__(self, width: int, depth: int, heads: int) -> None:
         super().__init__()
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + TRAINED_GRID**2, width))
-        self.mask_token = nn.Parameter(torch.zeros(1, width))  # of training only, but a part of the files
+        self.mask_token = nn.Parameter(torch.zeros(1, width))  # used in training only, but part of the files
         self.patch_embed = _Patches(width)
         self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width, eps=1e-6)

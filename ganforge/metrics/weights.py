@@ -20,12 +20,12 @@ TIMEOUT_S = 20
 
 @dataclass(frozen=True)
 class Published:
-    """A file of weights as its authors published it.
+    """A weights file as its authors published it.
 
     Args:
-        name: of the file.
-        url: where they did.
-        sha256: hex.
+        name: name of the file.
+        url: address that it is published at.
+        sha256: its hash, in hex.
     """
 
     name: str
@@ -42,10 +42,10 @@ def find_weights(published: Published, cache_dir: Path, path: str | None, sha256
         published: the original.
         cache_dir: the cache folder.
         path: a file that the user named, or None to look for the original.
-        sha256: what that file must have, if it is not the original.
+        sha256: hash that the file must have, if it is not the original.
 
     Raises:
-        GanforgeError: there is no such file and no network, or it is another file than it should be.
+        GanforgeError: the file is missing and cannot be fetched, or its hash is wrong.
     """
     if path is not None:
         named = Path(path).expanduser()
@@ -84,7 +84,7 @@ def sha256_of(path: Path) -> str:
 def _checked(path: Path, expected: str, remedy: str) -> str:
     found = sha256_of(path)
     if found != expected.lower():
-        raise GanforgeError(f"{path}: its sha256 is {found}, not {expected}; take the file that has it, {remedy}")
+        raise GanforgeError(f"{path}: its sha256 is {found}, not {expected}; use the file with that sha256, {remedy}")
     return found
 
 
@@ -100,7 +100,7 @@ def _fetch(published: Published, place: Path) -> None:
                     digest.update(block)
                     target.write(block)
             if digest.hexdigest() != published.sha256:
-                raise GanforgeError(f"{published.url}: what came has another sha256, {digest.hexdigest()}")
+                raise GanforgeError(f"{published.url}: the download has another sha256, {digest.hexdigest()}")
     except (OSError, urllib.error.URLError) as error:
         reason = getattr(error, "reason", error)
         raise GanforgeError(

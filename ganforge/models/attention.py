@@ -12,10 +12,10 @@ class SelfAttention(nn.Module):
 
     Queries and keys have an eighth of the channels, values half of them; keys and values are taken from a map of half
     the side, by maximum, as the authors' code does. The sum's weight starts at 0, so that at first it changes nothing.
-    Plain matrix products: fused kernels of attention cannot be differentiated twice.
+    It uses plain matrix products, because fused attention kernels cannot be differentiated twice.
 
     Args:
-        channels: of the map, at least 8.
+        channels: channels of the map, at least 8.
         style: how its 1x1 convolutions are made (spectral norm, in the paper).
     """
 

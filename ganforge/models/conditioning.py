@@ -16,7 +16,7 @@ def num_classes_for(spec: DataSpec, conditional: str) -> int:
     """Number of classes that the network looks at: 0 if it is not conditional.
 
     Raises:
-        ValueError: it is, and the samples have no labels.
+        ValueError: the network is conditional and the samples have no labels.
     """
     if conditional == "none":
         return 0
@@ -29,10 +29,10 @@ def num_classes_for(spec: DataSpec, conditional: str) -> int:
 
 
 def required(labels: Tensor | None) -> Tensor:
-    """The labels, for a network that cannot do without.
+    """The labels of a batch, for a network that needs them.
 
     Raises:
-        ValueError: there are none.
+        ValueError: no labels were given.
     """
     if labels is None:
         raise ValueError("this network was built conditional: call it with labels (batch,)")
@@ -55,7 +55,7 @@ class LabelledSequential(TakesLabels, nn.Sequential):
 class ConditionalBatchNorm(TakesLabels, nn.Module):
     """Batch norm whose gain and bias depend on the class (de Vries et al. 2017; Dumoulin et al. 2017).
 
-    Statistics are those of the whole batch, whatever its classes. Every class starts with gain 1 and bias 0.
+    Mean and variance are taken over the whole batch, regardless of class. Every class starts with gain 1 and bias 0.
 
     Args:
         norm: batch norm over `channels` without gain and bias of its own.
@@ -86,9 +86,9 @@ class LabelledLatent(nn.Module):
 
     Args:
         num_classes: classes that have a vector each, drawn from N(0, 1 / num_classes) at first, as in R3GAN (Huang et
-            al. 2024): batch norm after it would otherwise be content with what tells classes apart, and make one
-            picture of each.
-        dim: dimension of that vector.
+            al. 2024): with larger ones, batch norm would keep only what tells classes apart, and G would make one
+            picture of each class.
+        dim: dimension of the class vector.
     """
 
     def __init__(self, num_classes: int, dim: int) -> None:

@@ -3,7 +3,7 @@
 A CPU's kernels fill their vectors with channels, so what makes three channels leaves most of a vector empty, and a
 convolution between one position and a map does a matrix product's work at a fraction of its speed. Each class here is
 one of `torch.nn` with the same weights under the same names. On a GPU, under autocast and in what is compiled or
-exported it is exactly that one.
+exported it runs torch's own layer.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
 FEW_CHANNELS = 4
-"""Pictures have no more, and four times as many still fill a vector of 16."""
+"""Pictures have at most this many channels, and four times as many still fit a vector of 16."""
 
 
 def doubling(channels_in: int, channels_out: int, kernel_size: int, bias: bool) -> nn.ConvTranspose2d:
@@ -77,7 +77,7 @@ class PictureHalving(nn.Conv2d):
 
 
 class Doubled(torch.autograd.Function):
-    """`conv_transpose2d(maps, weight, bias, stride=2, padding=1)` for kernels of 4x4, differentiable at will.
+    """`conv_transpose2d(maps, weight, bias, stride=2, padding=1)` for 4x4 kernels, differentiable any number of times.
 
     Rows 2m - 1 and 2m of the pictures depend on rows m - 1 and m of the maps alone, and columns likewise. So a
     convolution of 2x2 computes four pixels at once, as four times the channels.
@@ -109,7 +109,7 @@ class Doubled(torch.autograd.Function):
 
 
 class Halved(torch.autograd.Function):
-    """`conv2d(pictures, weight, bias, stride=2, padding=1)` for kernels of 4x4, differentiable at will."""
+    """`conv2d(pictures, weight, bias, stride=2, padding=1)` for 4x4 kernels, differentiable any number of times."""
 
     @staticmethod
     def forward(ctx: Any, pictures: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -129,7 +129,7 @@ class Halved(torch.autograd.Function):
 
 
 def weight_gradient(pictures: Tensor, weight: Tensor, gradient: Tensor) -> Tensor:
-    """Of a convolution's weight, from its pictures and the gradient of its maps."""
+    """Gradient of a convolution's weight, from its pictures and the gradient of its maps."""
     return conv2d_weight(pictures, list(weight.shape), gradient, stride=2, padding=1)
 
 

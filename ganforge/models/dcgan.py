@@ -57,7 +57,7 @@ class DCGANGenerator(nn.Module):
         stem: how the latent becomes the first map: `conv`, a transposed convolution over 1x1, or `dense`, a linear
             layer and a reshape. The two are the same function of the same number of weights, kept in another order.
         norm: `batch`, `sync` (batch norm over all ranks), `none`, or `spectral`
-            (Miyato et al. 2018). Layers have a bias where no batch norm can follow, so with `none` and `spectral`.
+            (Miyato et al. 2018). Layers have a bias if no batch norm follows, that is with `none` and `spectral`.
         activation: non-linearity after hidden layers (ReLU in the paper).
         leaky_slope: slope below zero if `activation` is `leaky_relu`.
         dropout: probability that an activation of a hidden layer is dropped while training.
@@ -116,7 +116,7 @@ class DCGANGenerator(nn.Module):
                 for wide, narrow in pairwise(reversed(widths))
             )
         )
-        # No batch norm on the output, or samples would be forced to one mean and deviation (section 3).
+        # No batch norm on the output: it would force one mean and deviation on all samples (section 3).
         self.output = nn.Sequential(
             style.prepared(doubling(widths[0], spec.channels, kernel_size, style.hidden_bias)), nn.Tanh()
         )
@@ -140,7 +140,7 @@ class DCGANDiscriminator(nn.Module):
 
     By default it is the network of PyTorch's DCGAN example, 2,765,568 parameters at 64x64 RGB. The paper's code has
     kernels of 5x5 (`kernel_size = 5`). The textbooks' 28x28 discriminator is `kernel_size = 5, head = "dense", norm =
-    "none", dropout = 0.3`; on few pictures a discriminator without batch norm learns steadier (there start from
+    "none", dropout = 0.3`; on few pictures a discriminator without batch norm trains more stably (then start from
     `init_std = 0.05`).
 
     Args:

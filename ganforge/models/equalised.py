@@ -1,7 +1,7 @@
 """Layers with an equalised learning rate: weights are N(0, 1) and get their scale whenever they are used.
 
 All weights then have one size, so that Adam moves all of them at one relative speed (Karras et al. 2018, section 4.1).
-What looks at the weights themselves (weight decay, clipping, distances of averages) sees them without that scale.
+Whatever reads the weights directly (weight decay, clipping, distances of averages) sees them without that scale.
 """
 
 import math
@@ -40,12 +40,12 @@ def in_full(tensor: Tensor) -> AbstractContextManager[object]:
 
 
 def computes_in_half(tensor: Tensor) -> bool:
-    """Whether a convolution of this tensor has numbers of 16 bits."""
+    """Whether a convolution of this tensor computes in 16 bits."""
     return tensor.dtype in HALF_TYPES.values() or torch.is_autocast_enabled(tensor.device.type)
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """Values of 16 bits in 32; wider ones as they are."""
+    """16-bit values converted to 32 bits; wider ones unchanged."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
@@ -67,12 +67,12 @@ class EqualisedLinear(nn.Module):
     """A linear layer, in float32 or wider whatever the precision of the rest.
 
     Args:
-        features_in: of its input `(batch, features_in)`.
-        features: of its output.
+        features_in: features of its input `(batch, features_in)`.
+        features: features of its output.
         activation: whether a leaky ReLU of slope 0.2 follows.
-        rate: what the learning rate of this layer is multiplied by: weights and biases are so much larger, and their
-            scale so much smaller.
-        bias: first value of all biases.
+        rate: factor on the learning rate of this layer: weights start 1 / rate times as large, and both weights and
+            biases are multiplied by rate when used.
+        bias: initial value of all biases.
     """
 
     def __init__(

@@ -14,9 +14,9 @@ LatentDistribution = Literal["normal", "uniform"]
 
 
 def make_activation(name: Activation, leaky_slope: float) -> nn.Module:
-    """The non-linearity of that name; `leaky_slope` matters to `leaky_relu` alone.
+    """The non-linearity of that name; `leaky_slope` is used by `leaky_relu` only.
 
-    None of them works in place, because double backward (R1, gradient penalty) and compilation want their inputs whole.
+    None of them works in place, because double backward (R1, gradient penalty) and compilation need unmodified inputs.
     """
     match name:
         case "relu":
@@ -45,7 +45,7 @@ class LayerStyle:
         dropout: probability that one activation is dropped while training, in [0, 1).
         init_std: standard deviation of the first weights around 0 and of batch norm's gains around 1, with biases 0;
             None keeps torch's own initialisation.
-        num_classes: classes for which batch norm has gains and biases of their own; 0 for one of all.
+        num_classes: classes for which batch norm has gains and biases of their own; 0 for one set shared by all.
     """
 
     norm: Normalisation
@@ -61,7 +61,7 @@ class LayerStyle:
 
     @property
     def hidden_bias(self) -> bool:
-        """Batch norm takes the mean away again, so that a bias before it would learn nothing."""
+        """Whether hidden layers have a bias: batch norm subtracts the mean, so a bias before it learns nothing."""
         return not self.has_batch_norm
 
     @property
@@ -69,7 +69,7 @@ class LayerStyle:
         return self.norm == "spectral"
 
     def with_classes(self, num_classes: int) -> Self:
-        """The same with batch norm that depends on the class.
+        """This style with class-conditional batch norm.
 
         Raises:
             ValueError: there is no batch norm.
@@ -79,7 +79,7 @@ class LayerStyle:
         return replace(self, num_classes=num_classes)
 
     def prepared(self, layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> nn.Module:
-        """The layer with its first weights and, where asked for, the spectral norm on them."""
+        """The layer with its initial weights and, where asked for, the spectral norm on them."""
         if self.init_std is not None:
             nn.init.normal_(layer.weight, 0.0, self.init_std)
             if layer.bias is not None:
@@ -92,7 +92,7 @@ class LayerStyle:
 
         Args:
             channels: channels (or features) of the layer before.
-            pictures: whether they are `(batch, channels, height, width)` or `(batch, channels)`.
+            pictures: whether inputs are `(batch, channels, height, width)`, not `(batch, channels)`.
             batch_norm: False where the network has none even when its style has.
         """
         layers: list[nn.Module] = []

@@ -15,8 +15,8 @@ class Mapping(nn.Module):
         latent_dim: dimension of the latent; 0 for a mapping of classes alone.
         num_classes: classes that have a vector each; 0 for a mapping of latents alone.
         w_dim: dimension of W.
-        layers: with a leaky ReLU each.
-        rate: what the learning rate of these layers is multiplied by.
+        layers: number of layers, each with a leaky ReLU.
+        rate: factor on the learning rate of these layers.
         beta: what the running mean `w_avg` keeps of itself in a training forward; None for no running mean.
     """
 
@@ -43,7 +43,7 @@ class Mapping(nn.Module):
         Args:
             latent: None where the mapping is of classes alone.
             labels: looked at where the mapping has classes.
-            follow: whether `w_avg` follows this batch, in training.
+            follow: whether `w_avg` is updated by this batch, in training.
         """
         parts = [] if latent is None else [_of_unit_size(latent)]
         if self.num_classes:

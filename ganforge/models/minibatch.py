@@ -14,13 +14,13 @@ class MinibatchDeviation(nn.Module):
     """Appends how much the samples of a group differ from each other (Karras et al. 2018, section 3).
 
     The standard deviation of every feature at every position over a group of samples, averaged to one number, becomes
-    one more channel of all samples in the group: samples of a generator that makes few different ones are told by it.
+    one more channel of all samples in the group, so that D recognises a generator whose samples vary too little.
 
     A group lies within one forward pass. So it sees real and fake samples apart, never looks at other ranks, and is at
-    most as large as a rank's micro-batch. In training groups divide the micro-batch; where they do not, as may be when
-    somebody only looks, the last samples are told of the last `group_size`. Neighbours in the batch are a group; in the
-    authors' code samples `batch / group_size` apart are, which for samples drawn at random is the same. Logits of a
-    group depend on each other, and so do their gradients in R1 and its kind.
+    most as large as a rank's micro-batch. In training the group size divides the micro-batch; where it does not, as may
+    happen outside of training, the last samples use the last `group_size`. Neighbours in the batch form a group; in the
+    authors' code samples `batch / group_size` apart do, which for samples drawn at random is equivalent. Logits of a
+    group depend on each other, and so do their gradients in R1 and similar penalties.
 
     Args:
         group_size: samples in a group, 2 or more (4 in the authors' code).

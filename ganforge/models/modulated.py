@@ -17,8 +17,8 @@ class Modulated(nn.Module):
     weights of each sample's own (the paper, section 2.2) and has no groups whose number depends on the batch.
 
     Args:
-        channels_in: of its input.
-        channels: of its output.
+        channels_in: channels of its input.
+        channels: channels of its output.
         w_dim: dimension of a style.
         size: side of the kernel.
     """
@@ -30,7 +30,7 @@ class Modulated(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def demodulation(self, weight: Tensor, styles: Tensor) -> Tensor:
-        """What gives every output channel of every sample unit deviation, `(batch, channels)` (equation 3)."""
+        """Factors that give every output channel of every sample unit deviation, `(batch, channels)` (equation 3)."""
         with in_full(styles):
             squares = weight.to(styles.dtype).square().sum(dim=(2, 3))
             return (styles.square() @ squares.t() + 1e-8).rsqrt()
@@ -75,7 +75,7 @@ class StyledConvolution(Modulated):
     def forward(self, maps: Tensor, style: Tensor, gain: float = 1.0) -> Tensor:
         """Maps `(batch, channels_in, h, w)` and styles `(batch, w_dim)` to `(batch, channels, height, width)`."""
         styles, weight = self.affine(style), self.weight
-        if computes_in_half(maps):  # demodulation undoes both, and float16 would overflow without
+        if computes_in_half(maps):  # demodulation undoes both scalings; without them float16 would overflow
             weight = weight / (math.sqrt(weight[0].numel()) * weight.abs().amax(dim=(1, 2, 3), keepdim=True))
             styles = styles / styles.abs().amax(dim=1, keepdim=True)
         scale = self.demodulation(weight, styles)
@@ -92,7 +92,7 @@ class StyledConvolution(Modulated):
     def _noise(self, maps: Tensor) -> Tensor:
         if not self.training:
             return self.noise_const
-        # In float32 whatever the maps are, so that one seed gives one noise.
+        # In float32 whatever the precision of the maps, so that one seed always gives the same noise.
         return torch.randn(len(maps), 1, *maps.shape[2:], device=maps.device).to(self.noise_const.dtype)
 
 

@@ -39,7 +39,7 @@ def pyramid_of(spec: DataSpec, family: str, *, channel_base: int, channel_max: i
     A level has `channel_base / side` channels, at most `channel_max`, where `side` is 4, 8, ... whatever the format.
 
     Raises:
-        ValueError: the samples are no pictures, or of a size that does not halve down to a small map.
+        ValueError: the samples are no pictures, or of a size that cannot be halved down to a small map.
     """
     if not spec.is_image:
         raise ValueError(f"{family} makes pictures and these samples are {spec}: use 'mlp'")

@@ -180,7 +180,7 @@ class DiscriminativeBasis(nn.Module):
 
 
 class Residual(nn.Module):
-    """What a block adds: wide 1x1, leaky ReLU, grouped 3x3, leaky ReLU, 1x1 back (an inverted bottleneck).
+    """The residual that a block adds: wide 1x1, leaky ReLU, grouped 3x3, leaky ReLU, 1x1 back (an inverted bottleneck).
 
     Args:
         channels: of its input and output.
@@ -223,7 +223,7 @@ def pointwise(channels_in: int, channels: int) -> nn.Conv2d:
 
 
 def first_weights(weight: Tensor, fan_in: int, gain: float = 1.0) -> None:
-    """Draw from N(0, gain^2 / fan_in)."""
+    """Initialise a weight from N(0, gain^2 / fan_in)."""
     nn.init.normal_(weight, 0.0, gain / math.sqrt(fan_in))
 
 

@@ -124,7 +124,7 @@ class ResNetDiscriminator(nn.Module):
     Args:
         spec: what a sample looks like: a square picture of a supported size.
         width: channels of the first map; by default the paper's, 128 for pictures of 32x32 and 64 for larger ones.
-        spectral_norm: bound the largest singular value of every layer by 1, which is what the paper is about.
+        spectral_norm: bound the largest singular value of every layer by 1, which is the paper's method.
         last_bias: whether the dense layer at the end has a bias; by default as in the authors' code, which has none for
             pictures of 32x32 and one for larger ones.
         conditional: how labels are looked at: not at all (`none`), as one more channel of the picture, a learned map
@@ -255,7 +255,7 @@ def glorot(layer: nn.Conv2d | nn.Linear, gain: float, spectral: bool) -> nn.Modu
 
 
 def checked_side(spec: DataSpec) -> int:
-    """Side of the pictures.
+    """Side of the pictures, checked to be a supported one.
 
     Raises:
         ValueError: they are not square pictures of a supported size.
@@ -271,6 +271,6 @@ def checked_side(spec: DataSpec) -> int:
 
 
 def check_attention(attention: int, sides: list[int]) -> None:
-    """Raise ValueError if no block ends in a map of the side that self-attention is wanted for."""
+    """Raise ValueError if no block ends in a map of the side that self-attention is to be applied to."""
     if attention and attention not in sides:
         raise ValueError(f"attention = {attention}: the blocks' maps have sides {', '.join(map(str, sorted(sides)))}")

@@ -1,4 +1,4 @@
-"""Generators with a space of styles between latent and picture, which tools can move in and penalties look at."""
+"""Generators with a space of styles between latent and picture, which tools can move in and penalties can read."""
 
 from abc import ABC, abstractmethod
 
@@ -17,7 +17,7 @@ class StyledGenerator(nn.Module, ABC):
     Attributes:
         mapping: `(latent, labels)` to `(batch, w_dim)`.
         synthesis: styles `(batch, num_ws, w_dim)` to pictures.
-        output: what pictures go through last.
+        output: last layer that pictures pass through.
         num_ws: layers that have a style each.
         mixing: share of the samples that have the styles of two latents while training.
         psi: truncation in W outside of training: 1 for none, 0 for the mean style alone.
@@ -55,7 +55,7 @@ class StyledGenerator(nn.Module, ABC):
             return w.expand(-1, self.num_ws, -1)
         if self.mixing == 0.0:
             return w.expand(-1, self.num_ws, -1)
-        # All of it on the device, which is never waited for; in float32, so that one seed gives one mix.
+        # Computed on the device without synchronising; in float32, so that one seed always gives the same mix.
         batch, device = len(latent), latent.device
         other = torch.randn(latent.shape, device=device).to(latent.dtype)
         cut = torch.randint(1, self.num_ws, (batch, 1), device=device)

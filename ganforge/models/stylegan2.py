@@ -205,12 +205,12 @@ class DownBlock(nn.Module):
     """One level of the discriminator: two convolutions, of which the second halves the maps.
 
     Args:
-        pyramid: of the network.
-        level: of this block, above 0.
-        channels: of the picture.
-        architecture: of the network.
+        pyramid: maps of the network.
+        level: level of this block, above 0.
+        channels: channels of the picture.
+        architecture: architecture of the network.
         clamp: largest activation; 0 for no limit.
-        dtype: in which it computes; None for the type that it is given.
+        dtype: type that it computes in; None for that of its input.
     """
 
     def __init__(
@@ -259,7 +259,7 @@ class Epilogue(nn.Module):
         architecture: of the network.
         minibatch_std: samples in a group; 0 for none.
         clamp: largest activation; 0 for no limit.
-        features: numbers of its output.
+        features: number of output features.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ class Synthesis(nn.Module):
         noise: whether convolutions add noise.
         clamp: largest activation; 0 for no limit.
         half_blocks: so many of the highest levels compute in `half`; the lowest never does.
-        half: their type.
+        half: 16-bit type of those levels.
     """
 
     def __init__(
@@ -85,14 +85,14 @@ class Block(nn.Module):
     """One level of the synthesis.
 
     Args:
-        pyramid: of the network.
-        level: of this block.
-        channels: of the picture.
+        pyramid: maps of the network.
+        level: level of this block.
+        channels: channels of the picture.
         w_dim: dimension of a style.
-        architecture: of the network.
+        architecture: architecture of the network.
         noise: whether convolutions add noise.
         clamp: largest activation; 0 for no limit.
-        dtype: in which the convolutions compute; None for the type that they are given.
+        dtype: type that the convolutions compute in; None for that of their input.
     """
 
     def __init__(

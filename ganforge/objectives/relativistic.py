@@ -19,7 +19,7 @@ class RelativisticPairing(Objective):
     i-th fake picture of the batch are a pair, of one class where there are classes. G's loss looks at real pictures, so
     its turns take batches from the loader. Every fake is judged beside a real one, which leaves no local minima where
     modes are missing (Sun et al. 2020); R3GAN adds `r1` and `r2`, which make it converge. Adding a constant to all
-    logits changes nothing, so D has no accuracy that could be logged.
+    logits changes nothing, so there is no accuracy of D to log.
     """
 
     generator_sees_real = True

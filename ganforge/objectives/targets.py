@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 FlipProbability = Annotated[float, Field(ge=0.0, lt=0.5)]
-"""Half would be no information, and more would teach the opposite."""
+"""Upper bound of `flip`: at a half, labels carry no information, and above it they teach the opposite."""
 
 
 def targets_like(logits: Tensor, target: float, other: float, flip: float) -> Tensor:

@@ -1,8 +1,8 @@
 """Every other optimizer of the installed PyTorch, its options read off its own signature and documentation.
 
 A class is registered under its name in small letters, and a recipe may write it as PyTorch does: `radam` or `RAdam`.
-What belongs to the framework is no option: the parameters, which kernels compute a step, and switches for uses that a
-run has none of (a graph of the step, gradients through it, maximising).
+The framework sets the rest itself: the parameters, which kernels compute a step, and switches that training does not
+use (a graph of the step, gradients through it, maximising).
 """
 
 import inspect
@@ -24,7 +24,7 @@ USUAL = {"Adam": "adam", "AdamW": "adamw", "RMSprop": "rmsprop", "SGD": "sgd"}
 """Registered by hand, with the papers' defaults for GANs."""
 
 REFUSED = {
-    "LBFGS": "computes the loss several times a step, and a game's loss is another one each time; use adam",
+    "LBFGS": "computes the loss several times a step, and a GAN's loss differs each time; use adam",
     "SparseAdam": "is for sparse gradients, and a network's here are dense; use adam",
     "Muon": "updates matrices only, and a network has biases and convolutions too; use adamw",
 }
@@ -42,7 +42,7 @@ PAPERS = {
 
 
 def register_all() -> None:
-    """Put every class of `torch.optim` on the shelf, or say why it cannot serve."""
+    """Register every class of `torch.optim`, or the reason why it cannot be used."""
     for name, optimizer in vars(torch.optim).items():
         if not inspect.isclass(optimizer) or not issubclass(optimizer, torch.optim.Optimizer):
             continue
@@ -130,7 +130,7 @@ def writable(annotation: Any) -> Any:
 
 
 def _holds_none(default: Any) -> bool:
-    """Whether a default is, or has in it, what TOML has no word for: then leaving the option out stands for it."""
+    """Whether a default is, or contains, a value that TOML cannot express; leaving the option out then means it."""
     return default is None or (isinstance(default, tuple) and None in default)
 
 

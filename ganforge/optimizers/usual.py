@@ -1,7 +1,7 @@
 """The optimizers of GANs, with the papers' defaults for GANs.
 
-A step is one kernel over all tensors on CUDA (`fused`), which also lets a gradient scaler work without a word to
-the host, and a few operations over lists of tensors elsewhere (`foreach`), where fused ones were slower.
+A step is one kernel over all tensors on CUDA (`fused`), which also lets a gradient scaler work without waiting for the
+device, and a few operations over lists of tensors elsewhere (`foreach`), where fused ones were slower.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 def can_fuse(params: list[nn.Parameter]) -> bool:
-    """Whether one kernel may update all of them: where an optimizer has one, and it is faster."""
+    """Whether to use the fused kernel: only if the optimizer has one and it is faster."""
     return bool(params) and all(param.device.type == "cuda" and param.is_floating_point() for param in params)
 
 

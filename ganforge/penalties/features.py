@@ -14,7 +14,7 @@ from ganforge.ranks import mean_over_ranks
 from ganforge.registry import register
 
 USUAL = ("features", "blocks", "stages", "hidden")
-"""What discriminators call the part before their last layer; the first of these that is there is looked at."""
+"""Names that discriminators give the part before their last layer; the first one found is used."""
 
 
 @register.penalty("feature_matching")
@@ -52,10 +52,10 @@ class FeatureMatching(Penalty):
 
 
 def find_layers(discriminator: nn.Module, names: Sequence[str]) -> list[nn.Module]:
-    """The modules of those names, or the usual one.
+    """The modules with those names, or the usual one.
 
     Raises:
-        GanforgeError: there is no such module; the message lists those that there are.
+        GanforgeError: D has no module of that name; the message lists the existing ones.
     """
     modules = {name: module for name, module in discriminator.named_modules() if name}
     if not names:
@@ -71,7 +71,7 @@ def find_layers(discriminator: nn.Module, names: Sequence[str]) -> list[nn.Modul
 
 @contextmanager
 def recorded(modules: Sequence[nn.Module]) -> Iterator[dict[int, Tensor]]:
-    """While inside, the last output of each module lands in the dictionary, by its place in the list."""
+    """Context in which the last output of each module is recorded, by the module's place in the list."""
     seen: dict[int, Tensor] = {}
 
     def hook(place: int) -> "torch.utils.hooks.RemovableHandle":

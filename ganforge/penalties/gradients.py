@@ -2,7 +2,7 @@
 
 Forwards run in the run's precision, norms of the gradients in float32 or wider. The samples that
 are differentiated are the ones before augmentation. Each term costs a forward and a double backward of its own;
-`interval` makes them rare.
+`interval` computes them in only some of the steps.
 """
 
 from typing import Annotated
@@ -22,7 +22,7 @@ def input_gradients(turn: Turn, samples: Tensor, labels: Tensor | None) -> Tenso
     samples = samples.detach().requires_grad_()
     logits = turn.discriminate(samples, labels)
     (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
-    return at_least_float32(gradient).reshape(len(logits), -1)  # a pack (PacGAN) is one sample of D's
+    return at_least_float32(gradient).reshape(len(logits), -1)  # D judges a pack (PacGAN) as one sample
 
 
 class _ZeroCentred(Penalty):

@@ -1,4 +1,4 @@
-"""LeCam: D's logits are held from going farther apart than those of the other kind have been of late."""
+"""LeCam: keeps D's logits close to a moving average of the logits of the other kind."""
 
 from typing import Annotated, Any
 
@@ -20,10 +20,10 @@ class LeCam(Penalty):
 
     `strength * (E[max(0, D(x) - a_fake)^2] + E[max(0, a_real - D(G(z)))^2])`, where the anchors `a_real` and `a_fake`
     are moving averages of the mean logits of real and fake pictures, which begin at the first batch's means. The
-    authors' code has the two maxima, so that only the side counts on which D has them right; the paper's formula has
-    none (`one_sided = false`). Anchors move whenever the penalty is computed, so with micro-batches once for each. They
-    follow the global batch: ranks exchange two numbers a time and so always agree, and a checkpoint holds them once for
-    all.
+    authors' code takes the two maxima, so that only logits on the side where D is right count; the paper's formula does
+    not (`one_sided = false`). Anchors move whenever the penalty is computed, so with micro-batches once for each. They
+    follow the global batch: ranks exchange two numbers each time, so they always agree, and a checkpoint stores one
+    copy for all ranks.
 
     Args:
         strength: lambda; 0.3 in the authors' BigGAN on CIFAR.

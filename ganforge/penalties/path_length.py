@@ -28,8 +28,8 @@ class PathLength(Penalty):
 
     Args:
         strength: 2 in the authors' code.
-        decay: what the mean's new share is at each move; 0.01 in the authors' code.
-        shrink: it looks at one latent of so many; 2 in the authors' code.
+        decay: weight of the new lengths in each update of the mean; 0.01 in the authors' code.
+        shrink: the term uses one in `shrink` latents of the batch; 2 in the authors' code.
     """
 
     player = "generator"
@@ -47,7 +47,7 @@ class PathLength(Penalty):
         self.decay = decay
         self.shrink = shrink
         self._target: Tensor | None = None
-        """The mean before this step's lengths: all micro-batches of a step are held to it."""
+        """The running mean before this step, which is the target of all its micro-batches."""
         self._lengths: Tensor | None = None
         """The sum of this step's mean lengths, one a micro-batch."""
         self._calls = 0
@@ -74,11 +74,11 @@ class PathLength(Penalty):
         noise = torch.randn_like(pictures) / pictures[0, 0].numel() ** 0.5
         (slopes,) = torch.autograd.grad((pictures * noise).sum(), styles, create_graph=True)
         slopes = at_least_float32(slopes).reshape(len(latent), -1, slopes.shape[-1])
-        # The root has no derivative at 0, where a generator is that makes one picture.
+        # The root has no derivative at 0, which is the length for a generator that always makes one picture.
         return (slopes.square().sum(dim=2).mean(dim=1) + 1e-12).sqrt()
 
     def _follow(self, mean: Tensor, step: int) -> Tensor:
-        """What lengths are held to in this step, after one more micro-batch of that mean length."""
+        """The target length of this step, after recording one more micro-batch's mean length."""
         mean = mean_over_ranks(mean)
         if step != self._step or self._target is None or self._lengths is None:
             self._target = self._next(mean)
@@ -103,7 +103,7 @@ class PathLength(Penalty):
 
 
 class _Seen:
-    """While inside, the styles that a synthesis was given last; nothing of them stays on the network."""
+    """Context that records the styles that the synthesis was last called with; the hook is removed afterwards."""
 
     def __init__(self, synthesis: nn.Module) -> None:
         self.synthesis = synthesis

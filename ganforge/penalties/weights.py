@@ -1,6 +1,6 @@
 """Penalties on a player's weights themselves.
 
-Every rank has the same weights and computes the same penalty, so that the mean over ranks is it again.
+Every rank has the same weights and computes the same penalty, so averaging over ranks leaves it unchanged.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def decayed(network: nn.Module, everything: bool) -> list[Tensor]:
 
 
 def total(terms: list[Tensor], network: nn.Module) -> Tensor:
-    """The sum of scalars; 0 on the network's device if it has nothing that is looked at."""
+    """The sum of scalars; 0 on the network's device if no parameter is penalised."""
     return torch.stack(terms).sum() if terms else next(network.parameters()).new_zeros(())
 
 
@@ -74,7 +74,7 @@ class WeightDecayL1(_WeightDecay):
 class WeightDecayL2(_WeightDecay):
     """Half the sum of squared weights, `rate / 2 * sum w^2`: weight decay in the loss (Krogh and Hertz 1992).
 
-    Adam scales its gradient like any other; decay beside the optimizer's arithmetic is the option `weight_decay` of the
+    Adam scales its gradient like any other; for decay decoupled from the gradient use the option `weight_decay` of the
     optimizer `adamw`.
 
     Args:
@@ -123,7 +123,7 @@ def filters_of(network: nn.Module) -> Iterator[Tensor]:
     for module in network.modules():
         if not isinstance(module, nn.Linear | _ConvNd):
             continue
-        # Reading a weight under spectral norm would turn its power iteration.
+        # Reading a weight under spectral norm would advance its power iteration.
         is_made = parametrize.is_parametrized(module, "weight")
         weight = module.parametrizations["weight"].original if is_made else module.weight  # type: ignore[index]
         yield (weight.transpose(0, 1) if isinstance(module, _ConvTransposeNd) else weight).flatten(1)

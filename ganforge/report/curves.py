@@ -18,14 +18,14 @@ ROWS = 1024
 """Lines that are turned into arrays at once."""
 
 MOST_STRETCHES = 4 * ROWS
-"""Of a figure, each with its lowest and its highest value, before they are thinned for the page."""
+"""Stretches kept of a figure, each with its lowest and its highest value, before they are thinned for the page."""
 
 MOST_KINDS = 256
-"""Different sets of figures that lines of one file have: with losses, with the doctor's, of evaluations."""
+"""Different sets of figures that the lines of one file may have: losses, the doctor's figures, evaluations."""
 
 
 class Curves:
-    """Gathers the figures of log lines while they are read, in a memory that does not grow with their number.
+    """Gathers the figures of log lines while they are read, in memory that does not grow with their number.
 
     A line is added in two microseconds; a figure keeps every point up to 4,000 lines, and beyond that the lowest and
     the highest of every stretch.
@@ -44,7 +44,7 @@ class Curves:
         kind.add(line)
 
     def series(self) -> dict[str, Series]:
-        """By name, in the order in which the figures first came; steps ascend."""
+        """Series by name, in the order in which the figures first appeared; steps ascend."""
         points: dict[str, list[tuple[int, float]]] = {}
         for kind in self._kinds.values():
             for name, found in kind.points():
@@ -73,7 +73,7 @@ class _Kind:
             self._gather()
 
     def points(self) -> Iterator[tuple[str, list[tuple[int, float]]]]:
-        """Of each figure its points, steps ascending within a stretch."""
+        """The points of each figure, steps ascending within a stretch."""
         if not self.names:
             return
         self._gather()
@@ -100,7 +100,7 @@ class _Kind:
 class Stretches:
     """The lowest and the highest value of every figure in stretches of lines, each `(stretches, figures)`.
 
-    What is no finite number is infinite: the lowest value upwards, the highest one downwards.
+    Values that are not finite do not count: a stretch without any has lowest inf and highest -inf.
     """
 
     lowest: NDArray[np.float64]
@@ -110,7 +110,7 @@ class Stretches:
 
     @classmethod
     def of(cls, steps: NDArray[np.int64], values: NDArray[np.float64]) -> "Stretches":
-        """Of one line each: steps `(lines,)`, values `(lines, figures)`."""
+        """Stretches of one line each, from steps `(lines,)` and values `(lines, figures)`."""
         is_known = np.isfinite(values)
         at = np.broadcast_to(steps[:, None], values.shape)
         return cls(np.where(is_known, values, np.inf), np.where(is_known, values, -np.inf), at, at)
@@ -124,7 +124,7 @@ class Stretches:
         return len(self.lowest)
 
     def joined(self, length: int) -> "Stretches":
-        """So many neighbours in one; the last may have fewer."""
+        """Join that many neighbours into one; the last may have fewer."""
         if length == 1:
             return self
         begins = np.arange(0, len(self), length)
@@ -152,7 +152,7 @@ class Stretches:
 
 
 def _numbers(rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float64]:
-    """Values of rows without their steps, NaN for what is no finite number."""
+    """Values of rows without their steps, NaN where a value is not finite."""
     if set(map(type, chain.from_iterable(rows))) <= {int, float}:
         with suppress(OverflowError):
             count = len(rows) * len(rows[0])

@@ -27,11 +27,11 @@ class Evaluation:
     """Figures of one step.
 
     Args:
-        step: of the generator.
-        figures: by name.
+        step: step of the generator.
+        figures: values by name.
         protocol: how they were computed; empty if it was not written down.
-        of: which generator, in words.
-        by: who computed them: training, or a command.
+        of: which generator they are of.
+        by: what computed them: training, or a command.
     """
 
     step: int
@@ -47,17 +47,17 @@ class RunFacts:
 
     Args:
         name: unique among the runs of a page.
-        folder: of the run.
+        folder: folder of the run.
         recipe: tables of the resolved recipe.
-        recipe_text: the same as it stands in the file.
+        recipe_text: text of that recipe's file.
         series: every figure of `metrics.jsonl` over the steps.
         evaluations: in the order of the steps.
         episodes: the doctor's findings.
-        lines_judged: log lines that they rest on.
-        was_watched: whether the doctor looked while it trained.
+        lines_judged: log lines that the findings rest on.
+        was_watched: whether the doctor watched training.
         pictures: sample grids by step.
         checkpoint: the newest checkpoint's own description; empty without one.
-        passed_over: what in the folder could not be read, in words.
+        passed_over: descriptions of what in the folder could not be read.
     """
 
     name: str
@@ -75,7 +75,7 @@ class RunFacts:
 
     @property
     def steps(self) -> int | None:
-        """Of the whole run; None if its recipe does not say."""
+        """Steps of the whole run; None if its recipe does not say."""
         return whole(self.recipe, "training", "steps")
 
     @property
@@ -85,13 +85,13 @@ class RunFacts:
 
     @property
     def last_step(self) -> int:
-        """The newest that was logged or saved."""
+        """The newest step that was logged or saved."""
         logged = max((series.steps[-1] for series in self.series.values()), default=0)
         return max(logged, whole(self.checkpoint, "step") or 0)
 
     @property
     def best(self) -> str:
-        """The best evaluation in words; empty where there was none."""
+        """The best evaluation as text; empty where there was none."""
         best = table_at(self.checkpoint, "best")
         name, value, step = text(best, "name"), number(best, "value"), whole(best, "step")
         return "" if name is None or value is None or step is None else f"{name} {value:.4g} at step {step:,}"
@@ -140,7 +140,7 @@ def names_of(folders: list[Path]) -> list[str]:
 
 
 class _LoggedEvaluations:
-    """What `metrics.jsonl` has of evaluations, without a protocol: for runs that have no `evaluations.jsonl`."""
+    """Evaluations in `metrics.jsonl`, which have no protocol: for runs that have no `evaluations.jsonl`."""
 
     def __init__(self) -> None:
         self.found: list[Evaluation] = []

@@ -1,7 +1,7 @@
 """Pieces of markup that the sections of a page share."""
 
 NUM_COLOURS = 8
-"""Of lines and dots, as in page.css and page.js."""
+"""Number of colours for lines and dots, as in page.css and page.js."""
 
 
 def table(head: str, rows: str) -> str:
@@ -9,6 +9,6 @@ def table(head: str, rows: str) -> str:
 
 
 def dot(index: int) -> str:
-    """A run's colour; the ninth has the first one's, in half a dot."""
+    """A dot in a run's colour; the ninth run has the first one's colour in half a dot."""
     again = " again" * (index >= NUM_COLOURS)
     return f'<span class="dot run-{index % NUM_COLOURS}{again}"></span>'

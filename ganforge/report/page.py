@@ -48,7 +48,7 @@ def write_report(folders: list[Path], out: Path, *, most_pictures: int = 40) -> 
 
 
 def render(runs: list[RunFacts], most_pictures: int) -> str:
-    """The HTML of a page; what its script draws lies in it as JSON."""
+    """The HTML of a page; the data that its script draws is embedded as JSON."""
     return _page(runs, [embedded(run.pictures, most_pictures)[0] for run in runs])
 
 
@@ -89,4 +89,4 @@ def _data(runs: list[RunFacts], pictures: list[list[dict[str, object]]]) -> str:
         for run, grids in zip(runs, pictures, strict=True)
     ]
     text = json.dumps({"runs": described, "groups": groups_of(runs)}, separators=(",", ":"))
-    return text.replace("<", "\\u003c")  # nothing in it may end the script element
+    return text.replace("<", "\\u003c")  # so that no value can end the script element

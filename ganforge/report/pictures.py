@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 AS_THEY_ARE = 150_000
-"""Bytes up to which a PNG is taken as it is; larger ones are packed tighter, with a loss that the eye does not see."""
+"""Bytes up to which a PNG is taken as it is; larger ones are compressed further, with a loss that is not visible."""
 
 LARGEST = 64 << 20
-"""Bytes of a file that can be a sample grid."""
+"""Largest size in bytes of a file that can be a sample grid."""
 
 MOST_PIXELS = 1 << 27
 
@@ -38,7 +38,7 @@ def embedded(pictures: Mapping[int, Path], most: int) -> tuple[list[dict[str, ob
 
 
 class Unreadable(Exception):
-    """A file that is no picture, or none that fits a page."""
+    """The file is not a picture, or is too large for a page."""
 
 
 def _source(path: Path) -> tuple[str, tuple[int, int]]:
@@ -52,7 +52,7 @@ def _source(path: Path) -> tuple[str, tuple[int, int]]:
             size = picture.size
             if size[0] * size[1] > MOST_PIXELS:
                 raise Unreadable(path)
-            picture.load()  # what is torn is seen only here
+            picture.load()  # a truncated file is detected only here
             if len(content) > AS_THEY_ARE:
                 smaller = io.BytesIO()
                 picture.convert("RGB").save(smaller, "WEBP", quality=88)

@@ -133,7 +133,7 @@ def metrics(runs: list[RunFacts]) -> str:
 
 
 def _columns(run: RunFacts, usual: Mapping[str, Any]) -> list[tuple[str, Callable[[Evaluation], str]]]:
-    """Titles, and what an evaluation has below them."""
+    """Columns of the table: titles, and the cell of an evaluation."""
     names = list(dict.fromkeys(name for evaluation in run.evaluations for name in evaluation.figures))
     columns: list[tuple[str, Callable[[Evaluation], str]]] = [
         ("step", lambda evaluation: f"{evaluation.step:,}"),
@@ -152,16 +152,16 @@ def _figure(name: str, evaluation: Evaluation) -> str:
 
 
 def _usual_protocol(run: RunFacts) -> Mapping[str, Any]:
-    """That of training's last evaluation, since most figures are by it; without one, of the last evaluation."""
+    """The protocol of training's last evaluation, which most figures have; without one, that of the last evaluation."""
     by_training = [evaluation for evaluation in run.evaluations if evaluation.by == "training"]
     return (by_training or run.evaluations)[-1].protocol
 
 
 def _differs_in(protocol: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
-    """What makes figures another measure than those by the usual protocol; empty if they compare.
+    """How a protocol differs from the usual one in ways that change figures; empty if figures are comparable.
 
-    Which metrics were asked for together and where the generator lies changes no figure, and what the dataset is
-    called says less than its digest.
+    Metrics computed in the same evaluation and the generator's path change no figure, and a dataset is identified by
+    its digest, not by its name.
     """
     if not protocol or not usual:
         return "" if protocol == usual else "not written down"
@@ -287,4 +287,4 @@ SECTIONS: tuple[tuple[str, Callable[[list[RunFacts]], str]], ...] = (
     ("Recipe", recipes),
     ("Environment", environment),
 )
-"""Titles and bodies; one that has nothing to show is left out."""
+"""Titles and bodies of the sections; empty ones are left out."""

@@ -1,4 +1,4 @@
-"""What can be changed in a generator's styles, and styles of one sample in another, as pictures."""
+"""Directions in a generator's style space, and style mixing between samples, as pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Layers:
 
     Args:
         first: number of the first, from 0; low ones decide pose and shape, high ones colours and texture.
-        last: number of the last; None for that of the generator.
+        last: number of the last; None for the generator's last layer.
     """
 
     first: int = 0
@@ -32,10 +32,10 @@ class Layers:
 
     @classmethod
     def parse(cls, text: str) -> "Layers":
-        """Of `3`, `0-3` or `4-`.
+        """Parse `3`, `0-3` or `4-`.
 
         Raises:
-            GanforgeError: it is something else.
+            GanforgeError: the text has another form.
         """
         first, dash, last = text.partition("-")
         if not first.isdecimal() or (last and not last.isdecimal()):
@@ -43,7 +43,7 @@ class Layers:
         return cls(int(first), int(last) if last else None if dash else int(first))
 
     def of(self, network: StyledGenerator) -> range:
-        """Their numbers.
+        """The numbers of these layers in a network.
 
         Raises:
             GanforgeError: the generator has no such layers.
@@ -61,7 +61,7 @@ def directions(network: StyledGenerator, num: int, layers: range) -> Tensor:
     read their styles. Each points to where its largest component is positive.
 
     Raises:
-        GanforgeError: W has fewer.
+        GanforgeError: W has fewer dimensions.
     """
     weights = torch.cat([network.style_weights()[layer].detach() for layer in layers]).double()
     if num > weights.shape[1]:
@@ -77,12 +77,12 @@ def along(sampler: Sampler, index: int, found: Tensor, layers: range, steps: int
     """A sample whose styles are moved along directions, `(directions, steps, channels, height, width)` on the CPU.
 
     Args:
-        sampler: of a generator with styles.
-        index: of the sample.
-        found: `(directions, w_dim)`.
-        layers: those that are moved.
-        steps: from one end to the other; the sample as it is stands in the middle of an odd number.
-        reach: of an end, in standard deviations of styles along the direction.
+        sampler: sampler of a generator with styles.
+        index: index of the sample.
+        found: directions `(directions, w_dim)`.
+        layers: layers whose styles are moved.
+        steps: pictures from one end to the other; with an odd number the unchanged sample is in the middle.
+        reach: distance of an end, in standard deviations of styles along the direction.
     """
     network = sampler.network
     assert isinstance(network, StyledGenerator)
@@ -106,7 +106,7 @@ def mixed(sampler: Sampler, rows: Sequence[int], columns: Sequence[int], layers:
         sampler: of a generator with styles.
         rows: indices of samples.
         columns: indices of the samples that give the styles.
-        layers: those whose styles are the columns'.
+        layers: layers that take the columns' styles.
     """
     network = sampler.network
     assert isinstance(network, StyledGenerator)
@@ -167,7 +167,7 @@ def write_mix(
     psi: float | None = None,
     class_name: str | None = None,
 ) -> str:
-    """Write a table: samples down, samples across, and in it those down with some styles of those across.
+    """Write a table of style mixing: each cell is its row's sample with some styles of its column's sample.
 
     Returns:
         what was written where.

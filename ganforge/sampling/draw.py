@@ -18,7 +18,7 @@ from ganforge.wording import did_you_mean
 
 BATCH = 256
 STREAM = "sample"
-"""Training draws from streams of other names, so no sample shows a latent that the generator was trained on."""
+"""Random stream of samples. Training uses streams of other names, so no latent of training is drawn again."""
 
 
 def pick_device(local_rank: int = 0) -> torch.device:
@@ -34,8 +34,8 @@ def open_generator(run: str | Path, *, averaged: bool = True, device: torch.devi
 
     Args:
         run: a run folder, a checkpoint's folder, a generator file, or `owner/name` on the Hugging Face Hub.
-        averaged: the averaged weights of the best, else of the last generator, or those of the checkpoint; or the
-            weights as they are trained, of the checkpoint or of the newest one of the run.
+        averaged: take the averaged weights: of the run's best, else last generator, or of the checkpoint. False takes
+            the trained weights themselves, of the checkpoint or of the run's newest one.
         device: where to put it; None for the accelerator if there is one.
 
     Raises:
@@ -64,7 +64,7 @@ def _raw_generator(run: Path) -> nn.Module:
 
 
 def config_of(network: nn.Module) -> GeneratorConfig:
-    """What `load_generator` knows of the network that it returned."""
+    """The config that `load_generator` attached to the network that it returned."""
     config = network.config
     assert isinstance(config, GeneratorConfig)
     return config
@@ -99,8 +99,8 @@ def find_class(network: nn.Module, name: str) -> int:
     if not looks_at_labels(network):
         generator = config.generator["name"]
         raise GanforgeError(
-            f"--class {name}: this generator ('{generator}', run '{config.run}') is unconditional, it makes what it "
-            "likes; train one that looks at labels"
+            f"--class {name}: this generator ('{generator}', run '{config.run}') is unconditional and has no "
+            "classes to choose from; train one that looks at labels"
         )
     classes = config.spec.classes
     if name in classes:
@@ -116,13 +116,13 @@ class Sampler:
 
     Args:
         network: from `open_generator`.
-        seed: of the latents.
+        seed: seed of the latents.
         truncation: bound of the latents' components, see `truncated`; None for the latents of training.
         label: the class of all samples; None for classes drawn by index as often as training drew them.
-        psi: truncation of styles, see `truncate_styles`, which the network keeps; None for that of the network.
+        psi: truncation of styles, see `truncate_styles`, which stays set on the network; None for the network's own.
 
     Raises:
-        GanforgeError: `truncation` is out of its range, or the generator has no styles that `psi` is about.
+        GanforgeError: `truncation` is out of range, or `psi` is given and the generator has no styles.
     """
 
     def __init__(

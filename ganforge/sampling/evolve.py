@@ -1,4 +1,4 @@
-"""How samples of the same latents changed over a training, as a strip or a film."""
+"""How samples of the same latents changed during training, as a strip or a film."""
 
 import re
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def write_evolution(run: Path, *, out: Path, indices: tuple[int, ...] = (), fps:
     """The run's sample grids in the order of their steps, whole or some of their pictures, each with its step.
 
     Training writes a grid every `samples.every` steps, always of the averaged generator and the same latents. These
-    are what is shown, so that every run has an evolution, whichever checkpoints it kept.
+    grids are shown, so this works for every run, whichever checkpoints it kept.
 
     Args:
         run: run folder.
@@ -62,7 +62,7 @@ def _grids(run: Path) -> list[tuple[int, Path]]:
     """Step and file of each grid, in order.
 
     Raises:
-        GanforgeError: there are none.
+        GanforgeError: the run has no grids.
     """
     found = []
     for path in (run / "samples").glob("step-*.png"):
@@ -74,7 +74,7 @@ def _grids(run: Path) -> list[tuple[int, Path]]:
 
 
 def _cell(sheet: Image.Image, index: int, num: int, spec: DataSpec, run: Path) -> Image.Image:
-    """One picture of a grid in its own size.
+    """One picture of a grid at its original size.
 
     Raises:
         GanforgeError: the grid is not one of `num` pictures of this size, or has no such picture.

@@ -11,11 +11,11 @@ from ganforge.errors import GanforgeError
 
 GAP = 2
 FILMS = (".gif", ".mp4")
-LONGEST_STRIP = 65_000  # pixels: what a PNG reader can be trusted with, and JPEG's own limit
+LONGEST_STRIP = 65_000  # pixels: what PNG readers handle reliably, and JPEG's limit
 
 
 def is_film(path: Path) -> bool:
-    """Whether the file's ending is that of a film."""
+    """Whether the file's suffix is that of a film."""
     return path.suffix.lower() in FILMS
 
 
@@ -84,6 +84,6 @@ def write_strip(rows: Sequence[Sequence[Image.Image]], path: Path) -> None:
 
 
 def enlarged(picture: Image.Image, side: int) -> Image.Image:
-    """Each pixel a whole number of pixels, so that the longer side comes near `side` where it was shorter."""
+    """Enlarge a small picture by a whole factor, so that its longer side comes near `side`."""
     scale = max(1, math.floor(side / max(picture.size)))
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)

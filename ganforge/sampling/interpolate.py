@@ -22,7 +22,7 @@ def slerp(start: Tensor, end: Tensor, amounts: Tensor) -> Tensor:
     """Along the great circle from one latent to another (Shoemake 1985; White, Sampling Generative Networks, 2016).
 
     A straight line between two normal latents passes nearer to the origin than any latent that a generator has seen;
-    on the circle the length goes evenly from that of the one to that of the other.
+    on the circle the length changes evenly from that of the start to that of the end.
 
     Args:
         start: `(batch, latent_dim)`.
@@ -47,7 +47,7 @@ def slerp(start: Tensor, end: Tensor, amounts: Tensor) -> Tensor:
 def between(start: Tensor, end: Tensor, amounts: Tensor, distribution: str = "normal") -> Tensor:
     """Latents on the way, `(steps, batch, latent_dim)`: `slerp` for normal ones, a straight line for uniform ones.
 
-    The cube of uniform latents contains all its straight lines, and circles leave it.
+    Straight lines stay within the cube of uniform latents, and circles leave it.
     """
     if distribution == "uniform":
         return torch.lerp(start, end, amounts.to(start)[:, None, None])
@@ -55,7 +55,7 @@ def between(start: Tensor, end: Tensor, amounts: Tensor, distribution: str = "no
 
 
 def _leg(sampler: Sampler, start: Tensor, end: Tensor, amounts: Tensor) -> Tensor:
-    """From one stop to the next: straight between styles, which the mapping made even."""
+    """Styles from one stop to the next, on a straight line, since the mapping has straightened the space."""
     if isinstance(sampler.network, StyledGenerator):
         return torch.lerp(start, end, amounts.to(start).view(-1, *(1 for _ in start.shape)))
     return between(start, end, amounts, sampler.distribution)
@@ -65,7 +65,7 @@ def walk(sampler: Sampler, *, walks: int, stops: int, frames: int, loop: bool) -
     """Pictures along walks through latents, or styles where there are some, of the first `walks * stops` samples.
 
     Args:
-        sampler: of pictures.
+        sampler: sampler of pictures.
         walks: how many walks, side by side; walk w stops at samples w * stops, w * stops + 1, ...
         stops: latents that a walk passes through.
         frames: steps from one stop to the next.

@@ -35,7 +35,7 @@ def write_neighbours(
     seed: int = 0,
     averaged: bool = True,
 ) -> str:
-    """Judge `num` samples against the run's training data, and show the `show` that come nearest to it.
+    """Compare `num` samples with the run's training data, and show the `show` samples nearest to it.
 
     Args:
         run: run folder.
@@ -44,11 +44,11 @@ def write_neighbours(
         show: rows of the picture.
         k: training pictures in a row.
         limit: look at only so many training pictures, evenly spread; 0 for all.
-        seed: of the latents.
+        seed: seed of the latents.
         averaged: see `open_generator`.
 
     Returns:
-        the figures in words.
+        the figures as text.
 
     Raises:
         CheckpointError: there is no generator.

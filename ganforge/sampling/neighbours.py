@@ -15,7 +15,7 @@ BLOCK = 1024
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Samples and what is nearest to them among the reals; Euclidean distances over all values of a sample.
+    """The nearest reals of each sample; Euclidean distances over all values of a sample.
 
     Args:
         nearest: numbers of the nearest reals, int64 `(num, k)`, nearest first.
@@ -36,8 +36,8 @@ class Neighbours:
     def authenticity(self) -> float:
         """Share of samples that are farther from their nearest real than that one is from the other reals.
 
-        Alaa et al., How Faithful is your Synthetic Data?, 2022. Copies have 0; compare with what reals have that are
-        left out of the data. Bad samples come near 1, so it judges copying and nothing else.
+        Alaa et al., How Faithful is your Synthetic Data?, 2022. Copies have 0; compare with the figure of reals
+        that were left out of the data. Bad samples come near 1, so it judges copying and nothing else.
         """
         return float((self.ratio > 1).double().mean())
 
@@ -64,12 +64,12 @@ class Reals:
         return self._judge(samples, torch.full((len(samples),), -1), k)
 
     def left_out(self, num: int, k: int = 1) -> Neighbours:
-        """The same of `num` reals, as if each were not among the reals: what new samples of the data would have."""
+        """The same for `num` reals, each left out of the reals: what new samples of the data would get."""
         ids = self.ids[torch.linspace(0, len(self.ids) - 1, min(num, len(self.ids))).round().long()]
         return self._judge(real_samples(self.dataset, ids.numpy()), ids, k)
 
     def _judge(self, samples: Tensor, own: Tensor, k: int) -> Neighbours:
-        """`own` are the samples' numbers where they are reals themselves, else -1."""
+        """Nearest reals of samples; `own` gives the numbers of samples that are reals themselves, else -1."""
         if len(self.ids) < k + 2:
             raise GanforgeError(f"{len(self.ids)} training samples are too few to look for {k} neighbours among them")
         nearest = _first_without(self._nearest(samples, k + 1), own[:, None], k)
@@ -93,7 +93,7 @@ class Reals:
         return nearest
 
     def _distance(self, samples: Tensor, nearest: Tensor, rows: Tensor | None = None) -> Tensor:
-        """Exact distances of samples to reals, `(num, k)`: those of the search lose their digits where they are small.
+        """Exact distances of samples to reals, `(num, k)`: the search's own lose precision where they are small.
 
         Args:
             samples: `(num, *spec.shape)`.

@@ -1,4 +1,4 @@
-"""What a set of generated shards holds, and whether a folder was begun for the same."""
+"""The content of a set of generated shards, and whether an unfinished folder was begun for the same content."""
 
 import hashlib
 import json
@@ -30,14 +30,14 @@ class ShardPlan:
         num: samples in all.
         per_shard: samples in each shard but the last.
         codec: how pictures are stored.
-        classes: names of the classes if the generator looks at labels; samples without a meaning get no label.
-        seed: of the latents.
+        classes: names of the classes if the generator looks at labels; otherwise samples get no label.
+        seed: seed of the latents.
         truncation: bound of the latents' components, or None.
         psi: truncation of styles, or None.
         label: the class of all samples, or None.
         weights: sha256 of the generator's weights.
-        generator: its table of the recipe, for people.
-        run: name of the run it comes from, for people.
+        generator: its table of the recipe, for readers only.
+        run: name of the run it comes from, for readers only.
         step: alternations it was trained for.
     """
 
@@ -94,7 +94,7 @@ def make_plan(sampler: Sampler, num: int, per_shard: int) -> ShardPlan:
 
 
 def begin(partial: Path, plan: ShardPlan, out: Path) -> None:
-    """Make the folder, or see that what lies there was begun by the same command."""
+    """Make the folder, or check that an existing one was begun by the same command."""
     text = json.dumps(for_people(plan), sort_keys=True, indent=2) + "\n"
     path = partial / PLAN_NAME
     partial.mkdir(parents=True, exist_ok=True)
@@ -115,10 +115,10 @@ def begin(partial: Path, plan: ShardPlan, out: Path) -> None:
 
 
 def check_complete(out: Path, plan: ShardPlan) -> str:
-    """`out` is complete, from this very plan.
+    """Report that `out` is complete, after checking that it has this plan.
 
     Raises:
-        GanforgeError: it is something else.
+        GanforgeError: `out` holds something else.
     """
     made_with = load_manifest(out).made_with if (out / FILE_NAME).exists() else {}
     if made_with != for_people(plan):

@@ -1,7 +1,7 @@
 """Millions of samples as labelled WebDataset shards, by any number of processes, that training reads like any dataset.
 
-Shard k holds samples [k * per_shard, (k + 1) * per_shard), made in batches that begin at fixed indices, so its bytes
-depend on neither the number of ranks nor on where a kill struck. Rank r of W makes shards r, r + W, ...; ranks never
+Shard k holds samples [k * per_shard, (k + 1) * per_shard), made in batches that begin at fixed indices, so its bytes do
+not depend on the number of ranks or on when a process was killed. Rank r of W makes shards r, r + W, ...; ranks never
 wait for each other: each finished shard leaves a note beside it, and whoever finds all notes there writes the
 manifest and gives the folder its name. So one rank may be late, die, or be started again alone.
 """
@@ -42,16 +42,16 @@ def write_shards(
     """This rank's part of the shards, and the manifest if they are complete with it; goes on after a kill.
 
     Args:
-        sampler: of pictures.
+        sampler: sampler of pictures.
         out: folder of the dataset; while it is not complete it is called `OUT.partial`.
         num: samples in all.
         per_shard: samples in a shard; 0 for as many as 128 MB hold undecoded, at most 8,192.
-        rank: of this process.
+        rank: rank of this process.
         world_size: processes that share the work.
         progress: called with this rank's finished and planned samples.
 
     Returns:
-        what there is now, for the person who asked.
+        a line that says what has been written.
 
     Raises:
         GanforgeError: the generator makes points, `out` is something else, or the disk is full.
@@ -77,7 +77,7 @@ def write_shards(
         if (out / FILE_NAME).exists():  # another rank has just given it its name
             return f"{counted(num, 'sample')} in {counted(plan.num_shards, 'shard')} in {out}"
         reason = error.strerror or error
-        raise GanforgeError(f"{partial}: cannot be written: {reason}; the same command goes on") from error
+        raise GanforgeError(f"{partial}: cannot be written: {reason}; run the same command again to go on") from error
     made = counted(len(own), "shard")
     return f"rank {rank} of {world_size} has made its {made}; the last rank to finish completes {out}"
 
@@ -87,7 +87,7 @@ def _note(folder: Path, number: int) -> Path:
 
 
 def _finished(folder: Path, number: int) -> Shard | None:
-    """The shard if it lies there whole."""
+    """The shard, if it is complete in the folder."""
     try:
         shard = Shard.model_validate_json(_note(folder, number).read_text())
         is_whole = (folder / shard.name).stat().st_size == shard.bytes and (folder / shard.index_name).exists()
@@ -100,7 +100,7 @@ class _Made(Source):
     """Generated pictures of one batch, by their index, as packing wants them.
 
     Args:
-        start: index of the first.
+        start: index of the first picture.
         pixels: uint8 `(batch, height, width, channels)`.
         labels: int64 `(batch,)`, or None.
         classes: names of the classes; empty without labels.
@@ -141,7 +141,7 @@ def _write_shard(sampler: Sampler, folder: Path, number: int, plan: ShardPlan) -
 
 
 def _finish(sampler: Sampler, partial: Path, out: Path, plan: ShardPlan) -> bool:
-    """Write labels and manifest and name the folder, if all shards are there."""
+    """Write labels and manifest and rename the folder, if all shards are complete."""
     shards = []
     for number in range(plan.num_shards):
         shard = _finished(partial, number)

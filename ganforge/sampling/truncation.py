@@ -1,4 +1,4 @@
-"""The truncation trick: fewer unlikely latents, so better and less varied samples (Brock et al., BigGAN, 2019)."""
+"""The truncation trick: fewer unlikely latents, for better but less varied samples (Brock et al., BigGAN, 2019)."""
 
 import torch
 from torch import Tensor, nn
@@ -29,13 +29,13 @@ def truncated(latent: Tensor, bound: float, distribution: str = "normal") -> Ten
     """Latents whose components lie in [-bound, bound].
 
     Brock et al. 2019 (section 3.1) draw a component of N(0, 1) again until it falls within the bound. That is the
-    normal distribution conditioned on the bound, and here it is reached by its quantiles instead: a component that
-    stood at some quantile of N(0, 1) goes to the same quantile of the truncated one. So a latent stays a function of
-    its seed and index, keeps its character while the bound shrinks, and is what it was as the bound grows. Uniform
+    normal distribution conditioned on the bound. Here it is sampled by quantiles instead: a component at some quantile
+    of N(0, 1) moves to the same quantile of the truncated distribution. So a latent stays a function of its seed and
+    index, changes gradually as the bound shrinks, and approaches the untruncated latent as the bound grows. Uniform
     latents are scaled, which is the uniform distribution conditioned on the bound.
 
-    Short latents are new to a generator that was trained on long ones: the paper saw that not every network stands
-    it, and a DCGAN of the digits blurs at a bound of 0.5.
+    A generator has hardly seen such short latents in training: the paper found that not every network works with
+    them, and a DCGAN of the digits blurs at a bound of 0.5.
 
     Args:
         latent: `(batch, latent_dim)`, from N(0, 1) or U[-1, 1].
@@ -45,7 +45,7 @@ def truncated(latent: Tensor, bound: float, distribution: str = "normal") -> Ten
     if distribution == "uniform":
         return latent * bound
     edge = torch.tensor(float(bound), dtype=torch.float64, device=latent.device)
-    # By halves: quantiles near 1 have no digits left, those near 0 have all of them.
+    # By halves: quantiles near 1 lose precision in floating point, those near 0 do not.
     lower = -latent.double().abs()
     outside, inside = torch.special.ndtr(-edge), 0.5 - torch.special.ndtr(-edge)
     quantile = outside + (inside / 0.5) * torch.special.ndtr(lower)

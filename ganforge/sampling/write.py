@@ -29,7 +29,7 @@ def write_samples(
     Sample i depends on the seed and i alone, so a longer draw begins with the shorter one.
 
     Returns:
-        what was written where, for the person who asked.
+        a line that says what was written where.
 
     Raises:
         CheckpointError: there is no such generator.
@@ -66,7 +66,7 @@ def write_part_of_shards(
     """This process's share of the shards, on its own device, as its launcher's environment says.
 
     Returns:
-        what there is now, for the person who asked.
+        a line that says what has been written.
 
     Raises:
         CheckpointError: there is no such generator.
@@ -86,7 +86,7 @@ def write_part_of_shards(
 def _write_folder(sampler: Sampler, num: int, out: Path) -> str:
     """One PNG a sample, a batch in memory at a time; points are one array.
 
-    Only into an empty folder: among the pictures of another draw nothing would tell which are whose.
+    Only into an empty folder, since pictures of two draws could not be told apart.
     """
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):

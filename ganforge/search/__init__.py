@@ -1,1 +1,1 @@
-"""From pictures back to latents: the nearest latent, and filling holes by it."""
+"""From pictures back to latents: finding the nearest latent, and filling holes with it."""

@@ -1,4 +1,4 @@
-"""The discriminator of a run, to ask it how real something looks."""
+"""The discriminator of a run, used to score how real a picture looks."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def load_discriminator(run: Path, spec: DataSpec, device: torch.device) -> nn.Mo
     """The discriminator of a checkpoint, in evaluation mode and without gradients of its own.
 
     Args:
-        run: a checkpoint's folder, or a run folder, whose newest one it is.
+        run: a checkpoint's folder, or a run folder, of which the newest checkpoint is taken.
         spec: what samples look like.
         device: where to put it.
 

@@ -21,10 +21,10 @@ class SearchOptions:
     """How latents are searched for.
 
     Args:
-        steps: of Adam.
+        steps: steps of Adam.
         lr: its learning rate at the start; it falls to 0 by half a cosine.
         restarts: latents that each picture starts from; the one with the smallest loss is kept.
-        seed: of the starts.
+        seed: seed of the starts.
         label: class of all pictures; None to spread the starts over the classes of a conditional generator.
         batch_size: latents moved at a time.
         space: `z` for latents, `w` for one style, `w+` for a style a layer; `auto` for `w` where there are styles.
@@ -46,7 +46,7 @@ class Found:
     Args:
         latents: `(num, latent_dim)`; of styles `(num, 1, w_dim)`, or `(num, num_ws, w_dim)` in `w+`.
         labels: `(num,)` int64, or None without classes.
-        samples: what the generator makes of them, `(num, *spec.shape)`.
+        samples: what the generator makes from the latents, `(num, *spec.shape)`.
         losses: `(num,)`.
     """
 
@@ -64,9 +64,9 @@ def search(network: nn.Module, loss: Loss, num: int, options: SearchOptions, pro
 
     Args:
         network: generator in evaluation mode.
-        loss: of samples, given which picture each is for.
-        num: pictures.
-        options: of the search.
+        loss: loss of samples, given which picture each is for.
+        num: number of pictures.
+        options: options of the search.
         progress: called with steps done and steps in all.
 
     Raises:
@@ -97,7 +97,7 @@ def search(network: nn.Module, loss: Loss, num: int, options: SearchOptions, pro
         losses.append(value)
     values = torch.cat(losses).view(num, options.restarts)
     if not bool(values.isfinite().any(dim=1).all()):
-        raise GanforgeError("the search left the finite numbers; try a smaller --lr")
+        raise GanforgeError("the loss is no longer finite; try a smaller --lr")
     best = values.nan_to_num(math.inf).argmin(dim=1) + torch.arange(num, device=device) * options.restarts
     chosen = torch.cat(moved)[best]
     chosen_labels = None if labels is None else labels[best]
@@ -111,7 +111,7 @@ def search(network: nn.Module, loss: Loss, num: int, options: SearchOptions, pro
 
 
 def _start_labels(network: nn.Module, options: SearchOptions, num: int) -> Tensor | None:
-    """A label a start, `(num * restarts,)`: the one asked for, or all in turn.
+    """Labels of all starts, `(num * restarts,)`: the class asked for, or all classes in turn.
 
     Raises:
         GanforgeError: there are too few starts for all classes.
@@ -126,7 +126,7 @@ def _start_labels(network: nn.Module, options: SearchOptions, num: int) -> Tenso
         return torch.zeros(num * options.restarts, dtype=torch.int64, device=device)
     if options.restarts < classes:
         raise GanforgeError(
-            f"{options.restarts} starts do not reach all {classes} classes of this generator; choose one with --class, "
+            f"{options.restarts} starts do not cover all {classes} classes of this generator; choose one with --class, "
             f"or set --restarts {classes} or more"
         )
     return (torch.arange(options.restarts, device=device) % classes).repeat(num)
@@ -141,7 +141,7 @@ def _descend(
     options: SearchOptions,
     report: Callable[[int], None],
 ) -> tuple[Tensor, Tensor]:
-    """Move one batch of latents; the latents and their losses at the end."""
+    """Optimise one batch of latents; returns the final latents and their losses."""
     latent.requires_grad_(True)
     optimizer = torch.optim.Adam([latent], lr=options.lr, betas=(0.9, 0.99))
     for step in range(options.steps):

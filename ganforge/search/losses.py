@@ -29,7 +29,7 @@ def context_loss(samples: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
 
 
 def prior_loss(discriminator: nn.Module, samples: Tensor, labels: Tensor | None) -> Tensor:
-    """log(1 - D(sample)) of a discriminator of logits (Yeh et al. 2017, equation 5), `(batch,)`: less is more real."""
+    """log(1 - D(sample)) from the logits of D (Yeh et al. 2017, equation 5), `(batch,)`: less is more real."""
     return -functional.softplus(discriminator(samples, labels).float())
 
 

@@ -1,4 +1,4 @@
-"""Pictures and masks of a user, in the shape that a generator makes."""
+"""A user's pictures and masks, in the shape of the generator's samples."""
 
 import re
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def read_mask(text: str, spec: DataSpec) -> Tensor:
         spec: what samples look like.
 
     Raises:
-        GanforgeError: it cannot be read, is no box in the picture, or leaves nothing missing or nothing known.
+        GanforgeError: the mask cannot be read, is not a box in the picture, or leaves nothing missing or nothing known.
     """
     mask = torch.zeros((1, spec.height, spec.width))
     if "," in text and re.fullmatch(r"[-\d,.\s]+", text):

@@ -1,4 +1,4 @@
-"""What is searched: latents, or the styles of a generator that has some.
+"""The space that is searched: latents, or the styles of a generator that has them.
 
 Styles of W+ reach pictures that no latent does, W stays nearer to what the generator was trained on (Abdal et al. 2019;
 Karras et al. 2020, section 5).
@@ -20,7 +20,7 @@ STREAM = "search"
 
 
 class Space(ABC):
-    """Codes of which the generator makes samples."""
+    """A space of codes from which the generator makes samples."""
 
     @abstractmethod
     def starts(self, count: int, seed: int, labels: Tensor | None) -> Tensor:
@@ -28,10 +28,10 @@ class Space(ABC):
 
     @abstractmethod
     def samples(self, codes: Tensor, labels: Tensor | None) -> Tensor:
-        """`(batch, *spec.shape)` float32."""
+        """Samples of the codes, `(batch, *spec.shape)` float32."""
 
     def keep(self, codes: Tensor) -> None:
-        """Bring codes back to where the generator was trained, in place."""
+        """Project codes back into the region that the generator was trained on, in place."""
 
 
 class Latents(Space):

@@ -40,10 +40,10 @@ def write_inpainted(
 
     Args:
         run: run folder.
-        pictures: files.
+        pictures: picture files.
         mask: see `read_mask`.
         out: folder.
-        prior: weight of the discriminator's word; 0 leaves it out.
+        prior: weight of the discriminator's loss; 0 leaves it out.
         options: of the search.
         class_name: class of all pictures, for a conditional generator.
         progress: see `search`.

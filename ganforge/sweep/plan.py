@@ -1,4 +1,4 @@
-"""What a sweep is to do: a recipe, what is varied in it, and by which figure its runs are compared."""
+"""The plan of a sweep: a recipe, the options that are varied, and the figure that its runs are compared by."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ from ganforge.sweep.space import Axis, assignment
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What a sweep is.
+    """Everything that defines a sweep.
 
     Args:
         table: the recipe's tables, before they are resolved.
         source: where they came from, for messages.
-        axes: what is varied.
-        trials: how many trials.
+        axes: options that are varied.
+        trials: number of trials.
         study: name of the study; trial 3 trains in `<output>/<study>/<study>-0003`.
         storage: database URL; empty for a SQLite file in the study's folder.
         prunes: whether a trial that does worse than the median of the others ends early.
@@ -40,20 +40,20 @@ class SweepPlan:
         """The recipe that is varied.
 
         Raises:
-            RecipeError: it is wrong by itself.
+            RecipeError: the recipe is wrong without any of the values.
         """
         return resolve(self.table, self.source)
 
     @property
     def folder(self) -> Path:
-        """Holds the run folders of all trials."""
+        """The folder that holds the run folders of all trials."""
         return Path(self.base.output) / self.study
 
     def trial_recipe(self, number: int, assignments: Sequence[str]) -> Recipe:
-        """What one trial trains.
+        """The recipe that one trial trains.
 
         Raises:
-            RecipeError: the recipe does not hold together with these values.
+            RecipeError: the recipe is not valid with these values.
         """
         own = {"name": trial_name(self.study, number), "output": str(self.folder)}
         if self.base.tracking.wandb is not None:
@@ -61,10 +61,10 @@ class SweepPlan:
         return self._with(assignments, own)
 
     def check_values(self) -> None:
-        """See to it that every value is one its option can have. Which of them go together only their trials show.
+        """Check that every value is valid for its option. Whether values fit together is seen only in their trials.
 
         Raises:
-            RecipeError: with every value that is wrong.
+            RecipeError: values are wrong; the message lists all of them.
         """
         examples = {axis.path: axis.examples() for axis in self.axes}
         firsts = {path: assignments[0] for path, assignments in examples.items()}

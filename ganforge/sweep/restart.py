@@ -1,4 +1,4 @@
-"""Beginning a study anew: what its folder holds is moved aside, unless somebody still works on it."""
+"""Beginning a study anew: what its folder holds is moved aside, unless a process still works on it."""
 
 from pathlib import Path
 
@@ -14,14 +14,15 @@ def move_study_aside(plan: SweepPlan) -> Path | None:
     """Move the study, with its trials' runs, into `.old-1` of its folder.
 
     Returns:
-        where it is now; None if there was nothing, or if this same job has done so before it was started again.
+        the folder that it was moved to; None if there was nothing, or if this same job had moved it already before
+        it was started again.
 
     Raises:
         GanforgeError: the study is kept elsewhere, or another process works on a trial of it.
     """
     folder = plan.folder
     if plan.storage:
-        raise GanforgeError(f"--restart: the study is kept in {plan.storage}; begin another with --study")
+        raise GanforgeError(f"--restart: the study is kept in {plan.storage}; choose a new name with --study")
     if not folder.is_dir() or was_restarted_by_this_job(folder):
         return None
     with FileLock(folder / TURNSTILE):

@@ -1,4 +1,4 @@
-"""What a sweep has found: a row for each trial, and the recipe of the best."""
+"""Results of a sweep: a row for each trial, and the recipe of the best."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +16,16 @@ from ganforge.sweep.study import SharedStudy
 
 @dataclass(frozen=True)
 class Row:
-    """One trial, for people.
+    """One trial, as a row to be shown.
 
     Args:
-        number: of the trial.
+        number: number of the trial.
         state: `finished`, `pruned`, `failed` or `running`.
-        values: of the options that are varied.
+        values: values of the options that are varied.
         figure: the best value of the figure that decides, if it was ever evaluated.
-        step: of its last evaluation.
-        note: why it failed.
-        is_error: it failed by what somebody has to mend; a divergence is an answer that a sweep may find.
+        step: step of its last evaluation.
+        note: reason of a failure.
+        is_error: whether it failed by an error that the user has to fix; a divergence is a valid result of a sweep.
     """
 
     number: int
@@ -39,13 +39,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a sweep has found so far, over all processes.
+    """Results of a sweep so far, over all processes.
 
     Args:
-        exit_code: with which code this process was asked to leave; else 2 if a trial failed by an error or all of them
+        exit_code: code that this process was asked to exit with; else 2 if a trial failed by an error or all of them
             failed, or 0.
         figure: name of the figure that decides.
-        rows: by number.
+        rows: trials by number.
         best: number of the best finished trial.
         recipe: file with the best trial's recipe, under a name of its own.
     """
@@ -67,7 +67,7 @@ STATES = {
 
 
 def outcome_of(plan: SweepPlan, study: SharedStudy, figure: str, exit_code: int) -> Outcome:
-    """What all processes have found; writes the best recipe if there is one."""
+    """Collect the results of all processes; writes the best recipe if there is one."""
     trials = study.trials()
     rows = [
         Row(

@@ -1,4 +1,4 @@
-"""The sweep itself: claim a trial, train it, say what came of it, until there are enough."""
+"""The sweep itself: claim a trial, train it and report its result, until there are enough."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -23,15 +23,15 @@ def run_sweep(plan: SweepPlan, world_size: int, say: Callable[[str], None], rest
     """Train trials until the study has enough of them, or until this process is asked to stop.
 
     Args:
-        plan: what to do.
+        plan: plan of the sweep.
         world_size: processes that were started together.
-        say: takes a line for people.
-        restart: begin the study anew, and move what its folder holds aside.
+        say: prints a line.
+        restart: begin the study again, and move the folder's content aside.
 
     Raises:
         RecipeError: the recipe or an axis is wrong.
         GanforgeError: the storage cannot be used.
-        LaunchError: several processes.
+        LaunchError: several processes were started together.
     """
     if world_size > 1:
         raise LaunchError(
@@ -41,7 +41,7 @@ def run_sweep(plan: SweepPlan, world_size: int, say: Callable[[str], None], rest
     figure, direction = deciding_figure(plan.base)
     plan.check_values()  # before hours have gone into the trials with the right ones
     if restart and (place := move_study_aside(plan)) is not None:
-        say(f"what {plan.folder} held is now in {place}")
+        say(f"the content of {plan.folder} was moved to {place}")
     folder = plan.folder
     folder.mkdir(parents=True, exist_ok=True)
     study = SharedStudy(
@@ -64,7 +64,7 @@ def run_sweep(plan: SweepPlan, world_size: int, say: Callable[[str], None], rest
 
 
 def run_trial(plan: SweepPlan, study: SharedStudy, claim: Claim, say: Callable[[str], None]) -> int:
-    """Train one trial and tell the study. What only this trial's values are to blame for makes it a failed one.
+    """Train one trial and report it to the study. An error caused by this trial's values marks the trial as failed.
 
     Returns:
         the session's exit code; if it is not 0, the trial stays open for whoever comes next.

@@ -1,4 +1,4 @@
-"""Which values a trial takes. Grid and random ones follow from its number alone, so no two jobs try the same."""
+"""Sampling of a trial's values. Grid and random ones depend on its number alone, so no two jobs try the same."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from ganforge.sweep.space import Axis, grid_choice
 
 STARTUP = 10
-"""Finished trials before TPE (Bergstra et al. 2011) takes over from chance; Optuna's default."""
+"""Finished trials before TPE (Bergstra et al. 2011) replaces random sampling; Optuna's default."""
 
 
 def distribution(axis: Axis) -> BaseDistribution:
@@ -30,11 +30,11 @@ def distribution(axis: Axis) -> BaseDistribution:
 
 
 class AxisSampler(BaseSampler):
-    """Asks each axis how it is sampled.
+    """Optuna sampler that samples each axis in the way that the axis asks for.
 
     Args:
-        axes: of the sweep.
-        seed: of all that is drawn.
+        axes: axes of the sweep.
+        seed: seed of all random draws.
     """
 
     def __init__(self, axes: Sequence[Axis], seed: int) -> None:

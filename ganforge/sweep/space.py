@@ -1,4 +1,4 @@
-"""What a sweep varies: one axis for each option, and how its values are chosen."""
+"""The search space of a sweep: one axis for each option, and how its values are chosen."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ class Axis:
 
     Args:
         path: dotted, as for `--set`.
-        how: every value in turn (`grid`), or drawn by chance (`random`) or by what earlier trials showed (`tpe`).
+        how: every value in turn (`grid`), or drawn at random (`random`), or guided by earlier trials (`tpe`).
         choices: values as they would be written behind `--set path=`.
         low: the smallest value of a range, included.
         high: the largest, included.
@@ -45,11 +45,11 @@ def parse_axis(how: How, text: str) -> Axis:
     """Read `path=a,b,c`, `path=low..high` or `path=low..high:log`.
 
     Args:
-        how: the option of the command line that it was given to.
-        text: its value.
+        how: command-line option that the axis was given with.
+        text: value of that option.
 
     Raises:
-        RecipeError: it is none of these, or the range is empty.
+        RecipeError: the text has none of these forms, or the range is empty.
     """
     path, equals, values = text.partition("=")
     path, values = path.strip(), values.strip()
@@ -78,7 +78,7 @@ def _refused(how: How, text: str, why: str) -> RecipeError:
 
 
 def _split(values: str) -> list[str]:
-    """At commas that stand outside of brackets and quotes."""
+    """Split at commas outside of brackets and quotes."""
     parts, depth, quote = [""], 0, ""
     for character in values:
         if quote:
@@ -106,7 +106,7 @@ def grid_size(axes: Sequence[Axis]) -> int:
 
 
 def grid_choice(axes: Sequence[Axis], path: str, number: int) -> int:
-    """Which value of a grid axis trial `number` takes: the last axis changes fastest, and after all comes the first."""
+    """The value of a grid axis in trial `number`: the last axis changes fastest, and combinations repeat in turn."""
     stride = 1
     for axis in reversed([axis for axis in axes if axis.how == "grid"]):
         if axis.path == path:
@@ -116,10 +116,10 @@ def grid_choice(axes: Sequence[Axis], path: str, number: int) -> int:
 
 
 def assignment(path: str, value: str | float) -> str:
-    """As for `--set`."""
+    """One assignment, written as for `--set`."""
     return f"{path}={value}"
 
 
 def assignments_of(values: Mapping[str, str | float]) -> list[str]:
-    """All values of a trial as for `--set`."""
+    """All assignments of a trial, written as for `--set`."""
     return [assignment(path, value) for path, value in values.items()]

@@ -1,8 +1,8 @@
 """The study: trials in a storage that several processes share, and who works on which of them.
 
-The storage knows what every trial was given and found. Who works on a trial is said by a lock on a file beside the run
-folders: the operating system takes it away from a process that is killed, so the trial can be gone on with at once, by
-whoever asks next. A running trial whose lock is free is such an orphan.
+The storage knows what every trial was given and found. Who works on a trial is marked by a lock on a file beside the
+run folders: the operating system releases the lock of a killed process, so that the next process to ask can resume the
+trial at once. A running trial whose lock is free is such an orphan.
 """
 
 import json
@@ -28,7 +28,7 @@ BUSY_SECONDS = 60
 """How long a process waits for another that writes to the same SQLite file."""
 
 TURNSTILE = ".study.lock"
-"""Held by whoever looks for a trial to work on."""
+"""Lock file held by the process that is choosing a trial to work on."""
 
 STARTUP = 5
 """Trials that are finished before any is pruned; Optuna's default."""
@@ -39,8 +39,8 @@ class Claim:
     """A trial that only this process works on.
 
     Args:
-        trial: of the study.
-        is_new: whether nobody has begun it yet.
+        trial: trial of the study.
+        is_new: whether no process has begun it yet.
         lock: held until `release`.
     """
 
@@ -56,13 +56,13 @@ class SharedStudy:
     """One study, as one of its processes sees it.
 
     Args:
-        name: of the study.
-        storage: a database URL as SQLAlchemy has them.
+        name: name of the study.
+        storage: a database URL as SQLAlchemy writes them.
         folder: holds run folders and locks; all processes see the same.
-        axes: what is varied.
+        axes: options that are varied.
         recipe: the resolved recipe without the axes, as text.
         direction: `minimize` or `maximize`.
-        seed: of what is drawn.
+        seed: seed of all random draws.
         prunes: whether trials may be ended that do worse than the median of the others.
 
     Raises:
@@ -106,14 +106,14 @@ class SharedStudy:
             elif before != text:
                 what = "varies other options" if key == "axes" else "was begun under another recipe"
                 raise GanforgeError(
-                    f"the study '{self.name}' {what}; choose another --study, or go back to what it was"
+                    f"the study '{self.name}' {what}; choose another --study, or restore what it was begun with"
                 )
 
     def claim(self, trials: int) -> Claim | None:
         """The next trial for this process: an orphan if there is one, else a new one; None if there are enough.
 
         Args:
-            trials: how many the study shall have.
+            trials: number of trials that the study is to have.
         """
         with self._turnstile:
             for frozen in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -134,7 +134,7 @@ class SharedStudy:
             return Claim(trial, is_new=True, lock=lock)
 
     def _suggest(self, trial: Trial) -> None:
-        """Give it its values; one that has them keeps them."""
+        """Sample the trial's values; a trial that has values keeps them."""
         for axis in self.axes:
             trial._suggest(axis.path, distribution(axis))
 
@@ -147,11 +147,11 @@ class SharedStudy:
         return lock
 
     def trials(self) -> list[FrozenTrial]:
-        """All of them, by number."""
+        """All trials, by number."""
         return self.study.get_trials(deepcopy=False)
 
     def best_value(self, trial: FrozenTrial) -> float | None:
-        """The best of what the trial has reported so far."""
+        """The best figure that the trial has reported so far."""
         values = trial.intermediate_values.values()
         choose = min if self.study.direction == optuna.study.StudyDirection.MINIMIZE else max
         return choose(values) if values else None

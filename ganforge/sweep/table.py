@@ -6,7 +6,7 @@ from ganforge.sweep.results import Outcome
 
 
 def outcome_table(outcome: Outcome) -> Table:
-    """One row a trial: what it was given, and the best it reached."""
+    """One row a trial: its values, and the best figure that it reached."""
     table = Table(title="trials", title_justify="left")
     table.add_column("trial", justify="right")
     options = list(dict.fromkeys(path for row in outcome.rows for path in row.values))

@@ -13,7 +13,7 @@ every_augmentation = pytest.mark.ganforge_components("augment")
 
 
 def changed(augmentation: nn.Module, seen: Tensor) -> Tensor:
-    """With the same draws each time."""
+    """Apply an augmentation with the same random draws each time."""
     torch.manual_seed(3)
     return augmentation(seen)
 
@@ -71,7 +71,7 @@ def test_its_state_comes_back_from_a_checkpoint(component: Component, spec: Data
 
 
 def _watch(augmentation: nn.Module, step: int) -> None:
-    """What training tells those that adapt."""
+    """Call what training calls on adaptive augmentations."""
     if isinstance(augmentation, Augmentation):
         augmentation.observe(torch.linspace(-0.1, 1, 8))
         augmentation.adapt(lambda tensor: tensor, step, 8)

@@ -7,17 +7,17 @@ from ganforge.registry import Component, load_plugins, register
 
 
 def registered() -> list[Component]:
-    """All that the registry holds now, kind by kind."""
+    """All components in the registry now, kind by kind."""
     return [component for kind in register.kinds().values() for component in kind.loaded()]
 
 
 def built_in() -> list[Component]:
-    """Those that come with ganforge, PyTorch's optimizers among them."""
+    """Components that come with ganforge, PyTorch's optimizers among them."""
     return [component for component in registered() if _is_in(component, ("ganforge", "torch.optim"))]
 
 
 def registered_by(modules: Sequence[str]) -> list[Component]:
-    """Those that the import of these modules registers, that are defined in or below them, or that an installed
+    """Components that importing these modules registers, that are defined in or below them, or that an installed
     package announces as entry points in or below them.
 
     Raises:

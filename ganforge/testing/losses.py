@@ -34,7 +34,7 @@ def terms_of(component: Component, seed: int = 0) -> tuple[Any, list[tuple[Role,
 def turn_of(player: Role, spec: DataSpec, dtype: torch.dtype = torch.float32, times: int = 1) -> Turn:
     """One move of a small game, the same each time; the same batch so many times over.
 
-    So late that a term which waits for its first steps to pass has begun.
+    The step is late enough that a term with a `start` step has begun.
     """
     generator, discriminator = (mlp(kind, spec).to(dtype) for kind in ("generator", "discriminator"))
     (discriminator if player == "generator" else generator).requires_grad_(False)
@@ -110,7 +110,7 @@ def test_a_loss_under_bf16_is_near_that_in_float32_and_float64_stays(
 @every_objective
 @with_and_without_labels
 def test_an_objective_is_a_mean_over_the_batch(component: Component, classes: tuple[str, ...]) -> None:
-    """So that a batch in pieces, or on several ranks, gives the gradients of the whole."""
+    """Losses are means, so that a batch in micro-batches, or on several ranks, gives the gradients of the whole."""
     spec = spec_for(component, classes)
     for player in ("discriminator", "generator"):
         once, thrice = (_loss(component, turn_of(player, spec, torch.float64, times)) for times in (1, 3))
@@ -140,7 +140,7 @@ def test_a_penalty_says_so_when_it_looks_at_real_samples(component: Component) -
 
 @every_penalty
 def test_a_penalty_says_so_when_it_looks_at_weights(component: Component, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ZeRO 3 has only a part of them on each rank."""
+    """Penalties that read weights say so, because ZeRO 3 has only a part of the weights on each rank."""
     spec = spec_for(component, ())
     part, ((player, term),) = terms_of(component)
     turn = turn_of(player, spec)
@@ -174,7 +174,7 @@ def test_a_penalty_goes_on_after_a_checkpoint_as_if_nothing_had_been(component: 
 
 
 def _loss(component: Component, turn: Turn) -> Tensor:
-    """That of a new part, with the same draws each time."""
+    """The loss of a new part, with the same random draws each time."""
     term = dict(terms_of(component)[1])[turn.player]
     torch.manual_seed(3)
     assert len(turn.latent) % BATCH == 0

@@ -24,7 +24,7 @@ def test_generator_gives_samples_of_the_spec_and_gradients_to_every_weight(
     assert fake.shape == (BATCH, *spec.shape)
     if spec.is_image:
         assert fake.abs().max() <= 1, "pictures are in [-1, 1]"
-    # Not the mere sum: what a normalisation makes zero on average would have no gradient.
+    # Not just the sum: an output normalised to zero mean would have no gradient.
     (fake * samples(spec)).sum().backward()
     without = [name for name, weight in generator.named_parameters() if weight.grad is None]
     assert without == [], "no gradient reaches these; DDP would refuse to train them"
@@ -117,7 +117,7 @@ def test_discriminator_computes_in_float64_and_under_bf16_near_float32(component
     with torch.autocast("cpu", torch.bfloat16):
         rough = discriminator(real, labels(spec)).float()
     rough.sum().backward()
-    discriminator = build(component, spec)  # spectral norms move with every forward
+    discriminator = build(component, spec)  # spectral norm's power iteration advances with every forward
     exact = discriminator(real, labels(spec))
     assert (rough - exact).abs().mean() < 0.1 * exact.abs().mean() + 0.05
     double = build(component, spec).double()(real.double(), labels(spec))
@@ -129,7 +129,7 @@ def test_discriminator_computes_in_float64_and_under_bf16_near_float32(component
 def test_a_saved_generator_comes_back_the_same(component: Component, spec: DataSpec) -> None:
     first = build(component, spec)
     latent = latents(first)
-    first(latent, labels(spec))  # so that running statistics are not at their start
+    first(latent, labels(spec))  # so that running statistics differ from their initial values
     second = build(component, spec, seed=1)
     second.load_state_dict(first.state_dict())
     _assert_same(first.eval()(latent, labels(spec)), second.eval()(latent, labels(spec)))

@@ -1,4 +1,4 @@
-"""Optimizers: they learn, and go on after a checkpoint as if nothing had been."""
+"""Optimizers: they learn, and continue after a checkpoint exactly as without one."""
 
 import copy
 import io

@@ -51,7 +51,7 @@ def pytest_collection(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of kinds that the modules have none of are not there, rather than skipped."""
+    """Tests of kinds that the modules do not register are not collected, rather than skipped."""
     if config.getoption("ganforge_plugins"):
         items[:] = [item for item in items if item.get_closest_marker(MARKER) is None or _has_component(item)]
 
@@ -75,7 +75,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _components(config: pytest.Config) -> "list[Component]":
-    """Those that the option's modules register; in ganforge's own tests, which do without it, the built-in ones."""
+    """Components that the option's modules register; without it, as in ganforge's own tests, built-in ones."""
     if _chosen not in config.stash:
         from ganforge.errors import GanforgeError
         from ganforge.testing.chosen import built_in, registered_by

@@ -11,7 +11,7 @@ from torch.multiprocessing.spawn import start_processes
 
 DDP = {"ACCELERATE_USE_CPU": "yes"}
 PRELOADED = ["ganforge.training.session", "deepspeed"]
-"""What is slow to import; those that are not installed are passed over."""
+"""Modules that are slow to import; those that are not installed are skipped."""
 
 
 def launch_two(
@@ -22,8 +22,8 @@ def launch_two(
 ) -> None:
     """Run a function of some module in two processes, and raise what either raises.
 
-    They are forked by a server that has imported what is slow to import and has trained nothing: torch's backward
-    passes do not survive a fork of a process that had any. What a test has patched or registered they do not see;
+    They are forked by a server that has imported the slow modules and has trained nothing: torch's backward
+    passes do not survive a fork of a process that had any. They do not see what a test has patched or registered;
     `prepare` does it again in each of them.
     """
     multiprocessing.set_forkserver_preload(PRELOADED)

@@ -21,11 +21,11 @@ NARROW = {"width": 8, "channel_max": 8, "w_dim": 16}
 """Options that make a network small, tried where it has them."""
 
 Refusal = (ValueError, GanforgeError)
-"""What a component raises that does not fit what it is offered."""
+"""Errors that a component may raise when it does not fit the spec."""
 
 
 def options_of(component: Component) -> OptionsModel:
-    """The defaults, and something of the right type where there is none."""
+    """Option values: the defaults, and some value of the right type for an option without one."""
     fields = component.options.model_fields
     required = {name: _stand_in(field.annotation) for name, field in fields.items() if field.is_required()}
     return component.options(**required)
@@ -37,9 +37,9 @@ def _stand_in(annotation: Any) -> Any:
 
 @cache
 def specs_of(component: Component) -> tuple[DataSpec, ...]:
-    """What a part takes of points and of the smallest pictures that suit it, each with classes and without.
+    """The specs that a part accepts among points and the smallest suitable pictures, each with classes and without.
 
-    One that takes none of them is tested on the smallest pictures all the same, so that its own words are read.
+    A part that accepts none is still tested on the smallest pictures, so that its own error message is shown.
     """
     fitting = [next((spec for spec in sort if _accepts(component, spec)), None) for sort in (POINTS, PICTURES)]
     found = [spec for spec in fitting if spec is not None] or [PICTURES[0]]
@@ -63,13 +63,13 @@ def build(component: Component, spec: DataSpec, seed: int = 0) -> Any:
             torch.manual_seed(seed)
             return component.build(component.options(**{**defaults.model_dump(exclude_none=True), **narrow}), spec=spec)
         except Refusal:
-            pass  # it will do at its own size, or say what it does not like
+            pass  # it works at its default size, or says what is wrong
     torch.manual_seed(seed)
     return component.build(defaults, spec=spec)
 
 
 def mlp(kind: str, spec: DataSpec, seed: int = 0) -> nn.Module:
-    """A partner for what is under test."""
+    """A partner for the component under test."""
     return build(register.kind(kind).get("mlp"), spec, seed)
 
 
@@ -92,5 +92,5 @@ def labels(spec: DataSpec, batch: int = BATCH) -> Tensor | None:
 
 
 def clone(tensors: dict[str, Any]) -> dict[str, Any]:
-    """A state that no later step reaches into."""
+    """A copy of the state that no later step changes."""
     return copy.deepcopy(tensors)

@@ -1,6 +1,6 @@
 """Every part of a game trains on two ranks, which stay equal: one start of two processes for all of them.
 
-A rank has its own samples and its own draws; what a part computes may differ, what it leaves behind may not: after
+A rank has its own samples and its own draws; what a part computes may differ, but not the state that it leaves: after
 a few steps all weights, and what adapts, are the same on both, bit for bit.
 """
 
@@ -43,7 +43,7 @@ def test_two_ranks_train_it_and_stay_equal(component: Component, request: pytest
 
 
 def _play_until_all_are_done(parts: list[Part], modules: list[str]) -> dict[Part, str]:
-    """One start; another one for the rest after a part that ended its process."""
+    """Run all parts in one start; after a part that ended its process, start again for the rest."""
     found: dict[Part, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
@@ -82,7 +82,7 @@ def play_all(parts: list[Part], modules: list[str], report: str) -> None:
     for kind, name in parts:
         try:
             problem = _play(kind, name)
-        except GanforgeError as error:  # on both ranks: what a recipe's author would read
+        except GanforgeError as error:  # on both ranks: the message that a recipe's author would see
             problem = str(error)
         if os.environ["RANK"] == "0":
             with open(report, "a") as file:
@@ -145,7 +145,7 @@ def _recipe(kind: str, name: str, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _difference(run: Any) -> str:
-    """What is not the same on both ranks, in words."""
+    """Message about what is not the same on both ranks."""
     with run.statistics.for_evaluation():
         states = {player: network.state_dict() for player, network in run.saved_networks().items()}
         states["augmentations"] = run.augment.state_dict()

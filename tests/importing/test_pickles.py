@@ -159,7 +159,7 @@ def _to_two_rates(parts: dict[str, Any]) -> None:
         (_to_relu, r"'mapping.fc0' has the activation relu, not lrelu"),
         (_to_other_filter, r"'synthesis.b8.resample_filter' is another low-pass filter than \[1, 3, 3, 1\]"),
         (_to_other_layer, r"'b8' is a AttentionBlock, which the published networks do not have"),
-        (_to_more, r"a discriminator that is not 'stylegan2' in 'b4.extra': of other code than the published"),
+        (_to_more, r"a discriminator that is not 'stylegan2' in 'b4.extra': not made by the published code"),
         (_to_less, r"a generator that is not 'stylegan2' in 'synthesis.b16.torgb.bias'"),
         (_to_other_shape, r"a discriminator that is not 'stylegan2' in 'b4.out.weight'"),
         (_to_nan, r"numbers in 'b4.out.bias' that are not finite"),

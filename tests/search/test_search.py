@@ -87,7 +87,7 @@ def test_restarts_of_a_conditional_generator_try_its_classes():
     asked = search(network, projection_loss(wanted), 3, SearchOptions(steps=5, restarts=2, label=1))
     assert asked.labels is not None
     assert asked.labels.tolist() == [1, 1, 1]
-    with pytest.raises(GanforgeError, match=r"2 starts do not reach all 3 classes .* --restarts 3 or more"):
+    with pytest.raises(GanforgeError, match=r"2 starts do not cover all 3 classes .* --restarts 3 or more"):
         search(network, projection_loss(wanted), 3, SearchOptions(steps=5, restarts=2))
 
 

@@ -211,14 +211,14 @@ def test_a_study_begun_anew_keeps_the_old_one_and_one_that_is_worked_on_is_left_
         done = ganforge(*command, "--restart")
         assert (done.code, "another process works on trial 0001" in done.err) == (2, True)
     done = ganforge(*command, "--restart")
-    assert (done.code, "held is now in runs/tiny-sweep/.old-1" in done.out) == (0, True)
+    assert (done.code, "was moved to runs/tiny-sweep/.old-1" in done.out) == (0, True)
     assert (folder / ".old-1" / "study.db").exists()
     for trial in ("tiny-sweep-0000", "tiny-sweep-0001"):
         assert (folder / ".old-1" / trial / "metrics.jsonl").exists()
         assert (folder / trial / "metrics.jsonl").exists()
     assert len(stored(folder)) == 2
     done = ganforge(*command, "--restart", "--storage", f"sqlite:///{folder}/other.db")
-    assert (done.code, "begin another with --study" in done.err) == (2, True)
+    assert (done.code, "choose a new name with --study" in done.err) == (2, True)
 
 
 def test_an_orphan_goes_to_whoever_asks_next_with_the_values_it_had(open_study):
