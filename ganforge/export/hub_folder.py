@@ -6,6 +6,7 @@ from pathlib import Path
 
 import tomli_w
 
+from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
 from ganforge.export.card import PICTURE, RECIPE, model_card
 from ganforge.export.published import published_config, published_recipe
@@ -54,7 +55,7 @@ def export_hub(
     if out.exists():
         found = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
         if found and (not found <= OURS or not {GENERATOR_NAME, "README.md"} <= found):
-            raise GanforgeError(f"{out}: holds something else; choose another --out")
+            raise GanforgeError(f"{out}: holds something else; choose another {argument('out')}")
     network = load_generator(run)
     config = published_config(config_of(network))
     recipe_file = Path(run) / "recipe.resolved.toml"

@@ -75,7 +75,6 @@ def write_folder(out: Path, source: Path, found: Found) -> None:
         "images": found.images,
         "ada_probability": found.ada_probability,
         "networks": sorted({*found.networks, "averaged"}),
-        **tables,
     }
     making = out.with_name(f".{out.name}.{os.getpid()}")
     try:
@@ -124,16 +123,6 @@ def imported_networks(folder: Path) -> dict[str, dict[str, Tensor]]:
     found = {name: _load(folder / FILES[name]) for name in FILES if name in names}
     found.setdefault("generator", dict(found["averaged"]))
     return found
-
-
-def imported_tables(folder: Path) -> dict[str, dict[str, Any]]:
-    """The recipe's tables `generator` and `discriminator` of an import, the latter if it has one.
-
-    Raises:
-        CheckpointError: the folder is no import.
-    """
-    state = _state(folder)
-    return {role: state[role] for role in ("generator", "discriminator") if role in state}
 
 
 def _state(folder: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
 from ganforge.grid import single, to_uint8
 from ganforge.models.style_space import StyledGenerator
@@ -39,7 +40,7 @@ class Layers:
         """
         first, dash, last = text.partition("-")
         if not first.isdecimal() or (last and not last.isdecimal()):
-            raise GanforgeError(f"--layers {text}: give numbers from 0 as 0-3, 4- or 5")
+            raise GanforgeError(f"{argument('layers', text)}: give numbers from 0 as 0-3, 4- or 5")
         return cls(int(first), int(last) if last else None if dash else int(first))
 
     def of(self, network: StyledGenerator) -> range:
@@ -50,7 +51,9 @@ class Layers:
         """
         found = range(network.num_ws)[self.first : None if self.last is None else self.last + 1]
         if not found or (self.last is not None and self.last >= network.num_ws):
-            raise GanforgeError(f"--layers: this generator's styles are of layers 0 to {network.num_ws - 1}")
+            raise GanforgeError(
+                f"{argument('layers')}: this generator's styles are of layers 0 to {network.num_ws - 1}"
+            )
         return found
 
 
@@ -65,7 +68,7 @@ def directions(network: StyledGenerator, num: int, layers: range) -> Tensor:
     """
     weights = torch.cat([network.style_weights()[layer].detach() for layer in layers]).double()
     if num > weights.shape[1]:
-        raise GanforgeError(f"--n {num}: this generator's styles have {weights.shape[1]} directions")
+        raise GanforgeError(f"{argument('num', num)}: this generator's styles have {weights.shape[1]} directions")
     _, vectors = torch.linalg.eigh(weights.t() @ weights)
     found = vectors.flip(1)[:, :num].t()
     largest = found.gather(1, found.abs().argmax(dim=1, keepdim=True))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
 from ganforge.grid import picture_of, single, to_uint8
 from ganforge.parallel.launch import check_launch
@@ -36,7 +37,9 @@ def write_samples(
         GanforgeError: `out` cannot be written or holds something, or there is no such class or truncation.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise GanforgeError("several processes can share only shards; add --shards, or start one process")
+        raise GanforgeError(
+            f"several processes can share only shards; add {argument('shards', True)}, or start one process"
+        )
     network = open_generator(run, averaged=averaged)
     label = None if class_name is None else find_class(network, class_name)
     sampler = Sampler(network, seed, truncation=truncation, label=label, psi=psi)

@@ -123,7 +123,7 @@ def test_a_table_that_contradicts_itself_is_refused_with_a_remedy_that_works(
     place: str, table: str, message: str, tmp_path: Path
 ) -> None:
     files = [*((f"{n}.png", PICTURES[n]) for n in range(4)), ("dataset.json", table)]
-    with pytest.raises(DataError, match=rf"{message}.*--no-labels"):
+    with pytest.raises(DataError, match=rf"{message}.*`labels=False`"):
         source(put(tmp_path / place, files), tmp_path)
     assert len(source(tmp_path / place, tmp_path, labels=False)) == 4
 

@@ -33,7 +33,7 @@ def test_a_folder_that_is_no_run_is_refused_by_name(ganforge, tmp_path):
 
 def test_a_page_that_cannot_be_written_says_so(run_folders, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(GanforgeError, match=r"cannot be written.*--out"):
+    with pytest.raises(GanforgeError, match=r"cannot be written.*`out=...`"):
         write_report([run_folders["usual"]], tmp_path / "file" / "report.html")
 
 

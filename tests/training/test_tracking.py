@@ -126,7 +126,7 @@ def test_tensorboard_gets_figures_and_pictures(make_recipe, train_silently):
 
 def test_a_run_folder_that_cannot_be_written_says_so(make_recipe, train_silently, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(GanforgeError, match=r"cannot be written.*--set output="):
+    with pytest.raises(GanforgeError, match=r"cannot be written.*overrides=\['output="):
         train_silently(make_recipe(output=str(tmp_path / "file")))
 
 

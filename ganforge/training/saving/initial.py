@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ganforge.arguments import argument
 from ganforge.errors import CheckpointError
 from ganforge.importing.folder import imported_networks, is_import
 from ganforge.saved.checkpoint import CHECKPOINT_STATE, candidates
@@ -119,7 +120,8 @@ def _refusal(path: Path, partial: Mapping[str, Fit], what_fits: bool) -> str:
         f"{_listed(fit.rest, most=3)}"
         for name, fit in partial.items()
     ]
-    remedy = "nothing of it fits" if what_fits else "--init-what-fits takes what does and starts the rest fresh"
+    fitting = f"{argument('init_what_fits', True)} takes what does and starts the rest fresh"
+    remedy = "nothing of it fits" if what_fits else fitting
     return f"{path}: {'. '.join(parts)}. {remedy}"
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ganforge.arguments import overriding
 from ganforge.errors import GanforgeError
 from ganforge.recipe import Recipe
 from ganforge.run_folder.begun import move_aside, was_restarted_by_this_job
@@ -114,11 +115,11 @@ class Opening:
             lines.append(f"  {before} processes then, {now} now: the same batches; equal to rounding, not bit for bit")
         lines += [f"  changed: {change}" for change in changes]
         if run.step >= (steps := run.recipe.training.steps):
-            lines.append(f"  nothing is left of its {steps:,} steps; to train on: --set training.steps={2 * run.step}")
+            lines.append(f"  nothing is left of its {steps:,} steps; to train on, set training.steps = {2 * run.step}")
         return lines
 
 
 def not_writable(folder: Path, error: OSError) -> GanforgeError:
     return GanforgeError(
-        f"{folder}: cannot be written: {error.strerror}; fix that, or set another with --set output=..."
+        f"{folder}: cannot be written: {error.strerror}; fix that, or set another with {overriding('output=...')}"
     )
