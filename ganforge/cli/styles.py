@@ -33,17 +33,9 @@ def directions(
     from ganforge.sampling.directions import write_directions
 
     written = write_directions(
-        run,
-        out=out,
-        num=num,
-        layers=layers,
-        steps=steps,
-        reach=reach,
-        index=index,
-        seed=seed,
-        psi=psi,
-        class_name=class_name,
-    )
+        run, out=out, num=num, layers=layers, steps=steps, reach=reach,
+        index=index, seed=seed, psi=psi, class_name=class_name,
+    )  # fmt: skip
     typer.echo(written)
 
 

@@ -181,6 +181,23 @@ class Sampler:
         return torch.cat([samples.cpu() for _, samples in self.batches(range(num))])
 
 
+def sampler_of(
+    network: nn.Module,
+    seed: int = 0,
+    *,
+    truncation: float | None = None,
+    psi: float | None = None,
+    class_name: str | None = None,
+) -> Sampler:
+    """A sampler of one class by its name or number, or of all.
+
+    Raises:
+        GanforgeError: there is no such class, or see `Sampler`.
+    """
+    label = None if class_name is None else find_class(network, class_name)
+    return Sampler(network, seed, truncation=truncation, label=label, psi=psi)
+
+
 def draw(network: nn.Module, num: int, seed: int) -> Tensor:
     """`num` samples `(num, *spec.shape)` on the CPU from a generator that `load_generator` returned."""
     return Sampler(network, seed).many(num)
