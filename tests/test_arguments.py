@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accelerate.state import AcceleratorState
 from typer.main import get_group
 
 import ganforge as package
@@ -114,6 +115,13 @@ def test_an_argument_is_shown_as_the_option_of_the_command(words: str, said: str
     assert with_flags(f"a: {said}; b", named(group, [*words.split(), "x"]), group) == f"a: {typed}; b"
 
 
+@pytest.fixture
+def fresh_accelerate() -> Iterator[None]:
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.usefixtures("fresh_accelerate")
 def test_a_refused_restart_says_what_its_reader_can_write(ganforge: Callable[..., Any], tmp_path: Path) -> None:
     keys = [f"output={tmp_path}", "training.steps=2", "training.batch_size=4", "name=twice", "samples.every=0"]
     recipe = Path(__file__).parents[1] / "recipes" / "ring2d.toml"

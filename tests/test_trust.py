@@ -183,7 +183,7 @@ def test_nothing_of_a_generator_file_or_of_the_command_line_breaks_out_of_its_pl
     assert "<script>" not in outside.replace("\\<script", "")
     assert "\n# out" not in outside
     assert "\n# heading" not in outside
-    with pytest.raises(GanforgeError, match="no identifier of a license"):
+    with pytest.raises(GanforgeError, match="not the identifier of a license"):
         model_card(config, license_name="mit\ntags: [x]", **given)
 
 

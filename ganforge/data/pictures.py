@@ -82,7 +82,7 @@ def open_picture(data: bytes) -> Image.Image:
     try:
         picture = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
-        raise BadPicture("is no picture that Pillow knows") from None
+        raise BadPicture("is not a picture that Pillow knows") from None
     except Image.DecompressionBombError as error:
         raise BadPicture(_too_large(error)) from None
     except Exception as error:  # its plugins raise whatever their parsing runs into

@@ -148,7 +148,7 @@ def _license(name: str) -> str:
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name):
         raise GanforgeError(
-            f"{argument('license_name', name)}: is no identifier of a license; write one such as apache-2.0 or mit"
+            f"{argument('license_name', name)}: is not the identifier of a license; write one such as apache-2.0 or mit"
         )
     return name
 

@@ -1,4 +1,4 @@
-"""Beginning a study anew: what its folder holds is moved aside, unless a process still works on it."""
+"""Starting a study over: what its folder holds is moved aside, unless a process still works on it."""
 
 from pathlib import Path
 

@@ -113,7 +113,7 @@ def test_a_member_that_is_in_a_zip_twice_is_refused(tmp_path: Path) -> None:
     [
         ('{"labels": [["0.png", 0], ["1.png", 1], ["0.png", 1]]}', r"lists 0\.png twice, with labels 0 and 1"),
         ('{"labels": [["0.png", 0]], "labels": [["0.png", 1]]}', "has the key 'labels' twice"),
-        ('{"labels": [["0.png", 0.5], ["1.png", 1]]}', "no class numbers"),
+        ('{"labels": [["0.png", 0.5], ["1.png", 1]]}', "not class numbers"),
         ('{"labels": [["0.png", 0]]}', r"has no label for 3 of 4 pictures, such as 1\.png"),
         ("[" * 100_000, "cannot be read: it "),
     ],

@@ -139,7 +139,7 @@ def test_results_of_pictures_with_the_same_name_do_not_overwrite_each_other(tmp_
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "message"), [("none.png", None, "cannot be read"), ("junk.png", b"junk", "is no picture")]
+    ("name", "data", "message"), [("none.png", None, "cannot be read"), ("junk.png", b"junk", "is not a picture")]
 )
 def test_a_picture_that_cannot_be_read_is_named(tmp_path, name, data, message):
     if data is not None:

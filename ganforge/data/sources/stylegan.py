@@ -89,7 +89,7 @@ def _table(listed: Any, where: str) -> dict[str, Label]:
     except (TypeError, ValueError):
         good, pairs = False, []
     if not good:
-        raise DataError(f"{where}: {FILE_NAME} has labels that are no class numbers; {WITHOUT_LABELS}")
+        raise DataError(f"{where}: {FILE_NAME} has labels that are not class numbers; {WITHOUT_LABELS}")
     table: dict[str, Label] = {}
     for name, label in pairs:
         key = "/".join(path_parts(name))

@@ -34,7 +34,7 @@ class Initial:
 
 
 def read_initial(path: Path) -> Initial:
-    """What `--init-from` names.
+    """Read the weights that a new run starts from.
 
     Raises:
         CheckpointError: there are no weights, or they are damaged.
@@ -64,7 +64,7 @@ class Fit:
 
     Args:
         fits: names that are on both sides in the same shape.
-        rest: for each other name why not, in words.
+        rest: for each other name, why it does not fit.
     """
 
     fits: list[str]

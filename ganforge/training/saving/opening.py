@@ -1,4 +1,4 @@
-"""How a session begins in its run folder: go on, begin, or begin anew and move aside what is there."""
+"""How a session begins in its run folder: resume, start, or move the contents aside and start over."""
 
 from pathlib import Path
 
@@ -94,7 +94,7 @@ class Opening:
         """
         chosen = choose_checkpoint(run, self.found)
         is_main = run.accelerator.is_main_process
-        lines = [f"what {run.folder} held is now in {self._moved}"] if self._moved is not None else []
+        lines = [f"the previous contents of {run.folder} are now in {self._moved}"] if self._moved is not None else []
         half_written = sweep(run.folder / "checkpoints") if is_main else []
         if chosen.checkpoint is None:
             if is_main and not self._restart:

@@ -75,9 +75,9 @@ def refuse_begun(recipe: Recipe, found: Found) -> None:
         return
     if found.checkpoint is not None:
         held = [counted(len(whole_checkpoints(folder / "checkpoints")), "checkpoint")]
-    why = "" if found.checkpoint is not None else f", none of which can be gone on with{_first_reason(found)}"
+    why = "" if found.checkpoint is not None else f", none of which can be resumed{_first_reason(found)}"
     raise CheckpointError(
-        f"{folder} holds a run with {', '.join(held)}{why}; to begin anew and keep what is there in "
+        f"{folder} holds a run with {', '.join(held)}{why}; to start over and keep what is there in "
         f"{folder / OLD}1, say {argument('restart', True)}; or choose another folder with "
         f"{overriding('name=...')} or {overriding('output=...')}"
     )
@@ -121,7 +121,7 @@ def check_same_data(run: Run, checkpoint: Checkpoint, allow_changed: bool) -> li
     if allow_changed:
         return [f"data: {was} -> {is_now}"]
     remedy = (
-        f"the dataset of {run.folder} is another than it was begun with; bring that back, choose another "
+        f"the dataset of {run.folder} is not the one it was begun with; restore that, choose another "
         f"{overriding('name=...')}, or go on regardless with {argument('allow_changed', True)}"
     )
     raise RecipeError(run.recipe.name, [Problem("data", f"was {was}, is now {is_now}"), Problem("", remedy)])
