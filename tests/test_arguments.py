@@ -85,6 +85,11 @@ def test_every_argument_in_a_message_is_an_option_of_the_command_line() -> None:
     assert {"restart", "class_name", "labels"} <= arguments_named() <= known
 
 
+def test_every_command_that_opens_a_generator_takes_trust() -> None:
+    taking = {command.name for command in commands(get_group(app)) if "trust" in {o.name for o in options_of(command)}}
+    assert {"sample", "interpolate", "directions", "mix", "neighbours", "export", "evaluate", "project"} <= taking
+
+
 def test_every_argument_of_training_in_a_message_can_be_passed_from_python() -> None:
     of_training = {"restart", "allow_changed", "init_from", "init_what_fits", "overrides"}
     assert of_training <= arguments_named() & set(inspect.signature(package.train).parameters)
