@@ -179,7 +179,7 @@ def _opened(path: Path) -> BinaryIO | None:
     except OSError as error:
         raise GanforgeError(f"{path}: cannot be read: {error.strerror}") from error
     if is_there:
-        raise GanforgeError(f"{path}: is no file that can be read; move it away")
+        raise GanforgeError(f"{path}: is not a file that can be read; move it away")
     return None
 
 

@@ -61,8 +61,10 @@ def train(
     overrides: Sequence[str] = (),
     *,
     resume: Resume = "auto",
+    restart: bool = False,
     allow_changed: bool = False,
     init_from: AnyPath | None = None,
+    init_what_fits: bool = False,
 ) -> Trained:
     """Train a recipe in its run folder, or resume where it stopped: what `ganforge train` does.
 
@@ -70,8 +72,10 @@ def train(
         recipe: a file, its tables as a dict, or a resolved recipe.
         overrides: such as `"training.steps=100"`, as `--set` has them.
         resume: `auto` resumes if the run folder has a checkpoint, `must` fails without one, `never` fails with one.
+        restart: start from scratch, and move the contents of the run folder aside.
         allow_changed: resume even if the recipe has changed in a way that alters training.
         init_from: a run folder whose weights a new run starts from.
+        init_what_fits: take only those of these weights that fit.
 
     Raises:
         GanforgeError: an error that the caller can fix, described in a line or two.
@@ -81,8 +85,10 @@ def train(
         exit_code = run_session(
             resolved,
             resume=resume,
+            restart=restart,
             allow_changed=allow_changed,
             init_from=None if init_from is None else Path(init_from),
+            init_what_fits=init_what_fits,
         )
     state = newest_checkpoint(resolved.folder).state
     best = Best(**state["best"]) if state["best"] else None

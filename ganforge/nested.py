@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeGuard, cast
 
+from ganforge.arguments import argument
 from ganforge.errors import Problem, RecipeError
 
 
@@ -61,13 +62,16 @@ def put(table: Any, keys: list[str], value: Any, assignment: str) -> None:
             if not key.isdigit() or int(key) >= len(table):
                 place = dotted(keys[:depth])
                 raise RecipeError(
-                    "--set", [Problem("", f"'{assignment}': {place} is a list of {len(table)}; '{key}' is not in it")]
+                    argument("overrides"),
+                    [Problem("", f"'{assignment}': {place} is a list of {len(table)}; '{key}' is not in it")],
                 )
             index: Any = int(key)
         elif is_table(table):
             index = key
         else:
-            raise RecipeError("--set", [Problem("", f"'{assignment}': {dotted(keys[:depth])} is not a table")])
+            raise RecipeError(
+                argument("overrides"), [Problem("", f"'{assignment}': {dotted(keys[:depth])} is not a table")]
+            )
         if is_last:
             table[index] = value
             return

@@ -10,6 +10,7 @@ import pydantic
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from ganforge.arguments import overriding
 from ganforge.errors import Problem
 from ganforge.nested import dotted
 from ganforge.wording import did_you_mean
@@ -130,7 +131,7 @@ def _string_remedy(detail: ErrorDetails, model: type[pydantic.BaseModel]) -> str
         return ""
     quoted = f'"{json.dumps(value)}"'
     key = dotted(_keys_only(model, detail["loc"]))
-    return f"; write {quoted}, on the command line --set '{key}={quoted}'"
+    return f"; write {quoted}, or {overriding(f'{key}={quoted}')}"
 
 
 def _field_at(model: type[pydantic.BaseModel], location: tuple[str | int, ...]) -> FieldInfo | None:

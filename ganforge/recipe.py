@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import tomli_w
 from pydantic import ConfigDict, create_model
 
+from ganforge.arguments import argument
 from ganforge.component_tables import ComponentTable
 from ganforge.contradictions import contradictions
 from ganforge.errors import ContradictionError, PluginError, Problem, RecipeError, RegistryError
@@ -149,7 +150,9 @@ def override(table: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, 
         path, separator, text = assignment.partition("=")
         keys = [key.strip() for key in path.split(".")]
         if not separator or not all(keys) or len(keys) > DEEPEST:
-            raise RecipeError("--set", [Problem("", f"'{assignment}' is not of the form path.to.key=value")])
+            raise RecipeError(
+                argument("overrides"), [Problem("", f"'{assignment}' is not of the form path.to.key=value")]
+            )
         put(merged, keys, _toml_value(text.strip()), assignment)
     return merged
 

@@ -28,7 +28,7 @@ def read_recipe(folder: Path) -> Mapping[str, Any]:
     except ValueError as error:
         copies = "; the newest folder of its checkpoints has a copy"
         raise GanforgeError(f"{path}: {error}{copies}") from error
-    raise GanforgeError(f"{folder}: is no run folder (it has no {RECIPE}); name one, such as runs/digits32")
+    raise GanforgeError(f"{folder}: is not a run folder (it has no {RECIPE}); name one, such as runs/digits32")
 
 
 def recipe_text(folder: Path) -> str:

@@ -45,7 +45,7 @@ def decoded(content: bytes) -> str:
         if content.startswith(mark):
             raise ValueError(f"is written in {name}; save it as UTF-8")
     if b"\0" in content[:4]:
-        raise ValueError("is written in UTF-16 or UTF-32, or is no text; save it as UTF-8")
+        raise ValueError("is written in UTF-16 or UTF-32, or is not text; save it as UTF-8")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,8 +1,8 @@
 """Files from other people run no code unless the user allows it.
 
 A recipe that somebody names to `train` is their own: its plugins are imported and its `pipe:` commands are run. What
-comes out of a run folder, a generator file, a hub or a `dataset.json` may have been made by anyone. It is data until
-the person at the keyboard says `--trust`, or a program `trust=True`.
+comes out of a run folder, a generator file or a hub may have been made by anyone. It is data until the person at the
+keyboard says `--trust`, or a program `trust=True`.
 """
 
 import sys
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from ganforge.arguments import argument
 from ganforge.errors import TrustError
 
 _trusts: ContextVar[bool] = ContextVar("trusts", default=False)
@@ -26,11 +27,6 @@ def trusting(trust: bool = True) -> Iterator[None]:
         yield
     finally:
         _trusts.reset(token)
-
-
-def trust_from_here() -> None:
-    """For the rest of this context: the command line's `--trust`."""
-    _trusts.set(True)
 
 
 def check_plugins(modules: Iterable[str], source: str) -> None:
@@ -69,4 +65,4 @@ def _commands(value: Any) -> Iterator[str]:
             yield from _commands(item)
 
 
-_REMEDY = "add --trust (in Python: trust=True) if you trust whoever wrote it"
+_REMEDY = f"add {argument('trust', True)} if you trust whoever wrote it"

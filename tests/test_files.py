@@ -11,6 +11,7 @@ import torch
 
 from ganforge.data.digits import digits
 from ganforge.export.write import NAMES, export
+from ganforge.files import replaced_folder
 from ganforge.metrics import extractors
 from ganforge.metrics.extractors import DigitsCNN
 from ganforge.metrics.reference import ReferenceCache
@@ -73,3 +74,13 @@ def test_a_cache_that_somebody_else_filled_is_read_without_a_lock(tmp_path, monk
     monkeypatch.setattr("ganforge.data.digits.FileLock", refuse)
     again = DigitsCNN(digits(tmp_path, size=8, limit=64), tmp_path, epochs=1)
     assert np.array_equal(again(torch.zeros(1, 1, 8, 8)), first(torch.zeros(1, 1, 8, 8)))
+
+
+def test_a_folder_that_fails_on_the_way_leaves_the_one_that_was_there(tmp_path: Path) -> None:
+    for text in ("before", "after"):
+        with replaced_folder(tmp_path / "out") as making:
+            (making / text).write_text(text)
+    with pytest.raises(IsADirectoryError), replaced_folder(tmp_path / "out") as making:
+        making.write_text("half")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["after"]

@@ -21,7 +21,7 @@ import ganforge
 PACKAGE = Path(ganforge.__file__).parent
 
 ROOMS = (
-    "division", "files", "grid", "ranks", "redaction", "version", "wording",
+    "arguments", "division", "files", "grid", "ranks", "redaction", "version", "wording",
     "lookup", "toml_files", "allocation",  # so far nothing of ganforge is imported
     "errors", "trust", "jsonlines", "run_files",
     "spec", "nested", "option_docs", "option_problems", "options", "doctor", "loader_options",
@@ -60,7 +60,8 @@ ONLY_THERE = {
 
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdataset", "safetensors", "torch_fidelity"}
 LIGHT = {
-    "", "__main__", "cli", "component", "component_tables", "contradictions", "division", "doctor", "errors", "files",
+    "", "__main__", "arguments", "cli", "component", "component_tables", "contradictions", "division", "doctor",
+    "errors", "files",
     "jsonlines", "kind", "loader_options", "lookup", "manual", "nested",
     "option_docs", "option_problems", "options", "recipe", "redaction",
     "registry", "run_files", "tables", "toml_files", "trust", "variables", "version",

@@ -51,7 +51,7 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path, make) -> 
     path = tmp_path / "metrics.jsonl"
     make(path)
     for read in (list, lambda lines: keep_up_to(lines.path, 1), lambda lines: last_of(lines.path)):
-        with pytest.raises(GanforgeError, match=r"metrics\.jsonl: is no file"):
+        with pytest.raises(GanforgeError, match=r"metrics\.jsonl: is not a file"):
             read(StepLines(path))
 
 

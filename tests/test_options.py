@@ -93,7 +93,7 @@ def test_options_cannot_be_changed_after_validation() -> None:
         ({"width": "64"}, 'width: must be a whole number, not the string "64"'),
         ({"flip": 1}, "flip: must be true or false, not 1"),
         ({"flip": "true"}, 'flip: must be true or false, not the string "true"'),
-        ({"label": 3}, 'label: must be a string, not 3; write "3", on the command line --set \'label="3"\''),
+        ({"label": 3}, 'label: must be a string, not 3; write "3", or `overrides=[\'label="3"\']`'),
         ({"either": [1]}, "either: must be a whole number or a string, not the list [1]"),
         ({"limit": "no"}, 'limit: must be a whole number, not the string "no"'),
         ({"sizes": 1}, "sizes: must be a list, not 1"),

@@ -206,7 +206,7 @@ def test_set_takes_for_a_string_what_no_option_can_be(text: str) -> None:
 
 
 def test_a_number_where_a_string_belongs_is_told_how_to_be_quoted() -> None:
-    with pytest.raises(RecipeError, match="""write "2024", on the command line --set 'name="2024"'"""):
+    with pytest.raises(RecipeError, match=r"""write "2024", or `overrides=\['name="2024"'\]`"""):
         small("name=2024")
     assert small('name="2024"').name == "2024"
 

@@ -261,17 +261,17 @@ def test_a_file_that_is_not_toml_names_the_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("assignments", "message"),
     [
-        (["training.steps"], "--set: 'training.steps' is not of the form path.to.key=value"),
-        (["=3"], "--set: '=3' is not of the form path.to.key=value"),
-        (["a..b=3"], "--set: 'a..b=3' is not of the form path.to.key=value"),
-        (["training.steps.more=3"], "--set: 'training.steps.more=3': training.steps is not a table"),
+        (["training.steps"], "`overrides=...`: 'training.steps' is not of the form path.to.key=value"),
+        (["=3"], "`overrides=...`: '=3' is not of the form path.to.key=value"),
+        (["a..b=3"], "`overrides=...`: 'a..b=3' is not of the form path.to.key=value"),
+        (["training.steps.more=3"], "`overrides=...`: 'training.steps.more=3': training.steps is not a table"),
         (
             ['penalties=["r1"]', "penalties.1.gamma=3"],
-            "--set: 'penalties.1.gamma=3': penalties is a list of 1; '1' is not in it",
+            "`overrides=...`: 'penalties.1.gamma=3': penalties is a list of 1; '1' is not in it",
         ),
         (
             ['penalties=["r1"]', "penalties.r1.gamma=3"],
-            "--set: 'penalties.r1.gamma=3': penalties is a list of 1; 'r1' is not in it",
+            "`overrides=...`: 'penalties.r1.gamma=3': penalties is a list of 1; 'r1' is not in it",
         ),
     ],
 )

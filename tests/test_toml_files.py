@@ -29,8 +29,8 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
     ("encoding", "said"),
     [
         ("utf-16", "is written in UTF-16; save it as UTF-8"),
-        ("utf-16-le", "is written in UTF-16 or UTF-32, or is no text; save it as UTF-8"),
-        ("utf-16-be", "is written in UTF-16 or UTF-32, or is no text; save it as UTF-8"),
+        ("utf-16-le", "is written in UTF-16 or UTF-32, or is not text; save it as UTF-8"),
+        ("utf-16-be", "is written in UTF-16 or UTF-32, or is not text; save it as UTF-8"),
         ("utf-32", "is written in UTF-32; save it as UTF-8"),
         ("latin-1", "can't decode byte 0xe9 in position 92: invalid continuation byte (line 7; it may be Windows-1252"),
         ("cp1252", "save it as UTF-8"),

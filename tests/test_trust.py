@@ -74,7 +74,9 @@ def test_a_recipe_that_is_named_to_train_is_the_users_own(ganforge, theirs) -> N
 def test_a_lone_generator_file_imports_no_module_of_the_working_directory(ganforge, theirs) -> None:
     name, mark = theirs
     generator_of_theirs(name, Path("generator.safetensors"))
-    with pytest.raises(TrustError, match=rf"generator\.safetensors: its plugins would be imported.*{name}.*--trust"):
+    with pytest.raises(
+        TrustError, match=rf"generator\.safetensors: its plugins would be imported.*{name}.*`trust=True`"
+    ):
         package.load_generator("generator.safetensors")
     for command in (("sample",), ("export", "--to", "onnx"), ("interpolate",), ("evaluate",)):
         refused = ganforge(command[0], "generator.safetensors", *command[1:])
@@ -181,7 +183,7 @@ def test_nothing_of_a_generator_file_or_of_the_command_line_breaks_out_of_its_pl
     assert "<script>" not in outside.replace("\\<script", "")
     assert "\n# out" not in outside
     assert "\n# heading" not in outside
-    with pytest.raises(GanforgeError, match="no identifier of a license"):
+    with pytest.raises(GanforgeError, match="not the identifier of a license"):
         model_card(config, license_name="mit\ntags: [x]", **given)
 
 

@@ -56,7 +56,7 @@ class PictureChange(Augmentation):
 
     Args:
         spec: what a sample looks like.
-        probability: of a change, for each picture by itself; 0 leaves every picture exactly as it is.
+        probability: of a change, for each picture independently; 0 leaves every picture exactly as it is.
 
     Raises:
         ValueError: the samples are no pictures.

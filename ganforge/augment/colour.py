@@ -21,7 +21,7 @@ class Color(PictureChange):
 
     Args:
         spec: what a sample looks like; must be pictures.
-        probability: of a change, for each picture by itself.
+        probability: of a change, for each picture independently.
         brightness: most that is added to, or taken off, all values.
         saturation: half the width of the factor around 1 on each pixel's distance from its own grey.
         contrast: half the width of the factor around 1 on each value's distance from the picture's mean.

@@ -16,7 +16,7 @@ class Cutout(PictureChange):
 
     Args:
         spec: what a sample looks like; must be pictures.
-        probability: of a hole, for each picture by itself.
+        probability: of a hole, for each picture independently.
         ratio: height and width of the hole, as shares of the picture's; 0.5 in DiffAugment.
     """
 

@@ -22,7 +22,7 @@ class Flip(PictureChange):
 
     Args:
         spec: what a sample looks like; must be pictures.
-        probability: of a flip, for each picture by itself.
+        probability: of a flip, for each picture independently.
     """
 
     def __init__(self, spec: DataSpec, *, probability: Probability = 0.5) -> None:
@@ -38,7 +38,7 @@ class Rotate(PictureChange):
 
     Args:
         spec: what a sample looks like; must be pictures.
-        probability: of a rotation, for each picture by itself.
+        probability: of a rotation, for each picture independently.
         degrees: largest angle to either side; all up to it are equally likely.
         padding: what comes in over the edges: `zeros` (the middle of the range), or the picture, reflected.
     """
@@ -67,7 +67,7 @@ class Translate(PictureChange):
 
     Args:
         spec: what a sample looks like; must be pictures.
-        probability: of a shift, for each picture by itself.
+        probability: of a shift, for each picture independently.
         ratio: largest shift to any side, as a share of height and of width; 0.125 in the paper.
         padding: what comes in over the edges: `zeros` (the middle of the range, as in the paper), or the picture,
             reflected, as in crops from a reflected border.

@@ -30,8 +30,8 @@ def choose_kernels(table: PerformanceTable) -> None:
 def keep_memory(table: PerformanceTable, device: torch.device) -> None:
     """Let this process's `malloc` keep what is freed, for the rest of its life.
 
-    torch has no cache of its own for the CPU's tensors. By default glibc maps each one above 32 MiB anew, and gives
-    back what is free at the end of its heap, so that a step takes tens of thousands of page faults. On a GPU torch
+    torch has no cache of its own for the CPU's tensors. By default glibc maps memory for each one above 32 MiB, and
+    returns what is free at the end of its heap, so that a step takes tens of thousands of page faults. On a GPU torch
     caches, and the host has nothing large to keep.
     """
     if table.keep_memory and device.type == "cpu" and platform.libc_ver()[0] == "glibc":
@@ -41,7 +41,7 @@ def keep_memory(table: PerformanceTable, device: torch.device) -> None:
 
 
 def place(network: nn.Module, table: PerformanceTable, device: torch.device, precision: str) -> None:
-    """Move a network to the device, its four-dimensional weights in the layout that convolutions like there.
+    """Move a network to the device, its four-dimensional weights in the layout that its convolutions prefer.
 
     Args:
         network: bare; its parameters keep their identity.
@@ -66,7 +66,7 @@ def has_channels_last(table: PerformanceTable, device: torch.device, precision: 
 
 
 def compile_network(network: nn.Module, table: PerformanceTable, device: torch.device) -> None:
-    """Compile in place, so that names of weights stay, and the wrapped and the bare network are compiled alike."""
+    """Compile in place: weights keep their names, and the network is compiled with and without its wrapper."""
     if not table.compile:
         return
     mode = "reduce-overhead" if has_cuda_graphs(table, device) else "default"
@@ -104,7 +104,7 @@ def begin_turn(table: PerformanceTable, device: torch.device) -> None:
 
 
 def describe(table: PerformanceTable, device: torch.device, penalties: Iterable[Penalty]) -> list[str]:
-    """Lines for the person who starts a run: what was asked for, and what of it is not supported on this device.
+    """Lines for whoever starts a run: what is compiled, what is not and why, and what this device does not support.
 
     Args:
         table: the recipe's.

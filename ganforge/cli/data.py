@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ganforge.cli.flags import with_flags
 from ganforge.files import user_cache
 from ganforge.wording import counted
 
@@ -46,6 +47,7 @@ class Codec(StrEnum):
 
 @app.command()
 def pack(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
@@ -104,7 +106,7 @@ def pack(
         f"{sum(shard.bytes for shard in manifest.shards) / 1e6:.1f} MB"
     )
     for line in lines_of_report(out):
-        typer.echo(line)
+        typer.echo(with_flags(line, context.command))
 
 
 @app.command()

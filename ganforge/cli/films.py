@@ -22,7 +22,7 @@ def interpolate(
     frames: Annotated[int, typer.Option(min=1, help="Steps from one latent to the next.")] = 8,
     fps: FramesPerSecond = 12.0,
     loop: Annotated[bool, typer.Option("--loop", help="Walk back to the first latent at the end.")] = False,
-    ema: Ema = True,
+    averaged: Ema = True,
     truncation: Truncation = None,
     psi: Psi = None,
     class_name: ClassName = None,
@@ -43,7 +43,7 @@ def interpolate(
         frames=frames,
         fps=fps,
         loop=loop,
-        averaged=ema,
+        averaged=averaged,
         truncation=truncation,
         psi=psi,
         class_name=class_name,
@@ -56,16 +56,18 @@ def evolve(
     out: Annotated[Path, typer.Option(help="evolution.gif or .mp4 for a film, .png for a strip.")] = Path(
         "evolution.gif"
     ),
-    index: Annotated[
+    indices: Annotated[
         list[int] | None,
-        typer.Option(min=0, help="Picture of the grid to follow, from 0; may be given again. Default: the whole grid."),
+        typer.Option(
+            "--index", min=0, help="Picture of the grid to follow, from 0; may be given again. Default: the whole grid."
+        ),
     ] = None,
     fps: FramesPerSecond = 4.0,
 ) -> None:
     """Show how the pictures of the same latents changed over a training, from the grids in the run folder."""
     from ganforge.sampling.evolve import write_evolution
 
-    typer.echo(write_evolution(run, out=out, indices=tuple(index or ()), fps=fps))
+    typer.echo(write_evolution(run, out=out, indices=tuple(indices or ()), fps=fps))
 
 
 def neighbours(
@@ -78,10 +80,10 @@ def neighbours(
     k: Annotated[int, typer.Option("--k", min=1, max=64, help="Training pictures beside each.")] = 6,
     num_reals: Annotated[int, typer.Option(min=0, help="Look at only so many training pictures; 0 for all.")] = 0,
     seed: Seed = 0,
-    ema: Ema = True,
+    averaged: Ema = True,
     trust: Trust = False,
 ) -> None:
     """Check whether the generator copies: samples beside the training pictures nearest to them, in pixels."""
     from ganforge.sampling.memorisation import write_neighbours
 
-    typer.echo(write_neighbours(run, out=out, num=num, show=show, k=k, limit=num_reals, seed=seed, averaged=ema))
+    typer.echo(write_neighbours(run, out=out, num=num, show=show, k=k, limit=num_reals, seed=seed, averaged=averaged))

@@ -6,6 +6,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_group
 
 from ganforge.cli import (
     components,
@@ -24,6 +25,7 @@ from ganforge.cli import (
 )
 from ganforge.cli.bench import app as bench_app
 from ganforge.cli.data import app as data_app
+from ganforge.cli.flags import named, with_flags
 from ganforge.cli.slurm import slurm
 from ganforge.cli.status import status
 from ganforge.errors import GanforgeError
@@ -108,6 +110,8 @@ def main() -> NoReturn:
     except GanforgeError as error:
         if len(arguments) < len(sys.argv) - 1:
             raise
-        typer.echo(f"ganforge: {error}", err=True)
+        commands = get_group(app)
+        message = with_flags(str(error), named(commands, arguments), commands)
+        typer.echo(f"ganforge: {message}", err=True)
         sys.exit(2)
     raise AssertionError("typer leaves by SystemExit")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ganforge.cli.flags import with_flags
 from ganforge.cli.trust import Trust
 
 Overrides = Annotated[
@@ -19,6 +20,7 @@ app = typer.Typer(help="Check and resolve recipes.", no_args_is_help=True)
 
 @app.command()
 def check(
+    context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="Recipe files.", show_default=False)],
     overrides: Overrides = None,
     trust: Trust = False,
@@ -33,7 +35,7 @@ def check(
             load(file, overrides or [], is_own=False)
         except GanforgeError as error:
             failed = True
-            typer.echo(str(error), err=True)
+            typer.echo(with_flags(str(error), context.command), err=True)
         else:
             typer.echo(f"{file}: fine")
     if failed:

@@ -18,7 +18,9 @@ Source = Annotated[
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the latents.")]
 Ema = Annotated[
     bool,
-    typer.Option(help="Averaged weights (best generator, else the last), or raw ones of the newest checkpoint."),
+    typer.Option(
+        "--ema/--no-ema", help="Averaged weights (best generator, else the last), or raw ones of the newest checkpoint."
+    ),
 ]
 Truncation = Annotated[
     float | None,
@@ -49,7 +51,7 @@ def sample(
         Path, typer.Option(help="A picture file for a grid, or a new folder for one file a sample or for shards.")
     ] = Path("grid.png"),
     seed: Seed = 0,
-    ema: Ema = True,
+    averaged: Ema = True,
     truncation: Truncation = None,
     psi: Psi = None,
     class_name: ClassName = None,
@@ -70,7 +72,7 @@ def sample(
 
     if not shards:
         written = write_samples(
-            run, num=num, out=out, seed=seed, averaged=ema, truncation=truncation, psi=psi, class_name=class_name
+            run, num=num, out=out, seed=seed, averaged=averaged, truncation=truncation, psi=psi, class_name=class_name
         )
     else:
         with progress_bar("samples") as progress:
@@ -79,7 +81,7 @@ def sample(
                 num=num,
                 out=out,
                 seed=seed,
-                averaged=ema,
+                averaged=averaged,
                 truncation=truncation,
                 psi=psi,
                 class_name=class_name,

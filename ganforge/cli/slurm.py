@@ -124,7 +124,7 @@ def slurm(
 
         for folder in submission.folders:
             if (place := restart_folder(folder)) is not None:
-                typer.echo(f"what {folder} held is now in {place}")
+                typer.echo(f"the previous contents of {folder} are now in {place}")
     if dry_run:
         typer.echo(submission.text(), nl=False)
     elif not submit:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ganforge.cli.sampling import ClassName, Psi, Seed, Source
+from ganforge.cli.trust import Trust
 
 LayerRange = Annotated[
     str,
@@ -28,22 +29,15 @@ def directions(
     seed: Seed = 0,
     psi: Psi = None,
     class_name: ClassName = None,
+    trust: Trust = False,
 ) -> None:
     """Show what can be changed in the samples of a generator with styles (SeFa, Shen and Zhou 2021)."""
     from ganforge.sampling.directions import write_directions
 
     written = write_directions(
-        run,
-        out=out,
-        num=num,
-        layers=layers,
-        steps=steps,
-        reach=reach,
-        index=index,
-        seed=seed,
-        psi=psi,
-        class_name=class_name,
-    )
+        run, out=out, num=num, layers=layers, steps=steps, reach=reach,
+        index=index, seed=seed, psi=psi, class_name=class_name,
+    )  # fmt: skip
     typer.echo(written)
 
 
@@ -56,6 +50,7 @@ def mix(
     seed: Seed = 0,
     psi: Psi = None,
     class_name: ClassName = None,
+    trust: Trust = False,
 ) -> None:
     """Show samples with some styles of others (StyleGAN, Karras et al. 2019, figure 3)."""
     from ganforge.sampling.directions import write_mix

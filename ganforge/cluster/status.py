@@ -76,7 +76,7 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
         runs = list(_runs_below(path, LEVELS))
         if not runs:
             raise GanforgeError(
-                f"{path}: is no run folder and holds none; give the folders of runs, or of their output"
+                f"{path}: is not a run folder and holds none; give the folders of runs, or of their output"
             )
         found.extend(runs)
     return list(dict.fromkeys(found))

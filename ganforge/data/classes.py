@@ -7,6 +7,7 @@ said. Numbers with large gaps are names, not positions: labels 0, 1000 and 2000 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ganforge.arguments import argument
 from ganforge.data.limits import CLASSES
 from ganforge.errors import DataError
 from ganforge.wording import counted
@@ -47,7 +48,7 @@ def check_number(count: int, origin: str) -> None:
     """
     if count > CLASSES:
         raise DataError(
-            f"{origin}: {count:,} classes, and there may be {CLASSES:,}; pack with --no-labels, which takes none"
+            f"{origin}: {count:,} classes, and there may be {CLASSES:,}; {argument('labels', False)} takes none"
         )
 
 

@@ -172,7 +172,10 @@ class Loader:
         if self.choice.reader == "webdataset":
             return "pack the source with `ganforge data pack`: shards with an index are read many times faster"
         if self.choice.reader == "encoded":
-            return "set data.reader = 'host', pack smaller pictures with --codec raw, or raise data.workers"
+            return (
+                "set data.reader = 'host', pack smaller pictures with `ganforge data pack --codec raw`, or raise "
+                "data.workers"
+            )
         return "set data.reader = 'device' if it fits, or raise data.prefetch and data.workers"
 
     def unreadable(self) -> list[str]:

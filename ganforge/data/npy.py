@@ -47,7 +47,7 @@ def read_layout(head: bytes) -> Layout:
         ValueError: it is none, or describes what no picture or label is.
     """
     if head[:6] != MAGIC or len(head) < 12 or head[6] not in (1, 2, 3):
-        raise ValueError("it is no array in NumPy's format")
+        raise ValueError("it is not an array in NumPy's format")
     length = struct.unpack_from("<H" if head[6] == 1 else "<I", head, 8)[0]
     if length > HEADER_BYTES:
         raise ValueError(f"its header says that it is {length} bytes long")

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
+from ganforge.arguments import argument
 from ganforge.data.conversions import Conversions, added_to
 from ganforge.data.packing import CHUNK, Chunk, Job, pack_chunk, start_worker, work
 from ganforge.data.packreport import REPORT_NAME, format_report
@@ -122,7 +123,7 @@ def _write_shards(source: Source, plan: PackPlan, partial: Path, done: _Packed, 
             name, reason = (done.bad + pending.bad + chunk.bad)[0]
             raise DataError(
                 f"{bad} of the first {position} pictures are unusable, {plan.max_bad} allowed; "
-                f"the first, {name}, {reason}; mend them or raise --max-bad"
+                f"the first, {name}, {reason}; mend them or raise {argument('max_bad')}"
             )
         writer = writer or ShardWriter(partial / f"shard-{len(done.shards):06d}.tar")
         writer.add(chunk.tar, chunk.samples)
@@ -179,7 +180,9 @@ def _chunks(job: Job, start: int, count: int, workers: int) -> Iterator[Chunk]:
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
-        raise DataError("a packing process died (out of memory?); pack again to go on, with fewer --workers") from error
+        raise DataError(
+            f"a packing process died (out of memory?); pack again to go on, with fewer {argument('workers')}"
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -187,7 +190,7 @@ def _chunks(job: Job, start: int, count: int, workers: int) -> Iterator[Chunk]:
 def _finish(partial: Path, source: Source, plan: PackPlan, done: _Packed) -> Manifest:
     shards = tuple(shard for shard in done.shards if shard.count)
     if not shards:
-        raise DataError("no picture could be used; see the reasons with --max-bad 100%")
+        raise DataError(f"no picture could be used; see the reasons with {argument('max_bad', '100%')}")
     labels_sha256 = ""
     if plan.classes:
         np.save(partial / LABELS_NAME, np.array(done.labels, dtype=np.int64))

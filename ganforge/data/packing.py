@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ganforge.arguments import argument
 from ganforge.data.conversions import Conversions, array_conversions, conversions, counted_in
 from ganforge.data.header import has_deep_values
 from ganforge.data.pictures import (
@@ -103,7 +104,7 @@ def _pack_chunk(job: Job, start: int, stop: int) -> Chunk:
             name = item.name
             extension, data, kinds = picture_bytes(job, item)
         except OutsideRange as error:
-            raise DataError(f"{name}: {error}; pack again with --range LOW,HIGH") from None
+            raise DataError(f"{name}: {error}; pack again with {argument('values', 'LOW,HIGH')}") from None
         except BadPicture as error:
             chunk.bad.append((name, str(error)))
             continue

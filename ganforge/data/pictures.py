@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ganforge.data.header import has_deep_values
 from ganforge.data.npy import MAGIC, array_from
-from ganforge.data.values import OutsideRangeError, ValueRange, deep_values, to_bytes
+from ganforge.data.values import SAY_RANGE, OutsideRangeError, ValueRange, deep_values, to_bytes
 
 Crop = Literal["center", "celeba", "none"]
 EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "ppm", "pgm", "pnm", "tif", "tiff", "gif", "avif")
@@ -82,7 +82,7 @@ def open_picture(data: bytes) -> Image.Image:
     try:
         picture = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
-        raise BadPicture("is no picture that Pillow knows") from None
+        raise BadPicture("is not a picture that Pillow knows") from None
     except Image.DecompressionBombError as error:
         raise BadPicture(_too_large(error)) from None
     except Exception as error:  # its plugins raise whatever their parsing runs into
@@ -168,10 +168,10 @@ def _to_mode(picture: Image.Image, channels: int) -> Image.Image:
     if mode in ("I", "I;16", "I;16B", "I;16L"):
         values = np.asarray(picture).astype(np.int64)
         if values.size and (values.min() < 0 or values.max() > 0xFFFF):
-            raise BadPicture(f"has mode {mode} with values outside 16 bits; say their range, such as --range 0,100000")
+            raise BadPicture(f"has mode {mode} with values outside 16 bits; {SAY_RANGE}")
         picture = Image.fromarray((values >> 8).astype(np.uint8))
     elif mode == "F":
-        raise BadPicture("has floating-point pixels (mode F) without an agreed range; say it, such as --range 0,1")
+        raise BadPicture(f"has floating-point pixels (mode F) without an agreed range; {SAY_RANGE}")
     elif mode in ("LA", "La", "PA", "RGBA", "RGBa") or (mode in ("P", "L", "RGB") and "transparency" in picture.info):
         grey = mode in ("LA", "La", "L")
         layer = picture.convert("RGBA")
@@ -234,7 +234,7 @@ def from_array(array: np.ndarray, fit: Fit, *, has_alpha: bool = False) -> np.nd
         )
     is_known = array.dtype in (bool, np.uint8, np.uint16) or (fit.values is not None and array.dtype.kind in "uif")
     if not is_known or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        remedy = "" if is_known else "; say the range of its values, such as --range 0,1"
+        remedy = "" if is_known else f"; {SAY_RANGE}"
         raise BadPicture(f"has shape {array.shape} of {array.dtype}, not 8-bit grey, RGB or RGBA{remedy}")
     eight = np.ascontiguousarray(_eight_bits(array, fit.values))
     return to_pixels(Image.fromarray(eight), replace(fit, values=None) if fit.values else fit)

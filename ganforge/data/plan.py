@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ganforge.arguments import argument
 from ganforge.data.header import array_sight, is_colour, is_deep, look
 from ganforge.data.pictures import (
     MAX_PIXELS,
@@ -187,12 +188,12 @@ def _values(source: Source, count: int, rules: list[str]) -> ValueRange | None:
         array, name = next(pair for pair in zip(arrays, names, strict=True) if range_of([pair[0]]) is None)
         raise DataError(
             f"{name}: holds {array.dtype} from {array.min():g} to {array.max():g}; pixels must be uint8 or uint16, or "
-            "say which values become black and white with --range LOW,HIGH"
+            f"say which values become black and white with {argument('values', 'LOW,HIGH')}"
         )
     highest = max(int(array.max()) for array in arrays if array.size)
     rules.append(
         f"{arrays[0].dtype} values up to {highest:,} in {counted(len(arrays), 'picture')} looked at, so {found} "
-        "become 0..255; --range LOW,HIGH says otherwise"
+        "become 0..255; `ganforge data pack --range LOW,HIGH` says otherwise"
     )
     return found
 
@@ -225,7 +226,7 @@ def _allowance(text: str, count: int) -> int:
     except ValueError:
         allowed = -1
     if not allowed >= 0 or (text.endswith("%") and allowed > count):
-        raise DataError(f"--max-bad '{text}': give a number such as 20, or a share up to 100% such as 1%")
+        raise DataError(f"{argument('max_bad', text)}: give a number such as 20, or a share up to 100% such as 1%")
     return int(allowed)
 
 
@@ -239,7 +240,7 @@ def parse_size(text: str) -> tuple[int, int] | None:
         return None
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.isdigit() and 0 < int(part) <= 16384 for part in parts):
-        raise DataError(f"--size '{text}': give 64, or 48x64 for height x width")
+        raise DataError(f"{argument('size', text)}: give 64, or 48x64 for height x width")
     return int(parts[0]), int(parts[-1])
 
 
@@ -257,5 +258,5 @@ def parse_bytes(text: str) -> int:
     except (ValueError, KeyError):
         value = 0
     if value < 1:
-        raise DataError(f"--shard-size '{text}': give a size such as 128MB or 1GB")
+        raise DataError(f"{argument('shard_size', text)}: give a size such as 128MB or 1GB")
     return value

@@ -83,7 +83,7 @@ def pax_records(data: bytes) -> dict[str, str]:
         fields[keyword.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
         position = end
     if any(keyword.startswith("GNU.sparse.") for keyword in fields):
-        raise BadHeader("is a file with holes, as tar --sparse writes them")
+        raise BadHeader("is a file with holes, as `tar --sparse` writes them")
     return fields
 
 

@@ -136,4 +136,4 @@ def _name(text: str) -> str:
 
 
 def _no_label(where: str, data: bytes) -> DataError:
-    return DataError(f"{where}: {data[:40]!r} is no label, neither a number nor the name of a class; mend the shard")
+    return DataError(f"{where}: {data[:40]!r} is not a label, neither a number nor the name of a class; mend the shard")

@@ -61,7 +61,7 @@ class Weight:
         self._members += 1
         where = f"{self._url}: {shown(info.name)}"
         if info.size < 0 or info.issparse():
-            raise DataError(f"{where}: is a file with holes, as tar --sparse writes them; write it again")
+            raise DataError(f"{where}: is a file with holes, as `tar --sparse` writes them; write it again")
         if self._bytes > PICTURE_BYTES or self._members > _SAMPLE_MEMBERS:
             most = f"{in_bytes(PICTURE_BYTES)} or {_SAMPLE_MEMBERS} files"
             raise DataError(f"{where}: its sample has more than {most}; check the source")

@@ -13,9 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageFile
 
+from ganforge.arguments import argument
 from ganforge.data.header import raw_mode
 from ganforge.errors import DataError
 
+SAY_RANGE = f"say the range of its values, such as {argument('values', '0,1')}"
 _DEPTHS = (8, 10, 12, 14, 16)
 RANGE_PROBES = 64
 """So many pictures, spread evenly, are decoded to find the range; a later one outside of it is an error."""
@@ -61,7 +63,7 @@ def parse_range(text: str) -> ValueRange | None:
     except ValueError:
         low, high = math.nan, math.nan
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise DataError(f"--range '{text}': give the values that become black and white, such as 0,4095")
+        raise DataError(f"{argument('values', text)}: give the values that become black and white, such as 0,4095")
     return ValueRange(low, high)
 
 

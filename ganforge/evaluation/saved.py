@@ -8,6 +8,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from ganforge.arguments import argument
 from ganforge.building.evaluator import DEFAULT_EXTRACTOR, build_evaluator
 from ganforge.building.parts import build_dataset
 from ganforge.data.dataset import Dataset
@@ -75,7 +76,9 @@ def evaluate_saved(
         cache = {key: value for key, value in tables["data"].items() if key == "cache_dir"}
         tables["data"] = {**cache, **reals}
     elif reals is None and subject.run is None:
-        raise GanforgeError(f"{target}: nothing says what to compare it with; name the real pictures with --against")
+        raise GanforgeError(
+            f"{target}: nothing says what to compare it with; name the real pictures with {argument('against')}"
+        )
     _choose(tables, subject, metrics, num, extractor, weights)
     recipe = resolve(override(tables, overrides), "ganforge evaluate")
     dataset: Dataset = build_dataset(recipe) if folder is None else folder
@@ -144,7 +147,7 @@ def _choose(
     elif subject.pictures is not None:
         table["num_fakes"] = len(subject.pictures)
     if subject.pictures is not None and table["num_fakes"] > len(subject.pictures):
-        raise GanforgeError(f"--num {num}: {subject.name} holds {len(subject.pictures)} pictures")
+        raise GanforgeError(f"{argument('num', num)}: {subject.name} holds {len(subject.pictures)} pictures")
     if extractor is not None and table.get("extractor", {}).get("name") != extractor:
         table["extractor"] = {"name": extractor}
     if weights is not None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
 from ganforge.registry import Component, register
 from ganforge.saved.generator_config import GeneratorConfig
@@ -146,7 +147,9 @@ def _license(name: str) -> str:
         GanforgeError: the text is not an identifier, and could be read as more of the card's front matter.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name):
-        raise GanforgeError(f"--license {name!r}: is no identifier of a license; write one such as apache-2.0 or mit")
+        raise GanforgeError(
+            f"{argument('license_name', name)}: is not the identifier of a license; write one such as apache-2.0 or mit"
+        )
     return name
 
 

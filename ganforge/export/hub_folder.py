@@ -1,15 +1,14 @@
 """A folder as the Hugging Face Hub shows it: model card, weights with their config, recipe, pictures."""
 
-import os
-import shutil
 from pathlib import Path
 
 import tomli_w
 
+from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
 from ganforge.export.card import PICTURE, RECIPE, model_card
 from ganforge.export.published import published_config, published_recipe
-from ganforge.files import write_text
+from ganforge.files import replaced_folder, write_text
 from ganforge.grid import picture_of
 from ganforge.recipe import parse
 from ganforge.sampling.draw import Sampler, config_of
@@ -54,7 +53,7 @@ def export_hub(
     if out.exists():
         found = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
         if found and (not found <= OURS or not {GENERATOR_NAME, "README.md"} <= found):
-            raise GanforgeError(f"{out}: holds something else; choose another --out")
+            raise GanforgeError(f"{out}: holds something else; choose another {argument('out')}")
     network = load_generator(run)
     config = published_config(config_of(network))
     recipe_file = Path(run) / "recipe.resolved.toml"
@@ -68,20 +67,15 @@ def export_hub(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         license_name=license_name,
     )
-    making = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        making.mkdir(parents=True)
-        save_generator(making / GENERATOR_NAME, flat_state(network), config)
-        picture_of(Sampler(network).many(NUM_SAMPLES)).save(making / PICTURE)
-        write_text(making / "README.md", text)
-        if recipe is not None:
-            write_text(making / RECIPE, recipe)
-        shutil.rmtree(out, ignore_errors=True)
-        os.replace(making, out)
+        with replaced_folder(out) as making:
+            save_generator(making / GENERATOR_NAME, flat_state(network), config)
+            picture_of(Sampler(network).many(NUM_SAMPLES)).save(making / PICTURE)
+            write_text(making / "README.md", text)
+            if recipe is not None:
+                write_text(making / RECIPE, recipe)
     except OSError as error:
         raise GanforgeError(f"{out}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
     written = f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}"
     if not push:
         return written

@@ -115,4 +115,6 @@ def not_exported(generator: str, error: Exception) -> GanforgeError:
     """The error to raise when an exporter fails."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     reason = lines[0].strip() if lines else type(error).__name__
-    return GanforgeError(f"generator '{generator}' cannot be exported: {reason}; see --verbose, or use safetensors")
+    return GanforgeError(
+        f"generator '{generator}' cannot be exported: {reason}; its traceback says where, or use safetensors"
+    )

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
 from ganforge.export.formats import export_onnx, export_safetensors, export_torch
 from ganforge.export.hub_folder import export_hub
@@ -45,12 +46,12 @@ def export(
         GanforgeError: the format cannot hold it, a package is missing, or `out` cannot be written.
     """
     if to != "hub" and push is not None:
-        raise GanforgeError(f"--push uploads the folder that --to hub makes, not {to}")
+        raise GanforgeError(f"{argument('push')} uploads the folder that {argument('to', 'hub')} makes, not {to}")
     if push is not None:
         check_repository(push)
     place = Path(NAMES[to]) if out is None else out
     if place.exists() and to != "hub" and place.resolve() == Path(find_generator(run)).resolve():
-        raise GanforgeError(f"--out {place}: is the generator itself; choose another name")
+        raise GanforgeError(f"{argument('out', place)}: is the generator itself; choose another name")
     try:
         if to == "safetensors":
             return export_safetensors(run, place)

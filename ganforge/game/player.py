@@ -141,7 +141,7 @@ class Player:
         return {} if norm is None else {"gradient_norm": norm.detach()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimizer, scaler and what penalties remember; the network is saved by itself."""
+        """Optimizer, scaler and what penalties remember; the network is saved separately."""
         penalties = [named_state(penalty.name, penalty.penalty) for penalty in self.penalties]
         return {"engine": self.engine.state_dict(), "penalties": penalties}
 

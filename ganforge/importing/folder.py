@@ -13,8 +13,6 @@
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ganforge.errors import CheckpointError, GanforgeError
-from ganforge.files import usual_mode, write_text
+from ganforge.files import replaced_folder, usual_mode, write_text
 from ganforge.importing.found import Found
 from ganforge.saved.generator_config import GeneratorConfig
 from ganforge.saved.generator_file import save_generator
@@ -75,24 +73,18 @@ def write_folder(out: Path, source: Path, found: Found) -> None:
         "images": found.images,
         "ada_probability": found.ada_probability,
         "networks": sorted({*found.networks, "averaged"}),
-        **tables,
     }
-    making = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        making.mkdir(parents=True)
-        save_generator(making / GENERATOR_NAME, _plain(found.networks[shown].tensors), config)
-        for name, network in found.networks.items():
-            if name != shown:
-                with usual_mode(making / FILES[name]):
-                    save_file(_plain(network.tensors), making / FILES[name])
-        write_text(making / "networks.toml", tomli_w.dumps(tables))
-        write_text(making / STATE, json.dumps(state, indent=2) + "\n")
-        shutil.rmtree(out, ignore_errors=True)
-        os.replace(making, out)
+        with replaced_folder(out) as making:
+            save_generator(making / GENERATOR_NAME, _plain(found.networks[shown].tensors), config)
+            for name, network in found.networks.items():
+                if name != shown:
+                    with usual_mode(making / FILES[name]):
+                        save_file(_plain(network.tensors), making / FILES[name])
+            write_text(making / "networks.toml", tomli_w.dumps(tables))
+            write_text(making / STATE, json.dumps(state, indent=2) + "\n")
     except OSError as error:
         raise GanforgeError(f"{out}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
 
 
 def check_free(out: Path) -> None:
@@ -124,16 +116,6 @@ def imported_networks(folder: Path) -> dict[str, dict[str, Tensor]]:
     found = {name: _load(folder / FILES[name]) for name in FILES if name in names}
     found.setdefault("generator", dict(found["averaged"]))
     return found
-
-
-def imported_tables(folder: Path) -> dict[str, dict[str, Any]]:
-    """The recipe's tables `generator` and `discriminator` of an import, the latter if it has one.
-
-    Raises:
-        CheckpointError: the folder is no import.
-    """
-    state = _state(folder)
-    return {role: state[role] for role in ("generator", "discriminator") if role in state}
 
 
 def _state(folder: Path) -> dict[str, Any]:

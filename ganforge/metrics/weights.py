@@ -50,7 +50,7 @@ def find_weights(published: Published, cache_dir: Path, path: str | None, sha256
     if path is not None:
         named = Path(path).expanduser()
         if not named.is_file():
-            raise GanforgeError(f"weights: {named} is no file; {_remedy(published, named)}")
+            raise GanforgeError(f"weights: {named} is not a file; {_remedy(published, named)}")
         return named, _checked(named, sha256 or published.sha256, "or, if it should be another, give its sha256")
     place = cache_dir / "extractors" / published.name
     for candidate in (place, Path(torch.hub.get_dir()) / "checkpoints" / published.name):

@@ -240,7 +240,7 @@ def map_sizes(spec: DataSpec, width: int, max_multiple: int) -> tuple[int, list[
         sizes = f"{', '.join(map(str, most))} or {last}"
         raise ValueError(
             f"dcgan has square pictures of side {sizes}, these are {spec.height}x{spec.width}: "
-            "pack them again with --size"
+            "pack them again with `ganforge data pack --size`"
         )
     smallest = 7 if spec.height == 28 else 4
     num_maps = (spec.height // smallest).bit_length() - 1

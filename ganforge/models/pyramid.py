@@ -51,7 +51,7 @@ def pyramid_of(spec: DataSpec, family: str, *, channel_base: int, channel_max: i
         raise ValueError(
             f"{family} has pictures whose sides are a small number times a power of 2, from 8 on; these are "
             f"{spec.height}x{spec.width}, of which {halvings} halvings leave {height}x{width}: pack them again with "
-            "--size (32, 96, 256, ...)"
+            "`ganforge data pack --size` (32, 96, 256, ...)"
         )
     widths = tuple(min(channel_base // (SMALLEST << level), channel_max) for level in range(halvings + 1))
     if widths[-1] < 1:

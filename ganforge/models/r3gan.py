@@ -239,7 +239,7 @@ def stage_widths(spec: DataSpec, width: int, full_width_to: int) -> list[int]:
         *most, last = SIZES
         raise ValueError(
             f"r3gan has square pictures of side {', '.join(map(str, most))} or {last}, "
-            f"these are {spec.height}x{spec.width}: pack them again with --size"
+            f"these are {spec.height}x{spec.width}: pack them again with `ganforge data pack --size`"
         )
     sides = [4 * 2**index for index in range((spec.height // 4).bit_length())]
     widths = [width * full_width_to // max(side, full_width_to) for side in sides]

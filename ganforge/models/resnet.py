@@ -265,7 +265,7 @@ def checked_side(spec: DataSpec) -> int:
     if spec.height != spec.width or spec.height not in GENERATOR_MULTIPLES:
         raise ValueError(
             f"resnet has square pictures of side 32, 64 or 128, these are {spec.height}x{spec.width}: "
-            "pack them again with --size"
+            "pack them again with `ganforge data pack --size`"
         )
     return spec.height
 

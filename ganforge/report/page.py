@@ -6,6 +6,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
 from ganforge.report.charts import groups_of
@@ -38,7 +39,9 @@ def write_report(folders: list[Path], out: Path, *, most_pictures: int = 40) -> 
         out.parent.mkdir(parents=True, exist_ok=True)
         write_text(out, page)
     except OSError as error:
-        raise GanforgeError(f"{out}: cannot be written: {error.strerror}; choose another file with --out") from error
+        raise GanforgeError(
+            f"{out}: cannot be written: {error.strerror}; choose another file with {argument('out')}"
+        ) from error
     said = f"{out}: {len(page) / 1e6:.1f} MB, about {', '.join(run.name for run in runs)}"
     for run, (_, unreadable) in zip(runs, shown, strict=True):
         grids = [counted(unreadable, "sample grid")] if unreadable else []

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ganforge.arguments import overriding
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
 
@@ -51,7 +52,8 @@ class FolderLock:
             write_text(self._folder / HOLDER, json.dumps(holder) + "\n")
         except OSError as error:
             raise GanforgeError(
-                f"{self._folder}: cannot be written: {error.strerror}; fix that, or set another with --set output=..."
+                f"{self._folder}: cannot be written: {error.strerror}; fix that, or set another with "
+                f"{overriding('output=...')}"
             ) from error
 
     def _acquire(self) -> None:
@@ -78,7 +80,7 @@ class FolderLock:
         since = f", since {holder['since']}" if "since" in holder else ""
         return GanforgeError(
             f"{self._folder}: another training runs in this folder: {who}{since}; end it first, or choose another "
-            "folder with --set name=..."
+            f"folder with {overriding('name=...')}"
         )
 
     def release(self) -> None:

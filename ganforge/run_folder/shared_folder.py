@@ -15,6 +15,7 @@ from pathlib import Path
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 
+from ganforge.arguments import overriding
 from ganforge.errors import DamagedCheckpointError, GanforgeError
 from ganforge.files import write_text
 from ganforge.saved.checkpoint import Checkpoint, is_whole, step_of
@@ -92,7 +93,7 @@ def _require_same_folder(accelerator: Accelerator, folder: Path) -> None:
     if not wait_for(folder / MARKER, lambda marker: marker.read_text() == token):
         raise GanforgeError(
             f"{folder}: rank {accelerator.process_index} on {socket.gethostname()} does not see what rank 0 writes "
-            "there; the folder must lie on a file system that all nodes share: --set output=..."
+            f"there; the folder must lie on a file system that all nodes share: {overriding('output=...')}"
         )
     accelerator.wait_for_everyone()
 

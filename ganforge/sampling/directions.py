@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
-from ganforge.grid import single, to_uint8
 from ganforge.models.style_space import StyledGenerator
-from ganforge.sampling.draw import Sampler, find_class, open_generator
-from ganforge.sampling.film import enlarged, write_strip
+from ganforge.sampling.draw import Sampler, open_generator, sampler_of
+from ganforge.sampling.film import write_table
 
-STRIP_SIDE = 96
 NUM_MEASURED = 1000
 
 
@@ -39,7 +38,7 @@ class Layers:
         """
         first, dash, last = text.partition("-")
         if not first.isdecimal() or (last and not last.isdecimal()):
-            raise GanforgeError(f"--layers {text}: give numbers from 0 as 0-3, 4- or 5")
+            raise GanforgeError(f"{argument('layers', text)}: give numbers from 0 as 0-3, 4- or 5")
         return cls(int(first), int(last) if last else None if dash else int(first))
 
     def of(self, network: StyledGenerator) -> range:
@@ -50,7 +49,9 @@ class Layers:
         """
         found = range(network.num_ws)[self.first : None if self.last is None else self.last + 1]
         if not found or (self.last is not None and self.last >= network.num_ws):
-            raise GanforgeError(f"--layers: this generator's styles are of layers 0 to {network.num_ws - 1}")
+            raise GanforgeError(
+                f"{argument('layers')}: this generator's styles are of layers 0 to {network.num_ws - 1}"
+            )
         return found
 
 
@@ -65,7 +66,7 @@ def directions(network: StyledGenerator, num: int, layers: range) -> Tensor:
     """
     weights = torch.cat([network.style_weights()[layer].detach() for layer in layers]).double()
     if num > weights.shape[1]:
-        raise GanforgeError(f"--n {num}: this generator's styles have {weights.shape[1]} directions")
+        raise GanforgeError(f"{argument('num', num)}: this generator's styles have {weights.shape[1]} directions")
     _, vectors = torch.linalg.eigh(weights.t() @ weights)
     found = vectors.flip(1)[:, :num].t()
     largest = found.gather(1, found.abs().argmax(dim=1, keepdim=True))
@@ -148,7 +149,7 @@ def write_directions(
     sampler, network = _open(run, "directions", seed, psi, class_name)
     chosen = Layers.parse(layers).of(network)
     found = directions(network, num, chosen)
-    _write(along(sampler, index, found, chosen, steps, reach), out)
+    write_table(along(sampler, index, found, chosen, steps, reach), out)
     try:
         np.save(out.with_suffix(".npy"), found.cpu().numpy())
     except OSError as error:
@@ -186,7 +187,7 @@ def write_mix(
         torch.cat((corner, above)),
         *(torch.cat((own[None], row)) for own, row in zip(beside, inside, strict=True)),
     ]
-    _write(torch.stack(table), out)
+    write_table(torch.stack(table), out)
     return (
         f"{rows} x {columns} samples in {out}: those on the left with the styles of layers {chosen.start} to "
         f"{chosen.stop - 1} of those above"
@@ -199,10 +200,4 @@ def _open(
     network = open_generator(run)
     if not isinstance(network, StyledGenerator):
         raise GanforgeError(f"{command} is about generators with styles, such as 'stylegan2'; this one has none")
-    label = None if class_name is None else find_class(network, class_name)
-    return Sampler(network, seed, label=label, psi=psi), network
-
-
-def _write(pictures: Tensor, out: Path) -> None:
-    """Rows of pictures `(rows, columns, channels, height, width)`."""
-    write_strip([[enlarged(single(pixels), STRIP_SIDE) for pixels in to_uint8(row).numpy()] for row in pictures], out)
+    return sampler_of(network, seed, psi=psi, class_name=class_name), network

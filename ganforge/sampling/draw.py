@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ganforge.arguments import argument
 from ganforge.errors import CheckpointError, DamagedCheckpointError, GanforgeError
 from ganforge.game.networks import latent_distribution_of
 from ganforge.parallel.launch import uses_cpu
@@ -53,7 +54,9 @@ def _raw_generator(run: Path) -> nn.Module:
     except DamagedCheckpointError:
         raise
     except CheckpointError as error:
-        raise CheckpointError(f"{error}; --no-ema needs a run folder with a checkpoint, or a checkpoint") from error
+        raise CheckpointError(
+            f"{error}; {argument('averaged', False)} needs a run folder with a checkpoint, or a checkpoint"
+        ) from error
     network = load_generator(run)
     try:
         network.load_state_dict(checkpoint.tensors(name))
@@ -99,8 +102,8 @@ def find_class(network: nn.Module, name: str) -> int:
     if not looks_at_labels(network):
         generator = config.generator["name"]
         raise GanforgeError(
-            f"--class {name}: this generator ('{generator}', run '{config.run}') is unconditional and has no "
-            "classes to choose from; train one that looks at labels"
+            f"{argument('class_name', name)}: this generator ('{generator}', run '{config.run}') is unconditional "
+            "and has no classes to choose from; train one that looks at labels"
         )
     classes = config.spec.classes
     if name in classes:
@@ -108,7 +111,9 @@ def find_class(network: nn.Module, name: str) -> int:
     if name.isdecimal() and int(name) < len(classes):
         return int(name)
     shown = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
-    raise GanforgeError(f"--class {name}: no such class{did_you_mean(name, classes)}; there are: {shown}")
+    raise GanforgeError(
+        f"{argument('class_name', name)}: no such class{did_you_mean(name, classes)}; there are: {shown}"
+    )
 
 
 class Sampler:
@@ -147,7 +152,7 @@ class Sampler:
         self.distribution = latent_distribution_of(network)
         if truncation is not None and not (truncation > 0 and (self.distribution == "normal" or truncation <= 1)):
             bound = "above 0" if self.distribution == "normal" else "in (0, 1], since this generator's are uniform"
-            raise GanforgeError(f"--truncation {truncation:g}: a bound of the latents' components is {bound}")
+            raise GanforgeError(f"{argument('truncation', truncation)}: a bound of the latents' components is {bound}")
 
     def latents(self, indices: range) -> Tensor:
         """Latents `(len(indices), latent_dim)` on the generator's device."""
@@ -174,6 +179,23 @@ class Sampler:
     def many(self, num: int) -> Tensor:
         """The first `num` samples on the CPU."""
         return torch.cat([samples.cpu() for _, samples in self.batches(range(num))])
+
+
+def sampler_of(
+    network: nn.Module,
+    seed: int = 0,
+    *,
+    truncation: float | None = None,
+    psi: float | None = None,
+    class_name: str | None = None,
+) -> Sampler:
+    """A sampler of one class by its name or number, or of all.
+
+    Raises:
+        GanforgeError: there is no such class, or see `Sampler`.
+    """
+    label = None if class_name is None else find_class(network, class_name)
+    return Sampler(network, seed, truncation=truncation, label=label, psi=psi)
 
 
 def draw(network: nn.Module, num: int, seed: int) -> Tensor:

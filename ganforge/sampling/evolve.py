@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
 from ganforge.grid import cell_of
 from ganforge.recipe import parse
@@ -80,14 +81,14 @@ def _cell(sheet: Image.Image, index: int, num: int, spec: DataSpec, run: Path) -
         GanforgeError: the grid is not one of `num` pictures of this size, or has no such picture.
     """
     if not spec.is_image:
-        raise GanforgeError(f"{run}: its samples are {spec}, plotted together; leave out --index")
+        raise GanforgeError(f"{run}: its samples are {spec}, plotted together; leave out {argument('indices')}")
     if index >= num:
-        raise GanforgeError(f"--index {index}: the grids show {num} pictures, 0 to {num - 1}")
+        raise GanforgeError(f"{argument('indices', [index])}: the grids show {num} pictures, 0 to {num - 1}")
     cell = cell_of(sheet, index, num, (spec.height, spec.width))
     if cell is None:
         raise GanforgeError(
             f"{run}: a grid of {sheet.height}x{sheet.width} pixels does not show {num} pictures; was samples.num "
-            "changed on the way? Leave out --index"
+            f"changed on the way? Leave out {argument('indices')}"
         )
     return cell
 

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from ganforge.errors import GanforgeError
+from ganforge.grid import single, to_uint8
 
 GAP = 2
+STRIP_SIDE = 96
 FILMS = (".gif", ".mp4")
 LONGEST_STRIP = 65_000  # pixels: what PNG readers handle reliably, and JPEG's limit
 
@@ -59,6 +62,11 @@ def _write_mp4(frames: Sequence[Image.Image], path: Path, fps: float) -> None:
             canvas.paste(picture.convert("RGB"))
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(canvas), format="rgb24")))
         container.mux(stream.encode())
+
+
+def write_table(pictures: Tensor, path: Path) -> None:
+    """A strip of pictures in [-1, 1], `(rows, columns, channels, height, width)`; small ones are enlarged."""
+    write_strip([[enlarged(single(pixels), STRIP_SIDE) for pixels in to_uint8(row).numpy()] for row in pictures], path)
 
 
 def write_strip(rows: Sequence[Sequence[Image.Image]], path: Path) -> None:

@@ -9,12 +9,11 @@ from torch import Tensor
 from ganforge.errors import GanforgeError
 from ganforge.grid import picture_of, single, to_uint8
 from ganforge.models.style_space import StyledGenerator
-from ganforge.sampling.draw import BATCH, Sampler, find_class, open_generator
-from ganforge.sampling.film import enlarged, is_film, write_film, write_strip
+from ganforge.sampling.draw import BATCH, Sampler, open_generator, sampler_of
+from ganforge.sampling.film import enlarged, is_film, write_film, write_table
 from ganforge.wording import counted
 
 FILM_SIDE = 256
-STRIP_SIDE = 96
 NEARLY_PARALLEL = 1e-4
 
 
@@ -123,8 +122,7 @@ def write_walk(
         GanforgeError: it makes points, `out` cannot be written, or there is no such class or truncation.
     """
     network = open_generator(run, averaged=averaged)
-    label = None if class_name is None else find_class(network, class_name)
-    sampler = Sampler(network, seed, truncation=truncation, label=label, psi=psi)
+    sampler = sampler_of(network, seed, truncation=truncation, psi=psi, class_name=class_name)
     if not sampler.config.spec.is_image:
         raise GanforgeError(f"interpolate shows pictures, and this generator makes {sampler.config.spec}")
     pictures = walk(sampler, walks=walks, stops=stops, frames=frames, loop=loop)
@@ -132,9 +130,8 @@ def write_walk(
         shown = [_frame(step) for step in pictures]
         write_film(shown, out, fps)
         return f"{counted(len(shown), 'frame')} of {counted(walks, 'walk')} through {stops} latents in {out}"
-    rows = [[enlarged(single(pixels), STRIP_SIDE) for pixels in to_uint8(row).numpy()] for row in pictures.unbind(1)]
-    write_strip(rows, out)
-    return f"{counted(len(rows[0]), 'step')} of {counted(walks, 'walk')} through {stops} latents in {out}"
+    write_table(pictures.transpose(0, 1), out)
+    return f"{counted(len(pictures), 'step')} of {counted(walks, 'walk')} through {stops} latents in {out}"
 
 
 def _frame(step: Tensor) -> Image.Image:

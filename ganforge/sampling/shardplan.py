@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ganforge.arguments import argument
 from ganforge.data.shards.manifest import FILE_NAME, load_manifest
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
@@ -71,7 +72,9 @@ def make_plan(sampler: Sampler, num: int, per_shard: int) -> ShardPlan:
     """
     config, spec = sampler.config, sampler.config.spec
     if not spec.is_image or spec.channels not in (1, 3):
-        raise GanforgeError(f"shards hold grey or RGB pictures, and this generator makes {spec}; leave out --shards")
+        raise GanforgeError(
+            f"shards hold grey or RGB pictures, and this generator makes {spec}; leave out {argument('shards')}"
+        )
     fitting = SHARD_BYTES // int(np.prod(spec.shape)) // BATCH * BATCH
     digest = hashlib.sha256()
     for name, tensor in sorted(flat_state(sampler.network).items()):
@@ -122,7 +125,9 @@ def check_complete(out: Path, plan: ShardPlan) -> str:
     """
     made_with = load_manifest(out).made_with if (out / FILE_NAME).exists() else {}
     if made_with != for_people(plan):
-        raise GanforgeError(f"{out}: exists already and holds something else; remove it or choose another --out")
+        raise GanforgeError(
+            f"{out}: exists already and holds something else; remove it or choose another {argument('out')}"
+        )
     return f"{out} is complete already: {counted(plan.num, 'sample')}"
 
 

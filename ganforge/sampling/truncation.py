@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
 from ganforge.models.style_space import StyledGenerator
 
@@ -19,8 +20,8 @@ def truncate_styles(network: nn.Module, psi: float) -> None:
     """
     if not isinstance(network, StyledGenerator):
         raise GanforgeError(
-            f"--psi {psi:g}: this generator has no space of styles between latent and picture, as 'stylegan2' has; "
-            "--truncation bounds the latents of any"
+            f"{argument('psi', psi)}: this generator has no space of styles between latent and picture, as 'stylegan2' "
+            f"has; {argument('truncation')} bounds the latents of any"
         )
     network.psi = psi
 

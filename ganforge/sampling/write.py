@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
 from ganforge.grid import picture_of, single, to_uint8
 from ganforge.parallel.launch import check_launch
-from ganforge.sampling.draw import Sampler, find_class, open_generator, pick_device
+from ganforge.sampling.draw import Sampler, open_generator, pick_device, sampler_of
 from ganforge.sampling.shards import Progress, write_shards
 from ganforge.wording import counted
 
@@ -36,10 +37,11 @@ def write_samples(
         GanforgeError: `out` cannot be written or holds something, or there is no such class or truncation.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise GanforgeError("several processes can share only shards; add --shards, or start one process")
+        raise GanforgeError(
+            f"several processes can share only shards; add {argument('shards', True)}, or start one process"
+        )
     network = open_generator(run, averaged=averaged)
-    label = None if class_name is None else find_class(network, class_name)
-    sampler = Sampler(network, seed, truncation=truncation, label=label, psi=psi)
+    sampler = sampler_of(network, seed, truncation=truncation, psi=psi, class_name=class_name)
     try:
         if out.suffix:
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -78,8 +80,7 @@ def write_part_of_shards(
         int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("LOCAL_RANK", 0), ("WORLD_SIZE", 1))
     )
     network = open_generator(run, averaged=averaged, device=pick_device(local_rank))
-    label = None if class_name is None else find_class(network, class_name)
-    sampler = Sampler(network, seed, truncation=truncation, label=label, psi=psi)
+    sampler = sampler_of(network, seed, truncation=truncation, psi=psi, class_name=class_name)
     return write_shards(sampler, out, num=num, per_shard=per_shard, rank=rank, world_size=world_size, progress=progress)
 
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from ganforge.arguments import argument
 from ganforge.errors import CheckpointError, GanforgeError
 
 GENERATOR_NAME = "generator.safetensors"
@@ -55,7 +56,7 @@ def check_repository(repo: str) -> None:
     """
     match = _NAME.fullmatch(repo)
     if match is None or match["revision"] is not None:
-        raise GanforgeError(f"--push {repo}: give owner/name")
+        raise GanforgeError(f"{argument('push', repo)}: give owner/name")
 
 
 def upload(folder: Path, repo: str, *, private: bool = False) -> str:
@@ -72,8 +73,8 @@ def upload(folder: Path, repo: str, *, private: bool = False) -> str:
         api.upload_folder(repo_id=repo, folder_path=folder, commit_message="A generator trained with ganforge")
     except Exception as error:  # the library raises classes of several packages
         raise GanforgeError(
-            f"--push {repo}: {_first_line(error)}. Log in with `hf auth login`; the folder {folder} is complete, "
-            f"`hf upload {repo} {folder}` sends it too"
+            f"{argument('push', repo)}: {_first_line(error)}. Log in with `hf auth login`; the folder {folder} is "
+            f"complete, `hf upload {repo} {folder}` sends it too"
         ) from error
     return str(address)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ganforge.arguments import argument
 from ganforge.building.parts import build_component
 from ganforge.errors import CheckpointError, GanforgeError
 from ganforge.recipe import load_saved
@@ -29,7 +30,7 @@ def load_discriminator(run: Path, spec: DataSpec, device: torch.device) -> nn.Mo
     if recipe.discriminator.packing > 1:
         raise GanforgeError(
             f"{run}: its discriminator judges {recipe.discriminator.packing} samples together (packing) and cannot say "
-            "how real one looks; leave the prior out with --prior 0"
+            f"how real one looks; leave the prior out with {argument('prior', 0)}"
         )
     checkpoint = newest_checkpoint(run, ["discriminator.safetensors"])
     network: nn.Module = build_component(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
 from ganforge.sampling.draw import config_of, looks_at_labels
 from ganforge.search.spaces import Space, SpaceName, space_of
@@ -97,7 +98,7 @@ def search(network: nn.Module, loss: Loss, num: int, options: SearchOptions, pro
         losses.append(value)
     values = torch.cat(losses).view(num, options.restarts)
     if not bool(values.isfinite().any(dim=1).all()):
-        raise GanforgeError("the loss is no longer finite; try a smaller --lr")
+        raise GanforgeError(f"the loss is no longer finite; try a smaller {argument('lr')}")
     best = values.nan_to_num(math.inf).argmin(dim=1) + torch.arange(num, device=device) * options.restarts
     chosen = torch.cat(moved)[best]
     chosen_labels = None if labels is None else labels[best]
@@ -126,8 +127,8 @@ def _start_labels(network: nn.Module, options: SearchOptions, num: int) -> Tenso
         return torch.zeros(num * options.restarts, dtype=torch.int64, device=device)
     if options.restarts < classes:
         raise GanforgeError(
-            f"{options.restarts} starts do not cover all {classes} classes of this generator; choose one with --class, "
-            f"or set --restarts {classes} or more"
+            f"{options.restarts} starts do not cover all {classes} classes of this generator; choose one with "
+            f"{argument('class_name')}, or set {argument('restarts', classes)} or more"
         )
     return (torch.arange(options.restarts, device=device) % classes).repeat(num)
 

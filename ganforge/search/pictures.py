@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganforge.arguments import argument
 from ganforge.data.pictures import BadPicture, Fit, open_picture, to_pixels
 from ganforge.errors import GanforgeError
 from ganforge.spec import DataSpec
@@ -44,7 +45,9 @@ def read_mask(text: str, spec: DataSpec) -> Tensor:
     share = float(mask.mean())
     if share in (0.0, 1.0):
         what = "nothing is missing" if share == 0 else "everything is missing"
-        raise GanforgeError(f"--mask {text}: {what} in it; paint what is missing white and what is known black")
+        raise GanforgeError(
+            f"{argument('mask', text)}: {what} in it; paint what is missing white and what is known black"
+        )
     return mask
 
 
@@ -56,8 +59,8 @@ def _read_box(text: str, spec: DataSpec) -> tuple[int, int, int, int]:
         if left < right <= spec.width and top < bottom <= spec.height:
             return left, top, right, bottom
     raise GanforgeError(
-        f"--mask {text}: a box is left,top,right,bottom in pixels of the generator, with 0 <= left < right <= "
-        f"{spec.width} and 0 <= top < bottom <= {spec.height}"
+        f"{argument('mask', text)}: a box is left,top,right,bottom in pixels of the generator, with 0 <= left < right "
+        f"<= {spec.width} and 0 <= top < bottom <= {spec.height}"
     )
 
 

@@ -10,6 +10,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
 from ganforge.game.latents import latents
 from ganforge.game.networks import latent_distribution_of
@@ -98,5 +99,7 @@ def space_of(network: nn.Module, name: SpaceName) -> Space:
     if name == "z" or (name == "auto" and not isinstance(network, StyledGenerator)):
         return Latents(network)
     if not isinstance(network, StyledGenerator):
-        raise GanforgeError(f"--space {name}: this generator has no styles, as 'stylegan2' has; leave it out")
+        raise GanforgeError(
+            f"{argument('space', name)}: this generator has no styles, as 'stylegan2' has; leave it out"
+        )
     return Styles(network, layered=name == "w+")

@@ -1,9 +1,10 @@
-"""Beginning a study anew: what its folder holds is moved aside, unless a process still works on it."""
+"""Starting a study over: what its folder holds is moved aside, unless a process still works on it."""
 
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
 from ganforge.run_folder.begun import RESTARTED, move_aside, was_restarted_by_this_job
 from ganforge.sweep.plan import SweepPlan
@@ -22,7 +23,10 @@ def move_study_aside(plan: SweepPlan) -> Path | None:
     """
     folder = plan.folder
     if plan.storage:
-        raise GanforgeError(f"--restart: the study is kept in {plan.storage}; choose a new name with --study")
+        raise GanforgeError(
+            f"{argument('restart', True)}: the study is kept in {plan.storage}; choose a new name with "
+            f"{argument('study')}"
+        )
     if not folder.is_dir() or was_restarted_by_this_job(folder):
         return None
     with FileLock(folder / TURNSTILE):
@@ -32,7 +36,7 @@ def move_study_aside(plan: SweepPlan) -> Path | None:
             except Timeout:
                 trial = path.stem.removeprefix(".trial-")
                 raise GanforgeError(
-                    f"--restart: another process works on trial {trial} of {folder}; end it first, or leave "
-                    "--restart out to share the trials"
+                    f"{argument('restart', True)}: another process works on trial {trial} of {folder}; end it first, "
+                    f"or leave {argument('restart')} out to share the trials"
                 ) from None
         return move_aside(folder, (TURNSTILE, RESTARTED))

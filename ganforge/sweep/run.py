@@ -36,7 +36,7 @@ def run_sweep(plan: SweepPlan, world_size: int, say: Callable[[str], None], rest
     if world_size > 1:
         raise LaunchError(
             "a sweep trains each trial in one process; start it once for each GPU instead, each with its own "
-            "CUDA_VISIBLE_DEVICES and all with the same --study and --storage"
+            "CUDA_VISIBLE_DEVICES and all with the same study and storage"
         )
     figure, direction = deciding_figure(plan.base)
     plan.check_values()  # before hours have gone into the trials with the right ones

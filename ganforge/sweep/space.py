@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ganforge.arguments import argument
 from ganforge.errors import Problem, RecipeError
 
 How = Literal["grid", "random", "tpe"]
@@ -62,9 +63,7 @@ def parse_axis(how: How, text: str) -> Axis:
             raise _refused(how, text, "has an empty or repeated value")
         return Axis(path, how, choices)
     if how == "grid":
-        raise _refused(
-            how, text, "a grid takes a list of values, as in path=1e-4,2e-4; a range is for --random or --tpe"
-        )
+        raise _refused(how, text, "a grid takes a list of values, as in path=1e-4,2e-4; a range is for random or tpe")
     is_integer = all(re.fullmatch(r"[+-]?[\d_]+", end) for end in found.groups()[:2])
     low, high = float(found[1]), float(found[2])
     is_log = found[3] is not None
@@ -74,7 +73,7 @@ def parse_axis(how: How, text: str) -> Axis:
 
 
 def _refused(how: How, text: str, why: str) -> RecipeError:
-    return RecipeError(f"--{how}", [Problem("", f"'{text}': {why}")])
+    return RecipeError(argument(how), [Problem("", f"'{text}': {why}")])
 
 
 def _split(values: str) -> list[str]:

@@ -20,6 +20,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
 from ganforge.sweep.sampler import AxisSampler, distribution
 from ganforge.sweep.space import Axis
@@ -106,7 +107,8 @@ class SharedStudy:
             elif before != text:
                 what = "varies other options" if key == "axes" else "was begun under another recipe"
                 raise GanforgeError(
-                    f"the study '{self.name}' {what}; choose another --study, or restore what it was begun with"
+                    f"the study '{self.name}' {what}; choose another {argument('study')}, or restore what it was begun "
+                    "with"
                 )
 
     def claim(self, trials: int) -> Claim | None:
@@ -164,6 +166,6 @@ def _open_storage(url: str) -> RDBStorage:
     except (ArgumentError, DBAPIError, ImportError) as error:
         reason = str(error).splitlines()[0]
         raise GanforgeError(
-            f"--storage {url}: cannot be opened: {reason}. It is a URL such as sqlite:///sweep.db or "
+            f"{argument('storage', url)}: cannot be opened: {reason}. It is a URL such as sqlite:///sweep.db or "
             "postgresql://user@host/name, whose driver is installed"
         ) from error

@@ -163,7 +163,7 @@ def _start_wandb(recipe: Recipe) -> WandBTracker:
         reason = str(error).splitlines()[0]
         raise GanforgeError(
             f"tracking.wandb: W&B does not start: {reason}. Run `wandb login`, or train with "
-            "`--set tracking.wandb.mode=offline` and `wandb sync` later"
+            "`tracking.wandb.mode = 'offline'` and `wandb sync` later"
         ) from error
     return tracker
 

@@ -213,4 +213,4 @@ def test_a_folder_whose_name_is_no_text_is_shown(ganforge, run_folder: Path) -> 
 def test_a_folder_without_runs_is_a_mistake(ganforge, tmp_path: Path) -> None:
     said = ganforge("status", tmp_path)
     assert said.code == 2
-    assert "is no run folder and holds none" in said.err
+    assert "is not a run folder and holds none" in said.err

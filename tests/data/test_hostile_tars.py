@@ -179,9 +179,9 @@ def test_a_label_of_99_999_999_makes_no_such_number_of_classes(kind: str, tmp_pa
     [
         ("cls", b"1" * 5000, "is 5 kB large"),
         ("cls", b"9" * 4096, "out of|label|classes"),
-        ("json", b"[" * 100_000, "is no label"),
-        ("json", b'{"label": 1, "label": 2}', "is no label"),
-        ("json", b'{"label": NaN}', "is no label"),
+        ("json", b"[" * 100_000, "is not a label"),
+        ("json", b'{"label": 1, "label": 2}', "is not a label"),
+        ("json", b'{"label": NaN}', "is not a label"),
         ("json", b'{"label": "\\ud800"}', "cannot be the name of a class"),
     ],
 )

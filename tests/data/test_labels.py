@@ -113,7 +113,7 @@ def test_a_member_that_is_in_a_zip_twice_is_refused(tmp_path: Path) -> None:
     [
         ('{"labels": [["0.png", 0], ["1.png", 1], ["0.png", 1]]}', r"lists 0\.png twice, with labels 0 and 1"),
         ('{"labels": [["0.png", 0]], "labels": [["0.png", 1]]}', "has the key 'labels' twice"),
-        ('{"labels": [["0.png", 0.5], ["1.png", 1]]}', "no class numbers"),
+        ('{"labels": [["0.png", 0.5], ["1.png", 1]]}', "not class numbers"),
         ('{"labels": [["0.png", 0]]}', r"has no label for 3 of 4 pictures, such as 1\.png"),
         ("[" * 100_000, "cannot be read: it "),
     ],
@@ -123,7 +123,7 @@ def test_a_table_that_contradicts_itself_is_refused_with_a_remedy_that_works(
     place: str, table: str, message: str, tmp_path: Path
 ) -> None:
     files = [*((f"{n}.png", PICTURES[n]) for n in range(4)), ("dataset.json", table)]
-    with pytest.raises(DataError, match=rf"{message}.*--no-labels"):
+    with pytest.raises(DataError, match=rf"{message}.*`labels=False`"):
         source(put(tmp_path / place, files), tmp_path)
     assert len(source(tmp_path / place, tmp_path, labels=False)) == 4
 

@@ -113,7 +113,7 @@ def test_bad_pictures_are_reported_and_limited(tmp_path: Path, pictures: np.ndar
     folder.mkdir()
     for number, picture in enumerate(pictures[:100]):
         (folder / f"{number:03d}.png").write_bytes(b"nonsense" if number in (7, 70) else encoded(picture))
-    with pytest.raises(DataError, match=r"2 of the first .* 1 allowed; the first, 007\.png, .*--max-bad"):
+    with pytest.raises(DataError, match=r"2 of the first .* 1 allowed; the first, 007\.png, .*`max_bad=...`"):
         pack(FolderSource(folder), tmp_path / "out", PackOptions(workers=1))
     assert not (tmp_path / "out").exists()
     manifest = pack(FolderSource(folder), tmp_path / "out", PackOptions(workers=1, max_bad="2%"))
@@ -224,9 +224,9 @@ def test_sizes_are_parsed_or_refused() -> None:
     assert parse_size("48x64") == (48, 64)
     assert parse_bytes("1.5MB") == 1_500_000
     for text in ("x", "0", "64x64x3", "-4"):
-        with pytest.raises(DataError, match="--size"):
+        with pytest.raises(DataError, match="`size="):
             parse_size(text)
-    with pytest.raises(DataError, match="--shard-size"):
+    with pytest.raises(DataError, match="`shard_size="):
         parse_bytes("big")
 
 

@@ -266,7 +266,7 @@ def test_what_is_no_source_says_what_is(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no pictures"):
         source(tmp_path / "empty", tmp_path)
     (tmp_path / "x.txt").write_text("hello")
-    with pytest.raises(DataError, match="is no zip, tar"):
+    with pytest.raises(DataError, match="is not a zip, tar"):
         source(tmp_path / "x.txt", tmp_path)
     (tmp_path / "x.zip").write_bytes(b"PK nonsense")
     with pytest.raises(DataError, match="damaged"):

@@ -97,7 +97,7 @@ def test_names_of_classes_may_stand_in_cls(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"b'cat'", b"two\nlines", b"x" * 1000])
 def test_what_is_no_name_in_cls_is_refused(data: bytes, tmp_path: Path) -> None:
     put(tmp_path / "x.tar", [("0.cls", data), ("0.png", PICTURES[0])])
-    with pytest.raises(DataError, match=r"x\.tar: 0\.cls: .* is no label, neither a number nor the name of a class"):
+    with pytest.raises(DataError, match=r"x\.tar: 0\.cls: .* is not a label, neither a number nor the name of a class"):
         open_shards(str(tmp_path / "x.tar"), tmp_path / "cache")
 
 

@@ -71,7 +71,7 @@ def test_12_bits_in_a_container_of_16_are_not_packed_nearly_black(kind: str, tmp
     dataset = packed(found, tmp_path)
     assert np.array_equal(rows_of(dataset)[..., 0], DEEP >> 4)
     said = (tmp_path / "out" / "pack_report.json").read_text()
-    assert "values up to 4,095 in 6 pictures looked at, so 0..4095 become 0..255; --range" in said
+    assert "values up to 4,095 in 6 pictures looked at, so 0..4095 become 0..255; `ganforge data pack --range" in said
 
 
 @pytest.mark.parametrize("codec", ["raw", "keep"])
@@ -113,7 +113,7 @@ def test_masks_of_0_and_1_can_be_given_their_range(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["4095", "5,5", "9,1", "a,b", "0,inf", "0,1,2"])
 def test_a_range_is_two_numbers(text: str) -> None:
-    with pytest.raises(DataError, match=r"--range '.*': give the values that become black and white"):
+    with pytest.raises(DataError, match=r"`values='.*'`: give the values that become black and white"):
         parse_range(text)
 
 
@@ -122,7 +122,9 @@ def test_a_value_outside_of_the_range_found_out_ends_the_pack_with_the_remedy(tm
     values[:, 0, 0] = 4000
     values[1, 0, 0] = 60000  # not among the 64 that are looked at
     np.save(tmp_path / "x.npy", values)
-    with pytest.raises(DataError, match=r"x\.npy\[1\]: holds 60000, outside of the range 0\.\.4095 .*--range LOW,HIGH"):
+    with pytest.raises(
+        DataError, match=r"x\.npy\[1\]: holds 60000, outside of the range 0\.\.4095 .*`values='LOW,HIGH'`"
+    ):
         packed(source(tmp_path / "x.npy", tmp_path), tmp_path)
     with pytest.raises(OutsideRange):
         from_array(values[1], Fit(values=ValueRange(0, 4095, clip=False)))
@@ -135,7 +137,7 @@ def test_a_deep_picture_among_others_that_nobody_looked_at_ends_the_pack_with_th
     for number in range(600):
         (folder / f"{number:03d}.png").write_bytes(plain)
     Image.fromarray(DEEP[0, :8, :8]).save(folder / "001.png")
-    with pytest.raises(DataError, match=r"001\.png: has more than 8 bits a channel, unlike .*--range LOW,HIGH"):
+    with pytest.raises(DataError, match=r"001\.png: has more than 8 bits a channel, unlike .*`values='LOW,HIGH'`"):
         packed(source(folder, tmp_path), tmp_path)
 
 
@@ -148,7 +150,9 @@ def test_a_deep_picture_among_others_that_nobody_looked_at_ends_the_pack_with_th
 )
 def test_floats_and_negative_numbers_need_a_range_and_take_it(array: np.ndarray, text: str, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", array)
-    with pytest.raises(DataError, match=r"x\.npy\[0\]: holds .* must be uint8 or uint16, or say .* --range LOW,HIGH"):
+    with pytest.raises(
+        DataError, match=r"x\.npy\[0\]: holds .* must be uint8 or uint16, or say .* `values='LOW,HIGH'`"
+    ):
         packed(source(tmp_path / "x.npy", tmp_path), tmp_path)
     low, high = (float(part) for part in text.split(","))
     rows = rows_of(packed(source(tmp_path / "x.npy", tmp_path), tmp_path, values=parse_range(text)))

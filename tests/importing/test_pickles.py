@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from ganforge import load_generator
 from ganforge.errors import CheckpointError, GanforgeError
-from ganforge.importing.folder import imported_networks, imported_tables, is_import
+from ganforge.importing.folder import imported_networks, is_import
 from ganforge.importing.pickles import import_pickle
 from ganforge.models.r3gan import R3GANDiscriminator, R3GANGenerator
 from ganforge.models.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from ganforge.registry import register
 from ganforge.spec import DataSpec
+from ganforge.toml_files import read_toml
 
 CLASSES = DataSpec((3, 16, 16), ("0", "1", "2"))
 CHANNELS: dict[str, Any] = {"channel_base": 128, "channel_max": 12}
@@ -88,7 +89,7 @@ def test_the_folder_is_a_generator_that_makes_the_same_pictures(pickled: Path, t
 
 def test_the_tables_build_networks_that_take_the_states(pickled: Path, tmp_path: Path) -> None:
     import_pickle(pickled, tmp_path / "out")
-    networks, tables = imported_networks(tmp_path / "out"), imported_tables(tmp_path / "out")
+    networks, tables = imported_networks(tmp_path / "out"), read_toml(tmp_path / "out" / "networks.toml")
     built = {}
     for role, table in tables.items():
         component = register.kind(role).get(table.pop("name"))
@@ -252,7 +253,7 @@ def test_an_r3gan_pickle_is_imported_with_every_tensor(classes: tuple[str, ...],
             weight.normal_()
     file = write_r3gan(tmp_path / "a.pkl", r3gan_parts(spec, made, judge), images=1234)
     import_pickle(file, tmp_path / "out")
-    found, tables = imported_networks(tmp_path / "out"), imported_tables(tmp_path / "out")
+    found, tables = imported_networks(tmp_path / "out"), read_toml(tmp_path / "out" / "networks.toml")
     assert_same_state(found["averaged"], made)
     assert_same_state(found["discriminator"], judge)
     assert tables["generator"].items() >= {"latent_dim": 5, "blocks": 2, "expansion": 2, **options}.items()

@@ -117,7 +117,7 @@ def test_weights_are_fetched_once_and_only_with_the_published_hash(dataset, weig
 def test_another_file_is_refused_unless_its_hash_is_given(dataset, weights, tmp_path):
     with pytest.raises(GanforgeError, match="give its sha256"):
         InceptionV3(dataset, tmp_path, weights=str(weights[0]))
-    with pytest.raises(GanforgeError, match="is no file; put https"):
+    with pytest.raises(GanforgeError, match="is not a file; put https"):
         InceptionV3(dataset, tmp_path, weights=str(tmp_path / "absent.pth"))
 
 

@@ -167,7 +167,10 @@ def test_textbook_28x28_variant_is_a_matter_of_options() -> None:
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((3, 48, 48), r"side 16, 28, 32, 64, 128 or 256, these are 48x48: pack them again with --size"),
+        (
+            (3, 48, 48),
+            r"side 16, 28, 32, 64, 128 or 256, these are 48x48: pack them again with `ganforge data pack --size`",
+        ),
         ((3, 64, 32), r"square .* these are 64x32"),
         ((2,), r"these samples are points in 2 dimensions: use 'mlp'"),
     ],

@@ -91,7 +91,11 @@ def test_a_conditional_logit_is_the_product_of_features_and_class() -> None:
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
-        ((3, 28, 28), {}, r"8, 16, 32, 64, 128 or 256, these are 28x28: pack them again with --size"),
+        (
+            (3, 28, 28),
+            {},
+            r"8, 16, 32, 64, 128 or 256, these are 28x28: pack them again with `ganforge data pack --size`",
+        ),
         ((2,), {}, "use 'mlp'"),
         ((3, 32, 32), {"width": 25}, r"50 hidden channels do not divide into groups of group_width = 16"),
         ((3, 256, 256), {"width": 2}, r"width = 2 leaves no channel on a map of 256x256"),

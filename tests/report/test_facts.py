@@ -28,12 +28,12 @@ def test_the_command_writes_one_file_that_asks_for_no_other(ganforge, run_folder
 def test_a_folder_that_is_no_run_is_refused_by_name(ganforge, tmp_path):
     outcome = ganforge("report", tmp_path)
     assert outcome.code == 2
-    assert f"{tmp_path}: is no run folder" in outcome.err
+    assert f"{tmp_path}: is not a run folder" in outcome.err
 
 
 def test_a_page_that_cannot_be_written_says_so(run_folders, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(GanforgeError, match=r"cannot be written.*--out"):
+    with pytest.raises(GanforgeError, match=r"cannot be written.*`out=...`"):
         write_report([run_folders["usual"]], tmp_path / "file" / "report.html")
 
 

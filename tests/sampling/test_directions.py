@@ -73,7 +73,7 @@ def test_layers_are_given_by_number(text: str, expected: tuple[int, int], styled
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("low", r"--layers low: give numbers"), ("0-6", r"layers 0 to 5"), ("7-", r"layers 0 to 5"), ("3-2", r"0 to 5")],
+    [("low", r"`layers='low'`: give numbers"), ("0-6", r"layers 0 to 5"), ("7-", r"layers 0 to 5"), ("3-2", r"0 to 5")],
 )
 def test_layers_that_there_are_not_are_told(text: str, message: str, styled: Path) -> None:
     with pytest.raises(GanforgeError, match=message):

@@ -37,7 +37,7 @@ def test_truncation_makes_samples_less_varied(make_generator):
 @pytest.mark.parametrize(("bound", "distribution"), [(0.0, "normal"), (-1.0, "normal"), (1.5, "uniform")])
 def test_a_bound_that_means_nothing_is_refused(make_generator, bound, distribution):
     network = open_generator(make_generator(latent_distribution=distribution), device="cpu")
-    with pytest.raises(GanforgeError, match="--truncation"):
+    with pytest.raises(GanforgeError, match="`truncation="):
         Sampler(network, truncation=bound)
 
 
@@ -52,7 +52,9 @@ def test_one_class_by_name_or_number(make_generator):
 
 def test_a_class_that_does_not_exist_is_refused_in_words(make_generator):
     network = open_generator(make_generator(conditional="embedding"), device="cpu")
-    with pytest.raises(GanforgeError, match=r"--class doge: .* \(did you mean 'dog'\?\); there are: cat, dog, eel"):
+    with pytest.raises(
+        GanforgeError, match=r"`class_name='doge'`: .* \(did you mean 'dog'\?\); there are: cat, dog, eel"
+    ):
         find_class(network, "doge")
 
 

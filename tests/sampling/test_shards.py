@@ -132,7 +132,7 @@ def test_large_colour_pictures_are_png_and_verify(make_generator, tmp_path):
 
 def test_points_do_not_become_shards(make_generator, tmp_path):
     points = Sampler(open_generator(make_generator(shape=(2,)), device="cpu"))
-    with pytest.raises(GanforgeError, match="points in 2 dimensions; leave out --shards"):
+    with pytest.raises(GanforgeError, match=r"points in 2 dimensions; leave out `shards=...`"):
         write_shards(points, tmp_path / "made", num=10)
 
 

@@ -24,7 +24,7 @@ def test_psi_makes_samples_less_varied_and_0_makes_one_of_them(styled: Path) -> 
 def test_psi_of_a_generator_without_styles_is_refused_with_the_remedy(make_generator: Callable[..., Path]) -> None:
     network = open_generator(make_generator(), device="cpu")
     with pytest.raises(
-        GanforgeError, match=r"--psi 0.7: this generator has no space of styles .*; --truncation bounds"
+        GanforgeError, match=r"`psi=0.7`: this generator has no space of styles .*; `truncation=...` bounds"
     ):
         Sampler(network, psi=0.7)
 

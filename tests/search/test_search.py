@@ -87,13 +87,13 @@ def test_restarts_of_a_conditional_generator_try_its_classes():
     asked = search(network, projection_loss(wanted), 3, SearchOptions(steps=5, restarts=2, label=1))
     assert asked.labels is not None
     assert asked.labels.tolist() == [1, 1, 1]
-    with pytest.raises(GanforgeError, match=r"2 starts do not cover all 3 classes .* --restarts 3 or more"):
+    with pytest.raises(GanforgeError, match=r"2 starts do not cover all 3 classes .* `restarts=3` or more"):
         search(network, projection_loss(wanted), 3, SearchOptions(steps=5, restarts=2))
 
 
 def test_a_search_that_diverges_says_so():
     network = untrained()
-    with pytest.raises(GanforgeError, match="smaller --lr"):
+    with pytest.raises(GanforgeError, match=r"smaller `lr=...`"):
         search(network, lambda samples, picture, labels: samples.sum((1, 2, 3)) * torch.nan, 1, SearchOptions(steps=2))
 
 
@@ -139,7 +139,7 @@ def test_results_of_pictures_with_the_same_name_do_not_overwrite_each_other(tmp_
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "message"), [("none.png", None, "cannot be read"), ("junk.png", b"junk", "is no picture")]
+    ("name", "data", "message"), [("none.png", None, "cannot be read"), ("junk.png", b"junk", "is not a picture")]
 )
 def test_a_picture_that_cannot_be_read_is_named(tmp_path, name, data, message):
     if data is not None:

@@ -81,7 +81,7 @@ def test_a_generator_without_styles_is_searched_in_latents_or_refused(tmp_path: 
     network = load_generator(tmp_path / "a.safetensors")
     wanted = projection_loss(torch.zeros(1, 1, 8, 8))
     assert search(network, wanted, 1, SearchOptions(steps=1)).latents.shape == (1, 4)
-    with pytest.raises(GanforgeError, match=r"--space w\+: this generator has no styles"):
+    with pytest.raises(GanforgeError, match=r"`space='w\+'`: this generator has no styles"):
         search(network, wanted, 1, SearchOptions(steps=1, space="w+"))
 
 

@@ -15,10 +15,9 @@ import json
 import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ os.environ.setdefault("XDG_CACHE_HOME", tempfile.gettempdir())
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from accelerate.state import AcceleratorState
+from limits import Hang, seconds
 from resealed import as_format_1, reseal
 from same_run import assert_same_run
 
@@ -151,20 +151,6 @@ def odd_state(path: Path, odd: Any) -> None:
         file.write_text(json.dumps(json.loads(file.read_text()) | odd))
 
 
-@contextlib.contextmanager
-def alarm(what: str) -> Iterator[None]:
-    def ring(*_: object) -> None:
-        raise AssertionError(f"{what}: hangs")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def damage(checkpoints: list[Path], case: int, chance: random.Random) -> tuple[str, set[str]]:
     """What was done, and to which checkpoints."""
     if case % 4 == 3:
@@ -206,8 +192,10 @@ def attack(base: Path, reference: Path, place: Path, case: int, seed: int) -> st
     before = contents(recipe.folder)
     said, refusal = "", ""
     try:
-        with alarm(what):
+        with seconds(SECONDS):
             said = train(recipe)
+    except Hang as error:
+        raise AssertionError(f"{what}: hangs") from error
     except GanforgeError as error:
         refusal = str(error)
     if refusal:

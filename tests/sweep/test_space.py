@@ -44,13 +44,13 @@ def test_a_range_is_of_whole_numbers_if_both_ends_are(text, expected):
         ("grid", "seed=", "not of the form"),
         ("grid", "seed=1,,2", "empty or repeated"),
         ("grid", "seed=1,1", "empty or repeated"),
-        ("grid", "training.ema=0..1", "a range is for --random"),
+        ("grid", "training.ema=0..1", "a range is for random"),
         ("random", "training.ema=5..1", "from a smaller to a larger"),
         ("tpe", "training.ema=0..1:log", "above 0 with :log"),
     ],
 )
 def test_what_is_no_axis_is_refused_with_the_reason(how, text, reason):
-    with pytest.raises(RecipeError, match=f"--{how}: '.*{reason}"):
+    with pytest.raises(RecipeError, match=rf"`{how}=\.\.\.`: '.*{reason}"):
         parse_axis(how, text)
 
 

@@ -256,7 +256,7 @@ def test_a_sweep_that_was_asked_to_leave_keeps_its_trial_open(recipe, ganforge, 
 
 def test_a_name_does_not_stand_for_two_different_sweeps(open_study):
     open_study()
-    with pytest.raises(GanforgeError, match="'shared' varies other options; choose another --study"):
+    with pytest.raises(GanforgeError, match=r"'shared' varies other options; choose another `study=...`"):
         open_study(axis="seed=1,2")
     with pytest.raises(GanforgeError, match="'shared' was begun under another recipe"):
         open_study(recipe="another")

@@ -55,7 +55,9 @@ def test_a_run_without_a_checkpoint_to_go_on_from_is_refused_and_nothing_is_touc
     train_silently(recipe)
     lose(recipe.folder)
     before = everything(recipe.folder)
-    with pytest.raises(CheckpointError, match=r"holds a run with metrics\.jsonl up to step 6.*say --restart") as error:
+    with pytest.raises(
+        CheckpointError, match=r"holds a run with metrics\.jsonl up to step 6.*say `restart=True`"
+    ) as error:
         train_silently(recipe, resume=resume)
     assert len(str(error.value).splitlines()) == 1
     assert everything(recipe.folder) == before

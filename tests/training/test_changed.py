@@ -45,7 +45,7 @@ def test_another_dataset_under_the_same_recipe_is_shown_and_refused_unless_allow
         train_silently(longer)
     assert "data: was 40 samples (digest " in str(error.value)
     assert "is now 50 samples (digest " in str(error.value)
-    assert "--allow-changed" in str(error.value)
+    assert "allow_changed=True" in str(error.value)
     assert (recipe.folder / "recipe.resolved.toml").read_bytes() == before
     capsys.readouterr()
     assert train_silently(longer, allow_changed=True) == 0

@@ -118,7 +118,7 @@ def test_a_changed_recipe_is_shown_and_refused_unless_allowed(make_recipe, train
     with pytest.raises(RecipeError) as error:
         train_silently(make_recipe(generator={"width": 24}))
     assert "tiny: generator.width: was 16, is now 24" in str(error.value)
-    assert "--allow-changed" in str(error.value)
+    assert "allow_changed=True" in str(error.value)
     with pytest.raises(RecipeError, match=r"training\.batch_size: was 32, is now 16"):
         train_silently(make_recipe(training={"batch_size": 16}))
     assert (

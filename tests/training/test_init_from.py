@@ -62,7 +62,7 @@ def test_what_does_not_fit_is_counted_and_named_with_both_shapes_and_a_remedy(ma
     said = str(error.value)
     assert "the discriminator does not fit the recipe's: " in said
     assert "16x2 there, 32x2 here" in said
-    assert "--init-what-fits takes what does" in said
+    assert "`init_what_fits=True` takes what does" in said
     assert "the generator" not in said
     assert len(said.splitlines()) == 1
 

@@ -71,7 +71,9 @@ def _check(dataset: Dataset, wanted: ReaderName, is_raw: bool, is_stream: bool) 
     if dataset.codec == "array" and wanted != "device":
         raise DataError(f"data.reader: '{wanted}' reads shards, this dataset is in memory; use 'auto' or 'device'")
     if wanted == "raw" and not is_raw:
-        raise DataError("data.reader: 'raw' needs shards of raw arrays; pack with --codec raw, or use 'auto'")
+        raise DataError(
+            "data.reader: 'raw' needs shards of raw arrays; pack with `ganforge data pack --codec raw`, or use 'auto'"
+        )
 
 
 def available_memory() -> int:

@@ -171,7 +171,9 @@ def load_manifest(folder: Path) -> Manifest:
         with open(path, "rb") as file:
             return parse_manifest(read_bounded(file, MANIFEST_BYTES), str(path))
     except TooLarge as error:
-        raise DataError(f"{path}: {error}; pack the dataset again with a larger --shard-size") from error
+        raise DataError(
+            f"{path}: {error}; pack the dataset again in larger shards: `ganforge data pack --shard-size 1GB`"
+        ) from error
     except FileNotFoundError as error:
         raise DataError(f"{folder}: holds no {FILE_NAME}; make it with `ganforge data pack SOURCE {folder}`") from error
     except OSError as error:

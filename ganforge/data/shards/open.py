@@ -138,7 +138,7 @@ class OpenShard:
         bad = {}
         intact = (rows[:, : len(self._header)] == self._header).all(axis=1)
         for number in np.flatnonzero(~intact):
-            bad[int(places[number])] = Unreadable(self.key(int(local[number])), "is no array of the wanted shape")
+            bad[int(places[number])] = Unreadable(self.key(int(local[number])), "is not an array of the wanted shape")
         out.reshape(len(out), -1)[places] = rows[:, len(self._header) :]
         return bad
 

@@ -119,7 +119,7 @@ def _walk(view: mmap.mmap, total: int, where: str) -> Iterator[tuple[str, int, i
             else:
                 size = 0 if kind in WITHOUT_BYTES else pax_size(extended, size)
                 if kind == b"S":
-                    raise BadHeader("is a file with holes, as tar --sparse writes them")
+                    raise BadHeader("is a file with holes, as `tar --sparse` writes them")
                 if offset + size > total:
                     raise DataError(f"{where}: ends inside {shown(name)}; the shard is truncated")
                 if kind in REGULAR:

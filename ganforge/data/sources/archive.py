@@ -5,6 +5,7 @@ import os
 import zipfile
 from pathlib import Path
 
+from ganforge.arguments import argument
 from ganforge.data.classes import folder_classes, path_parts, printable, unlabelled
 from ganforge.data.header import HEADER_BYTES
 from ganforge.data.limits import PICTURE_BYTES, in_bytes
@@ -44,7 +45,7 @@ class ZipSource(Source):
                 table = find_table(names, set(file.namelist()).__contains__) if labels else ""
                 text = read_member(file, table, most_bytes(len(names))) if table else None
         except BadPicture as error:
-            raise DataError(f"{path}: dataset.json {error}, or pack with --no-labels") from error
+            raise DataError(f"{path}: dataset.json {error}, or pack with {argument('labels', False)}") from error
         except DAMAGE as error:
             raise DataError(f"{path}: is damaged: {error}; download it again") from error
         if not names:

@@ -8,7 +8,7 @@ from ganforge.data.classes import printable, unlabelled
 from ganforge.data.limits import TooLarge, read_bounded
 from ganforge.data.picture_file import read_picture_file, start_of_picture_file
 from ganforge.data.sources.base import Item, Source
-from ganforge.data.sources.stylegan import find_table, most_bytes, read_labels
+from ganforge.data.sources.stylegan import WITHOUT_LABELS, find_table, most_bytes, read_labels
 from ganforge.data.walk import find_pictures
 from ganforge.errors import DataError
 
@@ -63,6 +63,6 @@ def _read_table(path: Path, most: int) -> bytes:
         with open(path, "rb") as file:
             return read_bounded(file, most)
     except TooLarge as error:
-        raise DataError(f"{path}: {error}, too much for its pictures; mend it or pack with --no-labels") from None
+        raise DataError(f"{path}: {error}, too much for its pictures; {WITHOUT_LABELS}") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}; mend it or pack with --no-labels") from None
+        raise DataError(f"{path}: cannot be read: {error.strerror}; {WITHOUT_LABELS}") from None

@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 
+from ganforge.arguments import argument
 from ganforge.data.classes import label_classes
 from ganforge.data.header import HEADER_BYTES
 from ganforge.data.pictures import BadPicture
@@ -106,7 +107,7 @@ class HuggingFaceSource(Source):
         stored = row[self.label] if self._numbers is None else self._numbers[index]
         label = -1 if stored is None else int(stored)
         if label < 0:  # as in test sets whose labels are kept back
-            raise BadPicture("has no label; --no-labels packs it all the same")
+            raise BadPicture(f"has no label; {argument('labels', False)} packs it all the same")
         return label
 
     def start(self, index: int) -> bytes | np.ndarray:

@@ -79,4 +79,4 @@ def _open_file(path: Path, cache_dir: Path, labels: bool) -> Source:
         return archive.ZipSource(path, labels=labels)
     if name.endswith(_TARS):
         return archive.open_tar(path, cache_dir, labels=labels)
-    raise DataError(f"{path}: is no zip, tar, npy or npz; give one of these or a folder of pictures")
+    raise DataError(f"{path}: is not a zip, tar, npy or npz file; give one of these or a folder of pictures")

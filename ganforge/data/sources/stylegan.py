@@ -8,11 +8,13 @@ The folders `00000/`, `00001/` beside it only keep folders small: they are no cl
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ganforge.arguments import argument
 from ganforge.data.classes import Label, Labelling, folder_classes, label_classes, path_parts, tolerated, unlabelled
 from ganforge.data.plainjson import parse_json
 from ganforge.errors import DataError
 
 FILE_NAME = "dataset.json"
+WITHOUT_LABELS = f"mend it or pack with {argument('labels', False)}"
 _DEEPEST = 64
 """Levels of folders around all pictures that are looked through; a name from an archive may have any number."""
 _LARGEST_LABEL = 2**63 - 1
@@ -59,7 +61,7 @@ def read_labels(names: Sequence[str], table_name: str, text: bytes | None, where
     if len(missing) > tolerated(len(names)):
         raise DataError(
             f"{where}: {FILE_NAME} has no label for {len(missing):,} of {len(names):,} pictures, such as {missing[0]}; "
-            "mend it or pack with --no-labels"
+            f"{WITHOUT_LABELS}"
         )
     found = label_classes([table.get(key) for key in keys], table_name)
     spare = sorted(set(table) - set(keys))
@@ -73,7 +75,7 @@ def _listed(text: bytes, count: int, where: str) -> Any:
     try:
         table = parse_json(text, 10_000 + 64 * count)
     except ValueError as error:
-        raise DataError(f"{where}: {FILE_NAME} cannot be read: {error}; mend it or pack with --no-labels") from None
+        raise DataError(f"{where}: {FILE_NAME} cannot be read: {error}; {WITHOUT_LABELS}") from None
     if not isinstance(table, dict) or "labels" not in table:
         return None
     return table["labels"] or []
@@ -87,13 +89,12 @@ def _table(listed: Any, where: str) -> dict[str, Label]:
     except (TypeError, ValueError):
         good, pairs = False, []
     if not good:
-        raise DataError(f"{where}: {FILE_NAME} has labels that are no class numbers; pack with --no-labels")
+        raise DataError(f"{where}: {FILE_NAME} has labels that are not class numbers; {WITHOUT_LABELS}")
     table: dict[str, Label] = {}
     for name, label in pairs:
         key = "/".join(path_parts(name))
         if table.setdefault(key, label) != label:
             raise DataError(
-                f"{where}: {FILE_NAME} lists {key} twice, with labels {table[key]} and {label}; mend it or pack "
-                "with --no-labels"
+                f"{where}: {FILE_NAME} lists {key} twice, with labels {table[key]} and {label}; {WITHOUT_LABELS}"
             )
     return table

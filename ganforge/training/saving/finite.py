@@ -1,4 +1,4 @@
-"""Whether weights are still numbers: looked at before they are saved, and before anybody goes back to them."""
+"""Whether weights are finite: checked before they are saved, and before a run goes back to them."""
 
 from collections.abc import Collection, Mapping
 from typing import cast
@@ -30,12 +30,12 @@ def require_finite_weights(run: Run) -> None:
 
 
 def why_unusable(run: Run, checkpoint: Checkpoint, names: Collection[str] | None = None) -> str:
-    """Why a run cannot go back to a checkpoint, in words, or nothing.
+    """Why a run cannot go back to a checkpoint; empty if it can.
 
     Args:
         run: whose networks say which tensors are weights.
         checkpoint: of this run.
-        names: files that have to be what was written; by default all.
+        names: files that must be undamaged; all by default.
     """
     try:
         checkpoint.check(names)
@@ -52,7 +52,7 @@ def why_unusable(run: Run, checkpoint: Checkpoint, names: Collection[str] | None
 
 
 def what_is_kept(run: Run) -> str:
-    """What a run that ends in trouble can go back to, in words, for its error message."""
+    """What a run that ends with an error can go back to, for the message."""
     reason = ""
     for path in reversed(candidates(run.folder / "checkpoints")):
         try:
@@ -71,7 +71,7 @@ def what_is_kept(run: Run) -> str:
 
 
 def _is_spoilt(weights: Collection[Tensor], others: Collection[Tensor]) -> bool:
-    """Whether a weight is not finite, or another tensor (a mask may be infinite) is no number."""
+    """Whether a weight is not finite, or another tensor (a mask may be infinite) is NaN."""
     signs = [weight.isfinite().all().logical_not() for weight in weights if weight.is_floating_point()]
     signs += [other.isnan().any() for other in others if other.is_floating_point()]
     return bool(torch.stack([sign.cpu() for sign in signs]).any()) if signs else False

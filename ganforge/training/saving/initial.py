@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ganforge.arguments import argument
 from ganforge.errors import CheckpointError
 from ganforge.importing.folder import imported_networks, is_import
 from ganforge.saved.checkpoint import CHECKPOINT_STATE, candidates
@@ -33,7 +34,7 @@ class Initial:
 
 
 def read_initial(path: Path) -> Initial:
-    """What `--init-from` names.
+    """Read the weights that a new run starts from.
 
     Raises:
         CheckpointError: there are no weights, or they are damaged.
@@ -63,7 +64,7 @@ class Fit:
 
     Args:
         fits: names that are on both sides in the same shape.
-        rest: for each other name why not, in words.
+        rest: for each other name, why it does not fit.
     """
 
     fits: list[str]
@@ -119,7 +120,8 @@ def _refusal(path: Path, partial: Mapping[str, Fit], what_fits: bool) -> str:
         f"{_listed(fit.rest, most=3)}"
         for name, fit in partial.items()
     ]
-    remedy = "nothing of it fits" if what_fits else "--init-what-fits takes what does and starts the rest fresh"
+    fitting = f"{argument('init_what_fits', True)} takes what does and starts the rest fresh"
+    remedy = "nothing of it fits" if what_fits else fitting
     return f"{path}: {'. '.join(parts)}. {remedy}"
 
 

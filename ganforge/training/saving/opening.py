@@ -1,7 +1,8 @@
-"""How a session begins in its run folder: go on, begin, or begin anew and move aside what is there."""
+"""How a session begins in its run folder: resume, start, or move the contents aside and start over."""
 
 from pathlib import Path
 
+from ganforge.arguments import overriding
 from ganforge.errors import GanforgeError
 from ganforge.recipe import Recipe
 from ganforge.run_folder.begun import move_aside, was_restarted_by_this_job
@@ -93,7 +94,7 @@ class Opening:
         """
         chosen = choose_checkpoint(run, self.found)
         is_main = run.accelerator.is_main_process
-        lines = [f"what {run.folder} held is now in {self._moved}"] if self._moved is not None else []
+        lines = [f"the previous contents of {run.folder} are now in {self._moved}"] if self._moved is not None else []
         half_written = sweep(run.folder / "checkpoints") if is_main else []
         if chosen.checkpoint is None:
             if is_main and not self._restart:
@@ -114,11 +115,11 @@ class Opening:
             lines.append(f"  {before} processes then, {now} now: the same batches; equal to rounding, not bit for bit")
         lines += [f"  changed: {change}" for change in changes]
         if run.step >= (steps := run.recipe.training.steps):
-            lines.append(f"  nothing is left of its {steps:,} steps; to train on: --set training.steps={2 * run.step}")
+            lines.append(f"  nothing is left of its {steps:,} steps; to train on, set training.steps = {2 * run.step}")
         return lines
 
 
 def not_writable(folder: Path, error: OSError) -> GanforgeError:
     return GanforgeError(
-        f"{folder}: cannot be written: {error.strerror}; fix that, or set another with --set output=..."
+        f"{folder}: cannot be written: {error.strerror}; fix that, or set another with {overriding('output=...')}"
     )

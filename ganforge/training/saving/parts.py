@@ -1,6 +1,6 @@
 """What a checkpoint holds of a run, named once: saving and restoring both walk these tables.
 
-The networks are saved by themselves, as safetensors; what is here goes into `training.pt` (the same on every rank),
+The networks are saved separately, as safetensors; what is here goes into `training.pt` (the same on every rank),
 `rank-N.pt` (of one rank alone) and `checkpoint.json` (plain values).
 """
 
@@ -21,7 +21,7 @@ class SavedPart:
     Args:
         key: its name there.
         save: what is written.
-        load: puts it back.
+        load: restores it.
         is_optional: checkpoints of earlier versions may lack it.
     """
 
@@ -70,7 +70,7 @@ def save(parts: Sequence[SavedPart]) -> dict[str, Any]:
 
 
 def load(parts: Sequence[SavedPart], saved: dict[str, Any]) -> None:
-    """Put every entry back, in the order of the table.
+    """Restore every entry, in the order of the table.
 
     Raises:
         CheckpointError: an entry is missing, or is not what its part takes.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ganforge.arguments import argument
 from ganforge.errors import CheckpointError
 from ganforge.game.randomness import seed_everything
 from ganforge.saved.checkpoint import Checkpoint
@@ -68,7 +69,7 @@ def _check_layouts(run: Run, checkpoint: Checkpoint) -> None:
         if before != now:
             raise CheckpointError(
                 f"{checkpoint.path}: the {player.role}'s optimizer state was saved as '{before}', this run keeps it "
-                f"as '{now}'; start it as it was started, or begin a new run with --init-from"
+                f"as '{now}'; start it as it was started, or begin a new run with {argument('init_from')}"
             )
 
 

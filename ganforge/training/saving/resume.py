@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from ganforge.arguments import argument, overriding
 from ganforge.data.dataset import Dataset
 from ganforge.errors import CheckpointError, DamagedCheckpointError, Problem, RecipeError
 from ganforge.game.learning_rate import learning_rate_factor
@@ -74,10 +75,11 @@ def refuse_begun(recipe: Recipe, found: Found) -> None:
         return
     if found.checkpoint is not None:
         held = [counted(len(whole_checkpoints(folder / "checkpoints")), "checkpoint")]
-    why = "" if found.checkpoint is not None else f", none of which can be gone on with{_first_reason(found)}"
+    why = "" if found.checkpoint is not None else f", none of which can be resumed{_first_reason(found)}"
     raise CheckpointError(
-        f"{folder} holds a run with {', '.join(held)}{why}; to begin anew and keep what is there in "
-        f"{folder / OLD}1, say --restart; or choose another folder with --set name=... or --set output=..."
+        f"{folder} holds a run with {', '.join(held)}{why}; to start over and keep what is there in "
+        f"{folder / OLD}1, say {argument('restart', True)}; or choose another folder with "
+        f"{overriding('name=...')} or {overriding('output=...')}"
     )
 
 
@@ -99,8 +101,8 @@ def check_same_run(recipe: Recipe, checkpoint: Checkpoint, allow_changed: bool) 
     if breaking and not allow_changed:
         problems = [Problem(key, f"was {_show(changes[key][0])}, is now {_show(changes[key][1])}") for key in breaking]
         remedy = (
-            f"{recipe.folder} was begun under another recipe; change it back, choose another --set name=..., "
-            "or go on regardless with --allow-changed"
+            f"{recipe.folder} was begun under another recipe; change it back, choose another "
+            f"{overriding('name=...')}, or go on regardless with {argument('allow_changed', True)}"
         )
         raise RecipeError(recipe.name, [*problems, Problem("", remedy)])
     return lines
@@ -119,8 +121,8 @@ def check_same_data(run: Run, checkpoint: Checkpoint, allow_changed: bool) -> li
     if allow_changed:
         return [f"data: {was} -> {is_now}"]
     remedy = (
-        f"the dataset of {run.folder} is another than it was begun with; bring that back, choose another "
-        "--set name=..., or go on regardless with --allow-changed"
+        f"the dataset of {run.folder} is not the one it was begun with; restore that, choose another "
+        f"{overriding('name=...')}, or go on regardless with {argument('allow_changed', True)}"
     )
     raise RecipeError(run.recipe.name, [Problem("data", f"was {was}, is now {is_now}"), Problem("", remedy)])
 
