@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ganforge.saved.checkpoint import digest_of, sha256_of
+from ganforge.saved.checkpoint import digest_of
+from ganforge.saved.hashing import sha256_of
 
 
 def reseal(path: Path, **changes: Any) -> None:

@@ -84,7 +84,7 @@ def open_picture(data: bytes) -> Image.Image:
     except UnidentifiedImageError:
         raise BadPicture("is not a picture that Pillow knows") from None
     except Image.DecompressionBombError as error:
-        raise BadPicture(_too_large(error)) from None
+        raise BadPicture(too_large(error)) from None
     except Exception as error:  # its plugins raise whatever their parsing runs into
         raise BadPicture(f"cannot be opened: {str(error) or type(error).__name__}") from None
     pixels = picture.width * picture.height
@@ -94,7 +94,7 @@ def open_picture(data: bytes) -> Image.Image:
     return picture
 
 
-def _too_large(error: Exception) -> str:
+def too_large(error: Exception) -> str:
     """Pillow's words on a picture of too many pixels, with a remedy."""
     found = re.search(r"(\d+) pixels", str(error))
     megapixels = math.ceil(int(found[1]) / 1e6) if found else 0
@@ -124,7 +124,7 @@ def to_pixels(picture: Image.Image, fit: Fit) -> np.ndarray:
     except OutsideRangeError as error:
         raise OutsideRange(str(error)) from None
     except Image.DecompressionBombError as error:
-        raise BadPicture(_too_large(error)) from None
+        raise BadPicture(too_large(error)) from None
     except Exception as error:  # as in open_picture
         raise BadPicture(f"is damaged: {str(error) or type(error).__name__}") from None
     pixels = np.asarray(picture, dtype=np.uint8)

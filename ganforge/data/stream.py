@@ -14,11 +14,13 @@ from ganforge.data.dataset import Dataset, Unreadable
 from ganforge.data.decompress import decompressed
 from ganforge.data.foreign import Wishes
 from ganforge.data.npy import array_from
-from ganforge.data.pictures import BadPicture, Fit, from_array, open_picture, to_pixels
+from ganforge.data.pictures import BadPicture, Fit, from_array, open_picture, to_pixels, values_in
+from ganforge.data.plainjson import parse_json
 from ganforge.data.shards.open import picture_member
 from ganforge.data.shards.tarindex import Member
 from ganforge.data.tarweight import Weight
 from ganforge.data.urls import is_remote
+from ganforge.data.values import extremes, range_of
 from ganforge.errors import DataError
 from ganforge.spec import DataSpec
 
@@ -35,7 +37,7 @@ class StreamDataset(Dataset):
         wishes: see `foreign.Wishes`.
 
     Raises:
-        DataError: the first sample cannot be read.
+        DataError: the first sample cannot be read, or has values of 8 to 14 bits in 16.
     """
 
     codec = "stream"
@@ -50,6 +52,7 @@ class StreamDataset(Dataset):
         if first is None:
             raise DataError(f"{urls[0]}: holds no samples")
         pixels = _first_pixels(first, wishes, urls[0])
+        self.losses = (*_losses_of_depth(first, wishes, urls[0]), *_losses_of_labels(first))
         self.spec = DataSpec((wishes.channels or pixels.shape[2], *pixels.shape[:2]))
         self.fit = Fit(self.spec.height, self.spec.width, wishes.fit, self.spec.channels)
         # The content is unknown, so the digest can only stand for where it comes from.
@@ -74,6 +77,47 @@ def _first_pixels(sample: dict[str, Any], wishes: Wishes, url: str) -> np.ndarra
         return to_pixels(open_picture(sample[key]), fit)
     except (BadPicture, ValueError) as error:
         raise DataError(f"{url}: {sample['__key__']}: {error}; set data.image_key") from None
+
+
+def _losses_of_depth(sample: dict[str, Any], wishes: Wishes, url: str) -> list[str]:
+    """What its first picture says of more than 8 bits: an index looks at many for their range, a stream cannot."""
+    key = picture_key(sample, wishes.image_key)
+    assert key is not None
+    try:
+        values = extremes(values_in(sample[key]))
+    except BadPicture:  # of a form whose lower bits cannot be had: the upper ones are all that there is
+        return []
+    if not values.size or values.dtype in (np.uint8, np.bool_):
+        return []
+    found = range_of([values])
+    if found is not None and found.high < 0xFFFF and values.max() > 0:
+        raise DataError(
+            f"{url}: {sample['__key__']}: has values up to {values.max():,} in 16 bits, of which a stream keeps the "
+            "upper 8: nearly black; pack it with `ganforge data pack`, which finds the range (or --range LOW,HIGH)"
+        )
+    return [
+        "more than 8 bits a channel: values 0..65535 become 0..255; a stream takes no other range, and "
+        "`ganforge data pack` finds it (or --range LOW,HIGH)"
+    ]
+
+
+def _losses_of_labels(sample: dict[str, Any]) -> list[str]:
+    """What its labels are that a stream does not read: it knows the numbers in `.cls`, and cannot number names."""
+    remedy = "a stream takes numbers in .cls only, so there are no labels; `ganforge data pack` reads them"
+    if "cls" in sample:
+        text = bytes(sample["cls"][:40]).decode(errors="replace").strip()
+        try:
+            int(text)
+        except ValueError:
+            return [f".cls holds {text!r}: {remedy}"]
+    elif "json" in sample:
+        try:
+            table = parse_json(sample["json"])
+        except ValueError:
+            return []
+        if isinstance(table, dict) and (named := [key for key in ("label", "class", "cls") if key in table]):
+            return [f".json holds '{named[0]}': {remedy}"]
+    return []
 
 
 def picture_key(sample: dict[str, Any], image_key: str) -> str | None:

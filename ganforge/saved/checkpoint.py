@@ -30,6 +30,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ganforge.errors import DamagedCheckpointError
+from ganforge.saved.hashing import sha256_of
 from ganforge.version import __version__
 
 FORMAT = 2
@@ -39,7 +40,6 @@ PREFIX = "step-"
 CHECKPOINT_STATE, CHECKPOINT_WEIGHTS = "checkpoint.json", "averaged.safetensors"
 """What a checkpoint says of itself, and the averaged generator, whose config its run has."""
 
-PIECE = 16 << 20
 _LARGEST_STATE = 64 << 20
 _WHOLE_NUMBERS = ("step", "images", "rollbacks", "batches", "world_size")
 _TABLES = ("layouts", "data", "dataset", "versions")
@@ -78,16 +78,6 @@ def digest_of(state: Mapping[str, Any]) -> str:
     """Hex sha256 of what a `checkpoint.json` says, apart from this digest."""
     told = {key: value for key, value in state.items() if key != "digest"}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    """Hex sha256 of a file, in large pieces: between two of them a thread may wait long for the interpreter's lock."""
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        buffer = memoryview(bytearray(min(PIECE, max(1, os.fstat(file.fileno()).st_size))))
-        while size := file.readinto(buffer):
-            digest.update(buffer[:size])
-    return digest.hexdigest()
 
 
 def read_state(path: Path) -> dict[str, Any]:

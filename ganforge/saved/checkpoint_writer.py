@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,10 @@ from ganforge.saved.checkpoint import (
     digest_of,
     is_whole,
     name_of,
-    sha256_of,
     step_of,
     whole_checkpoints,
 )
+from ganforge.saved.hashing import Hasher
 from ganforge.saved.tensor_file import save_tensors
 
 DAMAGED = "damaged-"
@@ -57,8 +56,7 @@ class CheckpointWriter:
         self.final = folder / name_of(step)
         self.temporary = folder / f".{name_of(step)}.tmp"
         self._of_other_ranks: dict[str, Written] = {}
-        self._digests: dict[str, Future[str]] = {}
-        self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256")
+        self._hasher = Hasher()
 
     def stage(self) -> None:
         """Rank 0: an empty temporary folder. The run folder itself has to be there."""
@@ -96,22 +94,22 @@ class CheckpointWriter:
 
     def _save_plain(self, name: str, state: Mapping[str, Any]) -> None:
         path = self.temporary / name
-        with path.open("wb") as file:  # raises the disk's errors as they are; torch's own file does not
-            torch.save(dict(state), file)
-        self._finish(path)
+        with self._hasher.open(path) as file:  # raises the disk's errors as they are; torch's own file does not
+            torch.save(dict(state), file)  # type: ignore[arg-type] # of a file it uses no more than that
+        sync(path)
 
     def _finish(self, path: Path) -> None:
         """Hash a file while the disk is busy with it and while the next one is written."""
-        self._digests[path.name] = self._beside.submit(sha256_of, path)
+        self._hasher.add(path)
         sync(path)
 
     def _described(self, name: str) -> Written:
-        return Written(name, (self.temporary / name).stat().st_size, self._digests[name].result())
+        return Written(name, (self.temporary / name).stat().st_size, self._hasher.sha256(name))
 
     def commit(self, state: Mapping[str, Any]) -> Path:
         """Rank 0, after all ranks have written: list the files, sync, rename, move `last`."""
-        own = {name: self._described(name) for name in self._digests}
-        self._beside.shutdown()
+        own = {name: self._described(name) for name in self._hasher.names}
+        self._hasher.close()
         files = [file for _, file in sorted({**self._of_other_ranks, **own}.items())]
         told = {
             "format": FORMAT,

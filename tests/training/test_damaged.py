@@ -18,8 +18,9 @@ from ganforge.errors import CheckpointError, DamagedCheckpointError
 from ganforge.evaluation.saved import evaluate_saved
 from ganforge.recipe import Recipe, dump, load
 from ganforge.sampling.draw import open_generator
-from ganforge.saved.checkpoint import Checkpoint, sha256_of, whole_checkpoints
+from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.saved.generator_file import load_generator
+from ganforge.saved.hashing import sha256_of
 from ganforge.saved.newest import newest_checkpoint
 from ganforge.training.session import run_session
 

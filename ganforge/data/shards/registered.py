@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -96,13 +97,20 @@ def shards(
     if stream:
         from ganforge.data.stream import StreamDataset
 
-        return StreamDataset(path, expand(path), wishes)
+        streamed = StreamDataset(path, expand(path), wishes)
+        _tell(path, streamed.losses)
+        return streamed
     dataset = open_shards(path, cache_dir, wishes, cache_limit_bytes)
-    if os.environ.get("RANK", "0") == "0":  # at each start, not only when the index is made; once for all ranks
-        named = without_credentials(path)
-        for loss in dataset.losses:
-            _log.warning("%s: %s", named, loss)
-        if dataset.manifest.values is not None:
-            low, high = dataset.manifest.values
-            _log.warning("%s: more than 8 bits a channel: values %g..%g become 0..255", named, low, high)
+    told = list(dataset.losses)
+    if dataset.manifest.values is not None:
+        low, high = dataset.manifest.values
+        told.append(f"more than 8 bits a channel: values {low:g}..{high:g} become 0..255")
+    _tell(path, told)
     return dataset
+
+
+def _tell(path: str, losses: Sequence[str]) -> None:
+    """What is not as it was stored: at each start, not only when an index is made; once for all ranks."""
+    if os.environ.get("RANK", "0") == "0":
+        for loss in losses:
+            _log.warning("%s: %s", without_credentials(path), loss)

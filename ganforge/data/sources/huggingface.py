@@ -8,6 +8,8 @@ import numpy as np
 from ganforge.arguments import argument
 from ganforge.data.classes import label_classes
 from ganforge.data.header import HEADER_BYTES
+from ganforge.data.limits import PICTURE_BYTES, in_bytes
+from ganforge.data.picture_file import read_picture_file
 from ganforge.data.pictures import BadPicture
 from ganforge.data.sources.base import Item, Source
 from ganforge.errors import DataError
@@ -96,10 +98,11 @@ class HuggingFaceSource(Source):
         if isinstance(value, dict):
             data = value.get("bytes")
             if data is None and value.get("path"):
-                with open(value["path"], "rb") as file:
-                    data = file.read()
+                data = read_picture_file(value["path"])
             if data is None:
                 raise BadPicture("is empty")
+            if len(data) > PICTURE_BYTES:
+                raise BadPicture(f"is {in_bytes(len(data))} large, and may have {in_bytes(PICTURE_BYTES)}; shrink it")
             return Item(data, label, name)
         return Item(np.asarray(value), label, name)
 

@@ -8,8 +8,10 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
+from PIL import Image, ImageFile
 
-from ganforge.data.pictures import BadPicture
+from ganforge.data.picture_file import read_picture_file
+from ganforge.data.pictures import BadPicture, open_picture, too_large
 from ganforge.data.sources.base import Item, Source
 from ganforge.errors import DataError
 
@@ -93,13 +95,20 @@ class TorchvisionSource(Source):
     def item(self, index: int) -> Item:
         try:
             picture, target = self._dataset()[index]
+            if isinstance(
+                picture, ImageFile.ImageFile
+            ):  # CelebA's are not decoded yet: first what any file has to pass
+                picture = open_picture(read_picture_file(os.fsdecode(picture.filename)))
+            pixels = np.asarray(picture)
+        except Image.DecompressionBombError as error:
+            raise BadPicture(too_large(error)) from None
         except (OSError, ValueError, SyntaxError) as error:
             raise BadPicture(f"cannot be read: {error}") from None
         if self.name == "CelebA":
             label = int(target[int(self.words["target"])]) if self.classes else -1
         else:
             label = int(target) if self.classes else -1
-        return Item(np.asarray(picture), label, f"{self.name}[{index}]")
+        return Item(pixels, label, f"{self.name}[{index}]")
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_opened": None}
