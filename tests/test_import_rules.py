@@ -30,7 +30,7 @@ ROOMS = (
     "game",  # what a turn, a player and a loss are
     "objectives", "penalties", "schedules",  # parts written against it
     "saved", "importing",  # what a run leaves on the disk; what other programs left
-    "watching_tables", "tables", "contradictions", "recipe", "manual",
+    "recipe_names", "watching_tables", "tables", "contradictions", "recipe", "manual",
     "metrics",
     "cluster", "report",
     "parallel",
@@ -62,7 +62,7 @@ HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdata
 LIGHT = {
     "", "__main__", "cli", "component", "component_tables", "contradictions", "division", "doctor", "errors", "files",
     "jsonlines", "kind", "loader_options", "lookup", "manual", "nested",
-    "option_docs", "option_problems", "options", "recipe", "redaction",
+    "option_docs", "option_problems", "options", "recipe", "recipe_names", "redaction",
     "registry", "run_files", "tables", "toml_files", "trust", "variables", "version",
     "watching_tables", "wording",
 }  # fmt: skip
