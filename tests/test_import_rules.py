@@ -30,11 +30,11 @@ ROOMS = (
     "game",  # what a turn, a player and a loss are
     "objectives", "penalties", "schedules",  # parts written against it
     "saved", "importing",  # what a run leaves on the disk; what other programs left
-    "recipe_names", "watching_tables", "tables", "contradictions", "recipe", "manual",
+    "recipe_names", "recipe_data", "watching_tables", "tables", "contradictions", "recipe", "manual",
     "metrics",
     "cluster", "report",
     "parallel",
-    "building",
+    "building", "new_recipe",
     "telemetry", "run_folder",
     "evaluation", "sampling", "training",
     "dry_run",
@@ -62,7 +62,7 @@ HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdata
 LIGHT = {
     "", "__main__", "cli", "component", "component_tables", "contradictions", "division", "doctor", "errors", "files",
     "jsonlines", "kind", "loader_options", "lookup", "manual", "nested",
-    "option_docs", "option_problems", "options", "recipe", "recipe_names", "redaction",
+    "option_docs", "option_problems", "options", "recipe", "recipe_data", "recipe_names", "redaction",
     "registry", "run_files", "tables", "toml_files", "trust", "variables", "version",
     "watching_tables", "wording",
 }  # fmt: skip

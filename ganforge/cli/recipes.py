@@ -22,7 +22,10 @@ app = typer.Typer(help="List, check and resolve recipes.", no_args_is_help=True)
 
 @app.command("list")
 def list_recipes() -> None:
-    """List the recipes that come with ganforge; `ganforge train NAME` trains one from any folder."""
+    """List the recipes that come with ganforge.
+
+    `ganforge train NAME` trains one from any folder.
+    """
     from rich.console import Console
 
     from ganforge.cli.components import print_names
