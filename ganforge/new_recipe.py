@@ -37,12 +37,13 @@ def write_recipe(file: Path, like: str, data: str | None = None) -> None:
 
     Raises:
         GanforgeError: there is such a file, the data are no shards, or networks like these cannot make such samples.
+        TrustError: the other recipe has plugins, and the user has not allowed them.
     """
     if file.suffix != SUFFIX:
         raise GanforgeError(f"{file}: a recipe's file ends in {SUFFIX}; write {file}{SUFFIX}")
     if file.exists():
         raise GanforgeError(f"{file}: exists and is not overwritten; choose another name, or remove it")
-    load(like)  # a mistake in it is told as its own, not as one of the new file
+    load(like, is_own=False)  # a mistake in it is told as its own, not as one of the new file
     before = parse(find(like))
     text = _named(decoded(find(like).read_bytes()), file, like)
     dataset = None

@@ -136,6 +136,20 @@ def test_a_recipe_that_cannot_be_rewritten_is_refused(packed: str, ganforge: Com
     assert "has no header [data], so it cannot be rewritten; copy it and edit the copy" in done.err
 
 
+def test_plugins_of_a_recipe_that_is_only_copied_are_not_imported_unasked(
+    ganforge: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("planted.py").write_text('open("ran", "w")\n')
+    Path("theirs.toml").write_text('plugins = ["planted"]\n' + recipes()["ring2d"].read_text())
+    done = ganforge("new", "mine.toml", "--like", "theirs.toml")
+    assert (done.code, "--trust" in done.err) == (2, True)
+    assert not Path("ran").exists()
+    assert not Path("mine.toml").exists()
+    assert ganforge("new", "mine.toml", "--like", "theirs.toml", "--trust").code == 0
+
+
 # --- train --data ----------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ganforge.cli.training import Data
+from ganforge.cli.trust import Trust
 
 
 def new(
@@ -14,6 +15,7 @@ def new(
         str, typer.Option(help="The recipe to start from: a file, or a name of `ganforge recipe list`.")
     ] = "celeba64",
     data: Data = None,
+    trust: Trust = False,
 ) -> None:
     """Write a recipe like another one, with its comments, for your own data.
 
