@@ -69,7 +69,7 @@ def train(
     """Train a recipe in its run folder, or resume where it stopped: what `ganforge train` does.
 
     Args:
-        recipe: a file, its tables as a dict, or a resolved recipe.
+        recipe: a file, the name of a recipe that comes with ganforge, tables as a dict, or a resolved recipe.
         overrides: such as `"training.steps=100"`, as `--set` has them.
         resume: `auto` resumes if the run folder has a checkpoint, `must` fails without one, `never` fails with one.
         restart: start from scratch, and move the contents of the run folder aside.
@@ -123,7 +123,7 @@ def evaluate(
     Args:
         sampler: called with a count, gives as many samples: float `(count, *shape)`, pictures in [-1, 1]. Or a module
             with an attribute `latent_dim`, such as `load_generator` returns: it is given latents of `seed`, and labels.
-        dataset: a dataset's name, a packed dataset, a recipe file whose data it is, a folder of pictures, or a Dataset.
+        dataset: a dataset's name, a packed dataset, a recipe whose data it is, a folder of pictures, or a Dataset.
         metrics: names, or tables with options as in a recipe.
         num: samples to look at.
         num_reals: real samples to compare with, evenly spaced; 0 for all.

@@ -21,6 +21,8 @@ from ganforge.contradictions import contradictions
 from ganforge.errors import ContradictionError, PluginError, Problem, RecipeError, RegistryError
 from ganforge.nested import dotted, flat, is_list, is_table, put
 from ganforge.options import validate
+from ganforge.recipe_data import with_data
+from ganforge.recipe_names import find
 from ganforge.registry import Kind, load_plugins, register
 from ganforge.tables import EvaluationTable, OptimizerTables, Recipe
 from ganforge.toml_files import DEEPEST, read_toml, tables_of
@@ -77,12 +79,20 @@ FALLBACKS: dict[str, Any] = {
 }
 
 
-def load(path: str | Path, overrides: Sequence[str] = (), *, later: bool = False, is_own: bool = True) -> Recipe:
+def load(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    data: str | None = None,
+    later: bool = False,
+    is_own: bool = True,
+) -> Recipe:
     """Read a recipe file, apply `--set` overrides, and resolve it.
 
     Args:
-        path: of the file.
+        path: of the file, or the name of a recipe that comes with ganforge.
         overrides: of `--set`.
+        data: the shards to train on instead of its own.
         later: whether it will run in another environment, so that variables of `data` may be unset here.
         is_own: whether its plugins are imported unasked, since the user wants to train it.
 
@@ -91,7 +101,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), *, later: bool = False
         PluginError: a module of `plugins` cannot be imported.
         TrustError: it is not the user's own and has plugins, and the user has not allowed them.
     """
-    tables = override(parse(path), overrides)
+    tables = override(with_data(parse(find(path)), data, str(path)), overrides)
     if not is_own:
         _check_plugins(tables, str(path))
     return resolve(tables, str(path), later=later)

@@ -30,11 +30,11 @@ ROOMS = (
     "game",  # what a turn, a player and a loss are
     "objectives", "penalties", "schedules",  # parts written against it
     "saved", "importing",  # what a run leaves on the disk; what other programs left
-    "watching_tables", "tables", "contradictions", "recipe", "manual",
+    "recipe_names", "recipe_data", "watching_tables", "tables", "contradictions", "recipe", "manual",
     "metrics",
     "cluster", "report",
     "parallel",
-    "building",
+    "building", "new_recipe",
     "telemetry", "run_folder",
     "evaluation", "sampling", "training",
     "dry_run",
@@ -63,7 +63,7 @@ LIGHT = {
     "", "__main__", "arguments", "cli", "component", "component_tables", "contradictions", "division", "doctor",
     "errors", "files",
     "jsonlines", "kind", "loader_options", "lookup", "manual", "nested",
-    "option_docs", "option_problems", "options", "recipe", "redaction",
+    "option_docs", "option_problems", "options", "recipe", "recipe_data", "recipe_names", "redaction",
     "registry", "run_files", "tables", "toml_files", "trust", "variables", "version",
     "watching_tables", "wording",
 }  # fmt: skip

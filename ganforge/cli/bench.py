@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ganforge.cli.bench_data import bench_data
-from ganforge.cli.recipes import Overrides
+from ganforge.cli.recipes import Overrides, RecipeFile
 
 app = typer.Typer(name="bench", no_args_is_help=True, help="Measure training and data on this hardware.")
 app.command("data")(bench_data)
@@ -14,7 +14,7 @@ app.command("data")(bench_data)
 
 @app.command()
 def train(
-    recipe: Annotated[Path, typer.Argument(help="Recipe file.", show_default=False)],
+    recipe: RecipeFile,
     overrides: Overrides = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps timed in one go, and once more turn by turn.")] = 20,
     warmup: Annotated[int, typer.Option(min=1, help="Steps before that.")] = 3,

@@ -59,8 +59,9 @@ def bench_data(
 def _open(target: str, cache: Path) -> "tuple[Dataset, LoaderOptions | None, int]":
     """What a recipe or a place names, its loader options, and its batch size, 0 without a recipe."""
     from ganforge.data.shards.registered import shards
+    from ganforge.recipe_names import names_recipe
 
-    if not target.endswith(".toml"):
+    if not target.endswith(".toml") and not names_recipe(target):
         return shards(cache, path=target), None, 0
     from ganforge.recipe import load
     from ganforge.registry import register

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rich.console import Console
     from rich.table import Table as RichTable
@@ -19,38 +19,53 @@ Plugins = Annotated[
 
 
 def list_components(
-    kind: Annotated[str | None, typer.Argument(help="One kind only, such as generator.", show_default=False)] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="One kind only, such as generator; or recipe.", show_default=False)
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="As one table of markdown, for a README.")] = False,
     plugin: Plugins = None,
 ) -> None:
-    """List components by kind, and the tables of a recipe.
+    """List components by kind, the recipes that come along, and the tables of a recipe.
 
     Those of other packages' entry points are named without being imported.
     """
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
     from ganforge.manual import recipe_tables
+    from ganforge.recipe_names import recipes, summaries
     from ganforge.registry import load_plugins, register
 
     load_plugins(plugin or [])
-    kinds = [register.kind(kind)] if kind else list(register.kinds().values())
+    if kind in ("recipe", "recipes"):
+        listed = [("recipe", "recipes", summaries().items())]
+    else:
+        kinds = [register.kind(kind)] if kind else list(register.kinds().values())
+        listed = [(shelf.name, shelf.plural, _summaries(shelf)) for shelf in kinds]
     if markdown:
         typer.echo("| kind | name | what it is |\n|---|---|---|")
-        for shelf in kinds:
-            for name, what in _summaries(shelf):
-                typer.echo(f"| {shelf.name} | `{name}` | {what.replace('|', chr(92) + '|')} |")
+        for one, _, names in listed:
+            for name, what in names:
+                typer.echo(f"| {one} | `{name}` | {what.replace('|', chr(92) + '|')} |")
         return
     console = Console()
-    for shelf in kinds:
-        table = Table(title=shelf.plural, title_justify="left", show_header=False, box=None, padding=(0, 2))
-        for name, what in _summaries(shelf):
-            table.add_row(f"[bold]{name}", escape(what))
-        console.print(table, end="\n\n")
+    for _, title, names in listed:
+        print_names(console, title, names)
     if not kind:
+        console.print("recipes that come along, for `ganforge train`; `ganforge list recipe` says more", style="italic")
+        console.print(f"{', '.join(recipes())}\n", highlight=False)
         console.print("tables of a recipe, for `ganforge show`", style="italic")
         console.print(f"{', '.join(recipe_tables())}\n", highlight=False)
+
+
+def print_names(console: "Console", title: str, names: "Iterable[tuple[str, str]]") -> None:
+    """Names and what they are, as a table."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
+    for name, what in names:
+        table.add_row(f"[bold]{name}", escape(what))
+    console.print(table, end="\n\n")
 
 
 def _summaries(shelf: "Kind") -> "Iterator[tuple[str, str]]":

@@ -15,6 +15,7 @@ from ganforge.cli import (
     export,
     films,
     importing,
+    new,
     recipes,
     report,
     sampling,
@@ -54,6 +55,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 for name, command in {
+    "new": new.new,
     "train": training.train,
     "sweep": sweep.sweep,
     "evaluate": evaluation.evaluate,

@@ -1,4 +1,4 @@
-"""`ganforge recipe check` and `ganforge recipe resolve`."""
+"""`ganforge recipe`: what recipes come along, whether one is right, and what it says in full."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +8,9 @@ import typer
 from ganforge.cli.flags import with_flags
 from ganforge.cli.trust import Trust
 
+RECIPE = "A recipe file, or the name of one that comes along: `ganforge recipe list`."
+RecipeFile = Annotated[Path, typer.Argument(help=RECIPE, show_default=False)]
+
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -15,13 +18,27 @@ Overrides = Annotated[
     ),
 ]
 
-app = typer.Typer(help="Check and resolve recipes.", no_args_is_help=True)
+app = typer.Typer(help="List, check and resolve recipes.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_recipes() -> None:
+    """List the recipes that come with ganforge.
+
+    `ganforge train NAME` trains one from any folder.
+    """
+    from rich.console import Console
+
+    from ganforge.cli.components import print_names
+    from ganforge.recipe_names import summaries
+
+    print_names(Console(), "recipes", summaries().items())
 
 
 @app.command()
 def check(
     context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(help="Recipe files.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(help="Recipe files or names.", show_default=False)],
     overrides: Overrides = None,
     trust: Trust = False,
 ) -> None:
@@ -44,7 +61,7 @@ def check(
 
 @app.command()
 def resolve(
-    file: Annotated[Path, typer.Argument(help="Recipe file.", show_default=False)],
+    file: RecipeFile,
     overrides: Overrides = None,
     trust: Trust = False,
 ) -> None:

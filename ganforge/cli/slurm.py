@@ -1,12 +1,11 @@
 """`ganforge slurm`: one command that writes a readable batch script and queues it."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ganforge.cli.recipes import Overrides
+from ganforge.cli.recipes import Overrides, RecipeFile
 from ganforge.cli.trust import Trust
 
 
@@ -18,7 +17,7 @@ class LauncherChoice(StrEnum):
 
 
 def slurm(
-    recipe: Annotated[Path, typer.Argument(help="Recipe file.", show_default=False)],
+    recipe: RecipeFile,
     overrides: Overrides = None,
     nodes: Annotated[int | None, typer.Option(help="Nodes; 1 by default.", show_default=False)] = None,
     gpus_per_node: Annotated[
@@ -95,6 +94,7 @@ def slurm(
     from ganforge.cluster.job import make_job, site_defaults, site_file
     from ganforge.cluster.submit import Submission
     from ganforge.recipe import RESOLVED, load
+    from ganforge.recipe_names import find
 
     given = {
         "nodes": nodes,
@@ -118,7 +118,7 @@ def slurm(
     job = make_job(site_defaults(site_file()), given)
     resolved = load(recipe, overrides or [], later=True, is_own=recipe.name != RESOLVED)
     check_batch(resolved, job.ranks)
-    submission = Submission(job, resolved, recipe, overrides or [], array, ["ganforge", *sys.argv[1:]])
+    submission = Submission(job, resolved, find(recipe), overrides or [], array, ["ganforge", *sys.argv[1:]])
     if restart and not dry_run:  # here, and not in the script, which is run again when the job is queued again
         from ganforge.run_folder.restart import restart_folder
 

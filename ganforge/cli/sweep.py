@@ -1,17 +1,16 @@
 """`ganforge sweep`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ganforge.cli.recipes import Overrides
+from ganforge.cli.recipes import Overrides, RecipeFile
 
 Axes = list[str] | None
 
 
 def sweep(
-    recipe: Annotated[Path, typer.Argument(help="Recipe file.", show_default=False)],
+    recipe: RecipeFile,
     overrides: Overrides = None,
     grid: Annotated[
         Axes,
@@ -63,6 +62,7 @@ def sweep(
 
     from ganforge.errors import GanforgeError
     from ganforge.recipe import override, parse, resolve
+    from ganforge.recipe_names import find
     from ganforge.sweep.space import grid_size, parse_axis
 
     try:
@@ -87,7 +87,7 @@ def sweep(
         raise GanforgeError(f"{twice[0]} is given twice; an option is varied in one way")
     if trials is None and any(axis.how != "grid" for axis in axes):
         raise GanforgeError("how many trials? --random and --tpe have no end of their own; give --trials N")
-    table = override(parse(recipe), overrides or [])
+    table = override(parse(find(recipe)), overrides or [])
     plan = SweepPlan(
         table=table,
         source=str(recipe),

@@ -6,8 +6,17 @@ from typing import Annotated
 
 import typer
 
-from ganforge.cli.recipes import Overrides
+from ganforge.cli.recipes import Overrides, RecipeFile
 from ganforge.cli.trust import Trust
+
+Data = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="Shards to train on, such as a folder that `ganforge data pack` has written.",
+        show_default=False,
+    ),
+]
 
 
 class ResumeChoice(StrEnum):
@@ -19,8 +28,9 @@ class ResumeChoice(StrEnum):
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="Recipe file.", show_default=False)],
+    recipe: RecipeFile,
     overrides: Overrides = None,
+    data: Data = None,
     resume: Annotated[
         ResumeChoice,
         typer.Option(
@@ -64,7 +74,7 @@ def train(
         raise GanforgeError("--restart starts from scratch and --resume must resumes; leave one out")
     if init_what_fits and init_from is None:
         raise GanforgeError("--init-what-fits says what to do with --init-from; name that as well")
-    resolved = load(recipe, overrides or [])
+    resolved = load(recipe, overrides or [], data=data)
     if dry_run:
         from ganforge.dry_run import describe_run
         from ganforge.trust import check_commands

@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import os
 import re
+import shlex
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -81,7 +82,8 @@ def _local(location: str) -> list[str]:
     if path.is_dir():
         names = sorted(str(tar) for tar in path.iterdir() if re.search(r"\.(tar|tgz|tar\.\w+)$", tar.name))
         if not names:
-            raise DataError(f"{location}: holds neither a dataset.json nor tars; `ganforge data pack` makes both")
+            command = f"ganforge data pack {shlex.quote(location)} data/mine --size 64"
+            raise DataError(f"{location}: holds neither a dataset.json nor tars; of pictures `{command}` makes both")
         return names
     if glob.has_magic(str(path)) and not path.exists():
         names = sorted(glob.glob(str(path)))
