@@ -160,9 +160,8 @@ def override(table: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, 
         path, separator, text = assignment.partition("=")
         keys = [key.strip() for key in path.split(".")]
         if not separator or not all(keys) or len(keys) > DEEPEST:
-            raise RecipeError(
-                argument("overrides"), [Problem("", f"'{assignment}' is not of the form path.to.key=value")]
-            )
+            problem = Problem("", f"'{assignment}' is not of the form path.to.key=value")
+            raise RecipeError(argument("overrides"), [problem])
         put(merged, keys, _toml_value(text.strip()), assignment)
     return merged
 
