@@ -122,13 +122,14 @@ def _terms(role: str, run: Run) -> str:
 def _files(run: Run) -> Table:
     table = Table(title=f"would be written to {run.folder}", title_justify="left", show_header=False)
     trackers = [name for name in ("wandb", "tensorboard") if getattr(run.recipe.tracking, name) is not None]
-    table.add_row("recipe.resolved.toml", "the recipe, every default filled in")
-    table.add_row("metrics.jsonl", "figures" + (f"; also to {', '.join(trackers)}" if trackers else ""))
+    files = run.files
+    table.add_row(files.recipe.name, "the recipe, every default filled in")
+    table.add_row(files.metrics.name, "figures" + (f"; also to {', '.join(trackers)}" if trackers else ""))
     if run.probe is not None:
-        table.add_row("health.jsonl", "what the doctor finds")
-    table.add_row("samples/step-*.png", f"{counted(run.recipe.samples.num, 'sample')}, always from the same latents")
-    table.add_row("checkpoints/step-*/", f"the newest {run.recipe.checkpoint.keep_last}, for resuming")
-    table.add_row("generator.last.safetensors", "averaged generator with its config")
+        table.add_row(files.health.name, "what the doctor finds")
+    table.add_row(files.any_sample_grid, f"{counted(run.recipe.samples.num, 'sample')}, always from the same latents")
+    table.add_row(f"{files.any_checkpoint}/", f"the newest {run.recipe.checkpoint.keep_last}, for resuming")
+    table.add_row(files.generator("last").name, "averaged generator with its config")
     if run.evaluator is not None:
-        table.add_row("generator.best.safetensors", f"the best by {next(iter(run.evaluator.better()))}")
+        table.add_row(files.generator("best").name, f"the best by {next(iter(run.evaluator.better()))}")
     return table

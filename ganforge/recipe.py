@@ -69,9 +69,6 @@ PLACES = (
     Place(("health", "held_out"), register.dataset, has_keys=False),
 )
 
-RESOLVED = "recipe.resolved.toml"
-"""Name of a recipe in the run folder that was trained from it."""
-
 FALLBACKS: dict[str, Any] = {
     "objective": {"name": "bce"},
     "schedule": {"name": "fixed"},

@@ -22,6 +22,7 @@ from ganforge.files import user_cache
 from ganforge.loader_options import LoaderOptions
 from ganforge.nested import is_list, is_table
 from ganforge.options import OptionsModel
+from ganforge.run_files import RunFolder
 from ganforge.watching_tables import HealthTable, TrackingTable
 
 BatchSize = Annotated[int, Field(ge=1, le=2**20)]
@@ -243,6 +244,11 @@ class Recipe(OptionsModel):
     def folder(self) -> Path:
         """The run folder."""
         return Path(self.output) / self.name
+
+    @property
+    def files(self) -> RunFolder:
+        """The run folder's files by name."""
+        return RunFolder(self.folder)
 
     @property
     def loader(self) -> LoaderOptions:

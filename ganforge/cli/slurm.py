@@ -93,8 +93,9 @@ def slurm(
     from ganforge.building.checks import check_batch
     from ganforge.cluster.job import make_job, site_defaults, site_file
     from ganforge.cluster.submit import Submission
-    from ganforge.recipe import RESOLVED, load
+    from ganforge.recipe import load
     from ganforge.recipe_names import find
+    from ganforge.run_files import RECIPE
 
     given = {
         "nodes": nodes,
@@ -116,7 +117,7 @@ def slurm(
         "chain": chain,
     }
     job = make_job(site_defaults(site_file()), given)
-    resolved = load(recipe, overrides or [], later=True, is_own=recipe.name != RESOLVED)
+    resolved = load(recipe, overrides or [], later=True, is_own=recipe.name != RECIPE)
     check_batch(resolved, job.ranks)
     submission = Submission(job, resolved, find(recipe), overrides or [], array, ["ganforge", *sys.argv[1:]])
     if restart and not dry_run:  # here, and not in the script, which is run again when the job is queued again

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ganforge.cluster.queue import UNKNOWN, job_states
-from ganforge.cluster.submit import SLURM_FOLDER
 from ganforge.doctor.illnesses import DIVERGENCE
 from ganforge.errors import GanforgeError
 from ganforge.jsonlines import last_of
 from ganforge.lookup import number, table_at, text, value_at, whole
-from ganforge.run_files import RECIPE, checkpoint_states, read_recipe
+from ganforge.run_files import RunFolder
 from ganforge.wording import printable
 
 LEVELS = 2
@@ -91,26 +90,28 @@ def _runs_below(folder: Path, levels: int) -> Iterator[Path]:
 
 
 def _is_run(folder: Path) -> bool:
-    return (folder / RECIPE).is_file() or (folder / SLURM_FOLDER / "jobs").is_file()
+    files = RunFolder(folder)
+    return files.recipe.is_file() or files.slurm_jobs.is_file()
 
 
 def statuses(folders: Sequence[Path]) -> list[RunStatus]:
     """The status of each folder; SLURM is asked once for each that has a job."""
-    jobs = {folder: _last_job(folder / SLURM_FOLDER / "jobs") for folder in folders}
+    jobs = {folder: _last_job(RunFolder(folder).slurm_jobs) for folder in folders}
     states = job_states(job for job in jobs.values() if job)
     return [_status(folder, jobs[folder], states) for folder in folders]
 
 
 def _status(folder: Path, job: str | None, states: dict[str, str]) -> RunStatus:
-    lines = _last_lines(folder / "metrics.jsonl")
-    findings = _last_lines(folder / "health.jsonl")
-    recipe = _recipe(folder)
-    checkpoint, age = _newest_checkpoint(folder)
+    files = RunFolder(folder)
+    lines = _last_lines(files.metrics)
+    findings = _last_lines(files.health)
+    recipe = _recipe(files)
+    checkpoint, age = _newest_checkpoint(files)
     speeds = [speed for line in lines if (speed := number(line, "images_per_second")) is not None]
     saved = whole(checkpoint, "step")
     step = max([*(line["step"] for line in lines), saved or 0])
     job_state = states.get(job) if job else None
-    silent = _seconds_since(folder / RECIPE, folder / "metrics.jsonl", folder / "evaluations.jsonl")
+    silent = _seconds_since(files.recipe, files.metrics, files.evaluations)
     silent = min((seconds for seconds in (silent, age) if seconds is not None), default=None)
     state = _state_by_queue(job_state) or _state_by_end(recipe, step, checkpoint, findings)
     if state is None and silent is not None:
@@ -202,15 +203,15 @@ def _age(path: Path) -> float | None:
         return None
 
 
-def _recipe(folder: Path) -> Mapping[str, Any]:
+def _recipe(files: RunFolder) -> Mapping[str, Any]:
     try:
-        return read_recipe(folder)
+        return files.read_recipe()
     except GanforgeError:
         return {}
 
 
-def _newest_checkpoint(folder: Path) -> tuple[Mapping[str, Any], float | None]:
-    for path, state in checkpoint_states(folder):
+def _newest_checkpoint(files: RunFolder) -> tuple[Mapping[str, Any], float | None]:
+    for path, state in files.checkpoint_states():
         return state, _age(path)
     return {}, None
 

@@ -13,9 +13,7 @@ from ganforge.cluster.script import Training, render
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
 from ganforge.recipe import Recipe
-
-SLURM_FOLDER = "slurm"
-"""Below a run folder: the script, the recipe as submitted, the logs, and the numbers of its jobs."""
+from ganforge.run_files import RunFolder
 
 
 def seeds_of(array: str) -> list[int]:
@@ -66,24 +64,29 @@ class Submission:
         return [folder.with_name(f"{folder.name}-seed{seed}") for seed in seeds_of(self.array)]
 
     @property
+    def _first(self) -> RunFolder:
+        """The run folder that holds what all seeds share."""
+        return RunFolder(self.folders[0])
+
+    @property
     def script(self) -> Path:
         """Path of the script; with an array, in the run folder of the first seed."""
-        return self.folders[0] / SLURM_FOLDER / "job.sh"
+        return self._first.slurm_script
 
     def log_of(self, number: str) -> Path:
         """Path of a job's log; with an array, that of its first seed."""
-        return self.folders[0] / SLURM_FOLDER / f"{number}.log"
+        return self._first.slurm_log(number)
 
     def text(self) -> str:
         """The script."""
         folder = self.recipe.folder
-        log = f"{folder}/{SLURM_FOLDER}/%j.log" if self.array is None else f"{folder}-seed%a/{SLURM_FOLDER}/%A.log"
+        own = RunFolder(folder if self.array is None else folder.with_name(f"{folder.name}-seed%a"))
         training = Training(
             title="Written by: " + " ".join(shlex.join(self.command).split()),
             name=self.recipe.name,
             folder=str(folder),
-            recipe=str(self.script.with_name("recipe.toml")),
-            log=log,
+            recipe=str(self._first.slurm_recipe),
+            log=str(own.slurm_log("%j" if self.array is None else "%A")),
             overrides=self.overrides,
             chdir=str(Path.cwd()),
             python=self.job.python or ("python" if self.job.container else sys.executable),
@@ -99,8 +102,8 @@ class Submission:
         """
         try:
             for folder in self.folders:  # SLURM makes no folders for logs: the job would end without a message
-                (folder / SLURM_FOLDER).mkdir(parents=True, exist_ok=True)
-            write_text(self.script.with_name("recipe.toml"), self.source.read_text(encoding="utf-8"))
+                RunFolder(folder).slurm.mkdir(parents=True, exist_ok=True)
+            write_text(self._first.slurm_recipe, self.source.read_text(encoding="utf-8"))
             write_text(self.script, self.text())
         except OSError as error:
             raise GanforgeError(f"{self.script}: cannot be written: {error.strerror}") from error
@@ -120,10 +123,10 @@ class Submission:
             numbers.append(_sbatch([*waits, str(script)]))
         for folder, seed in zip(self.folders, seeds_of(self.array) if self.array else [None], strict=True):
             own = [number if seed is None else f"{number}_{seed}" for number in numbers]
-            place = folder / SLURM_FOLDER
+            files = RunFolder(folder)
             if len(own) > 1:
-                write_text(place / "chain", "".join(f"{number}\n" for number in own))
-            with (place / "jobs").open("a") as jobs:
+                write_text(files.slurm_chain, "".join(f"{number}\n" for number in own))
+            with files.slurm_jobs.open("a") as jobs:
                 jobs.write(f"{own[0]}\n")
         return numbers
 

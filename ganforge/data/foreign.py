@@ -49,7 +49,7 @@ _VERSION = 2
 """Of the rules by which tars are indexed; older indexes in the cache are made anew."""
 
 
-class Wishes(NamedTuple):
+class ReadOptions(NamedTuple):
     """What the recipe says of foreign shards.
 
     Attributes:
@@ -75,7 +75,7 @@ def open_foreign(
     where: str,
     locations: Sequence[str],
     cache_dir: Path,
-    wishes: Wishes,
+    options: ReadOptions,
     patience: Patience | None = None,
     cache_limit_bytes: int = CACHE_LIMIT_BYTES,
 ) -> ShardDataset:
@@ -85,7 +85,7 @@ def open_foreign(
         DataError: a shard is damaged or cannot be had, or there are no pictures.
     """
     cache = ShardCache(cache_dir / "shards", patience, cache_limit_bytes)
-    identity = json.dumps([_VERSION, [_identity(location) for location in locations], wishes])
+    identity = json.dumps([_VERSION, [_identity(location) for location in locations], options])
     folder = cache_dir / "indexes" / hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(str(folder) + ".lock"):
@@ -94,7 +94,7 @@ def open_foreign(
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             _log.info("%s: indexing %d shards", without_credentials(where), len(locations))
-            _index(where, locations, cache, wishes, temporary)
+            _index(where, locations, cache, options, temporary)
             os.rename(temporary, folder)
     manifest = load_manifest(folder)
     kept = _sentences(_read(folder / "locations.json"), folder)
@@ -135,8 +135,8 @@ def _identity(location: str) -> list[object]:
     return [str(local_path(location).absolute()), stat.st_size, stat.st_mtime_ns]
 
 
-def _index(where: str, locations: Sequence[str], cache: ShardCache, wishes: Wishes, folder: Path) -> None:
-    contents = look_through(locations, cache, wishes.image_key)
+def _index(where: str, locations: Sequence[str], cache: ShardCache, options: ReadOptions, folder: Path) -> None:
+    contents = look_through(locations, cache, options.image_key)
     if not contents.samples:
         raise DataError(
             f"{where}: none of {len(locations)} shards holds a picture; set data.image_key to its extension"
@@ -146,9 +146,9 @@ def _index(where: str, locations: Sequence[str], cache: ShardCache, wishes: Wish
     else:
         found = unlabelled(len(contents.labels), "no labels: there is no .cls, and no label in a .json")
     contents, numbers = without_unlabelled(contents, found)
-    probes = _probes(contents, wishes)
+    probes = _probes(contents, options)
     values = _values(contents)
-    shape = _shape(where, probes, wishes, contents)
+    shape = _shape(where, probes, options, contents)
     layouts = [raw_layout(samples) for samples in contents.samples]
     header = npy_header((shape[1], shape[2], shape[0]))
     all_raw = all(stride > 0 for _, stride in layouts) and all(probe.head.startswith(header) for probe in probes)
@@ -177,8 +177,8 @@ def _index(where: str, locations: Sequence[str], cache: ShardCache, wishes: Wish
         codec="raw" if all_raw else "keep",
         shards=tuple(shards),
         labels_sha256=sha256,
-        image_key=wishes.image_key,
-        fit="" if all_raw else wishes.fit,
+        image_key=options.image_key,
+        fit="" if all_raw else options.fit,
         values=None if all_raw or values is None else (values.low, values.high),
     )
     kept = [place if is_remote(place) else str(local_path(place).absolute()) for place in contents.locations]
@@ -205,17 +205,17 @@ class _Probe(NamedTuple):
     reason: str = ""
 
 
-def _probes(contents: Contents, wishes: Wishes) -> list[_Probe]:
+def _probes(contents: Contents, options: ReadOptions) -> list[_Probe]:
     """The first pictures, one after the other: each may be large."""
     count = min(_PROBES, sum(map(len, contents.samples)))
-    return [_probe(contents, place, wishes) for place in range(count)]
+    return [_probe(contents, place, options) for place in range(count)]
 
 
-def _probe(contents: Contents, place: int, wishes: Wishes) -> _Probe:
+def _probe(contents: Contents, place: int, options: ReadOptions) -> _Probe:
     data = b""
     try:
         data = read_picture(contents, place)
-        return _Probe(_pixels(data, wishes).shape, data[:128])
+        return _Probe(_pixels(data, options).shape, data[:128])
     except BadPicture as error:
         return _Probe(None, data[:128], str(error))
 
@@ -232,18 +232,18 @@ def _values(contents: Contents) -> ValueRange | None:
     return range_of(arrays) if arrays else None
 
 
-def _shape(where: str, probes: list[_Probe], wishes: Wishes, contents: Contents) -> tuple[int, int, int]:
+def _shape(where: str, probes: list[_Probe], options: ReadOptions, contents: Contents) -> tuple[int, int, int]:
     shapes = [probe.shape for probe in probes if probe.shape is not None]
     if not shapes:
         raise DataError(f"{where}: none of the first {len(probes)} pictures can be read; the first {probes[0].reason}")
     colour = any(sight[0] for sight in contents.sights if sight is not None) or any(shape[2] > 1 for shape in shapes)
-    channels = wishes.channels or (3 if colour else 1)
-    height, width = (wishes.size, wishes.size) if wishes.size else shapes[0][:2]
+    channels = options.channels or (3 if colour else 1)
+    height, width = (options.size, options.size) if options.size else shapes[0][:2]
     return channels, height, width
 
 
-def _pixels(data: bytes, wishes: Wishes) -> np.ndarray:
-    fit = wishes.probe
+def _pixels(data: bytes, options: ReadOptions) -> np.ndarray:
+    fit = options.probe
     if not data.startswith(MAGIC):
         return to_pixels(open_picture(data), fit)
     try:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ganforge.data.dataset import Dataset, Unreadable
 from ganforge.data.decompress import decompressed
-from ganforge.data.foreign import Wishes
+from ganforge.data.foreign import ReadOptions
 from ganforge.data.npy import array_from
 from ganforge.data.pictures import BadPicture, Fit, from_array, open_picture, to_pixels, values_in
 from ganforge.data.plainjson import parse_json
@@ -34,7 +34,7 @@ class StreamDataset(Dataset):
     Args:
         where: as the recipe names them.
         urls: of the shards.
-        wishes: see `foreign.Wishes`.
+        options: see `foreign.ReadOptions`.
 
     Raises:
         DataError: the first sample cannot be read, or has values of 8 to 14 bits in 16.
@@ -44,19 +44,19 @@ class StreamDataset(Dataset):
     is_streamable = True
     shard_sizes = ()
 
-    def __init__(self, where: str, urls: Sequence[str], wishes: Wishes) -> None:
+    def __init__(self, where: str, urls: Sequence[str], options: ReadOptions) -> None:
         self.where = where
         self._urls = list(urls)
-        self.image_key = wishes.image_key
+        self.image_key = options.image_key
         first = next(samples_of(iter(urls[:1]), where), None)
         if first is None:
             raise DataError(f"{urls[0]}: holds no samples")
-        pixels = _first_pixels(first, wishes, urls[0])
-        self.losses = (*_losses_of_depth(first, wishes, urls[0]), *_losses_of_labels(first))
-        self.spec = DataSpec((wishes.channels or pixels.shape[2], *pixels.shape[:2]))
-        self.fit = Fit(self.spec.height, self.spec.width, wishes.fit, self.spec.channels)
+        pixels = _first_pixels(first, options, urls[0])
+        self.losses = (*_losses_of_depth(first, options, urls[0]), *_losses_of_labels(first))
+        self.spec = DataSpec((options.channels or pixels.shape[2], *pixels.shape[:2]))
+        self.fit = Fit(self.spec.height, self.spec.width, options.fit, self.spec.channels)
         # The content is unknown, so the digest can only stand for where it comes from.
-        self.digest = hashlib.sha256(json.dumps([list(urls), wishes]).encode()).hexdigest()
+        self.digest = hashlib.sha256(json.dumps([list(urls), options]).encode()).hexdigest()
 
     @property
     def stream_urls(self) -> list[str]:
@@ -66,12 +66,12 @@ class StreamDataset(Dataset):
         raise DataError(f"{self.where}: a stream has no numbered samples; pack it with `ganforge data pack`")
 
 
-def _first_pixels(sample: dict[str, Any], wishes: Wishes, url: str) -> np.ndarray:
-    key = picture_key(sample, wishes.image_key)
+def _first_pixels(sample: dict[str, Any], options: ReadOptions, url: str) -> np.ndarray:
+    key = picture_key(sample, options.image_key)
     try:
         if key is None:
             raise BadPicture(f"has no picture, only {', '.join(k for k in sample if k[0] != '_')}")
-        fit = wishes.probe
+        fit = options.probe
         if key.endswith("npy"):
             return from_array(array_from(sample[key]), fit)
         return to_pixels(open_picture(sample[key]), fit)
@@ -79,9 +79,9 @@ def _first_pixels(sample: dict[str, Any], wishes: Wishes, url: str) -> np.ndarra
         raise DataError(f"{url}: {sample['__key__']}: {error}; set data.image_key") from None
 
 
-def _losses_of_depth(sample: dict[str, Any], wishes: Wishes, url: str) -> list[str]:
+def _losses_of_depth(sample: dict[str, Any], options: ReadOptions, url: str) -> list[str]:
     """What its first picture says of more than 8 bits: an index looks at many for their range, a stream cannot."""
-    key = picture_key(sample, wishes.image_key)
+    key = picture_key(sample, options.image_key)
     assert key is not None
     try:
         values = extremes(values_in(sample[key]))

@@ -8,9 +8,9 @@ from typing import Any
 from ganforge.doctor.doctor import Doctor
 from ganforge.doctor.findings import Finding
 from ganforge.doctor.illnesses import DIVERGENCE
-from ganforge.doctor.journal import HEALTH, METRICS, figures_of, read_findings
+from ganforge.doctor.journal import figures_of, read_findings
 from ganforge.jsonlines import StepLines, approximate_count
-from ganforge.run_files import read_recipe
+from ganforge.run_files import RunFolder
 from ganforge.wording import counted
 
 MOST_LOOKED_AT = 5_000
@@ -68,7 +68,8 @@ class Diagnosis:
         if not self.was_watched and self.every > 1:
             source = f"{source}, and of {self.every} lines one was looked at"
         if self.passed_over:
-            source = f"{source}; {counted(self.passed_over, 'damaged line')} of {METRICS} passed over"
+            file = RunFolder(self.folder).metrics.name
+            source = f"{source}; {counted(self.passed_over, 'damaged line')} of {file} passed over"
         head = f"{self.folder}: {self.lines_seen} log lines up to step {self.last_step:,} ({source})"
         if not self.episodes:
             return [head, NOTHING_WRONG if self.lines_seen else NOTHING_TO_JUDGE]
@@ -97,12 +98,13 @@ def diagnose(folder: Path, each: Callable[[Mapping[str, Any]], object] | None = 
     Raises:
         GanforgeError: it is not a run folder, or a file of it cannot be read.
     """
-    recipe = read_recipe(folder)
-    was_watched = (folder / HEALTH).exists()
+    files = RunFolder(folder)
+    recipe = files.read_recipe()
+    was_watched = files.health.exists()
     findings = read_findings(folder)
     doctor = None if was_watched else Doctor(recipe)
-    every = max(1, approximate_count(folder / METRICS) // MOST_LOOKED_AT)
-    lines = StepLines(folder / METRICS)
+    every = max(1, approximate_count(files.metrics) // MOST_LOOKED_AT)
+    lines = StepLines(files.metrics)
     seen = last = 0
     for line in lines:
         if each is not None:

@@ -7,9 +7,10 @@ from typing import Any
 from ganforge.doctor.findings import Finding, still_open
 from ganforge.doctor.history import APART, History, Line
 from ganforge.doctor.illnesses import ILLNESSES
-from ganforge.doctor.journal import METRICS, figures_of, read_findings, read_lines
+from ganforge.doctor.journal import figures_of, read_findings, read_lines
 from ganforge.doctor.treatment import Treatment
 from ganforge.jsonlines import SMALL, approximate_count, last_of, sampled
+from ganforge.run_files import RunFolder
 
 WELL_FOR = 6
 """Log lines without evidence after which an illness has ended, so that a figure on a border does not chatter."""
@@ -75,7 +76,7 @@ class Doctor:
         A log of up to 16 MB is replayed. Of a longer one only the end is; the illnesses that had begun before it are
         read from `health.jsonl`, and the largest gradients from a sample of all its lines.
         """
-        path = folder / METRICS
+        path = RunFolder(folder).metrics
         if approximate_count(path) <= TAIL or path.stat().st_size <= SMALL:
             self.replay(read_lines(folder, until=step))
             return

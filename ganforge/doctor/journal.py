@@ -9,14 +9,12 @@ from ganforge.doctor.history import Line
 from ganforge.files import write_text
 from ganforge.jsonlines import StepLines
 from ganforge.lookup import is_number
-
-HEALTH = "health.jsonl"
-METRICS = "metrics.jsonl"
+from ganforge.run_files import RunFolder
 
 
 def read_lines(folder: Path, until: float = float("inf")) -> list[Line]:
     """The lines of `metrics.jsonl` up to a step, for a log that is not long; damaged lines are skipped."""
-    return [figures_of(line) for line in StepLines(folder / METRICS) if line["step"] <= until]
+    return [figures_of(line) for line in StepLines(RunFolder(folder).metrics) if line["step"] <= until]
 
 
 def figures_of(line: Mapping[str, Any]) -> Line:
@@ -26,7 +24,7 @@ def figures_of(line: Mapping[str, Any]) -> Line:
 
 def read_findings(folder: Path) -> list[Finding]:
     """The findings in `health.jsonl`, oldest first."""
-    found = (Finding.from_table(line) for line in StepLines(folder / HEALTH))
+    found = (Finding.from_table(line) for line in StepLines(RunFolder(folder).health))
     return [finding for finding in found if finding is not None]
 
 
@@ -39,7 +37,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, start: int) -> None:
-        self._path = folder / HEALTH
+        self._path = RunFolder(folder).health
         self.rewind(start)
 
     def rewind(self, step: int) -> None:

@@ -15,10 +15,11 @@ from ganforge.data.dataset import Dataset
 from ganforge.data.picture_folder import PictureFolder
 from ganforge.errors import DataError, GanforgeError
 from ganforge.evaluation.reals import find_reals, recipe_without_run
-from ganforge.evaluation.subject import RECIPE, Subject, find_subject
+from ganforge.evaluation.subject import Subject, find_subject
 from ganforge.metrics.protocol import record
 from ganforge.parallel.start import make_accelerator
 from ganforge.recipe import load_saved, override, resolve
+from ganforge.run_files import RunFolder
 from ganforge.spec import DataSpec
 
 
@@ -113,7 +114,7 @@ def _of_sizes(fakes: DataSpec, reals: DataSpec) -> list[str]:
 def _tables(subject: Subject) -> dict[str, Any]:
     """The run's recipe; without a run, one of which only `[data]` and `[evaluation]` will be looked at."""
     if subject.run is not None:
-        return load_saved(subject.run / RECIPE).to_dict()
+        return load_saved(RunFolder(subject.run).recipe).to_dict()
     return recipe_without_run()
 
 
@@ -122,7 +123,7 @@ def _learned_from(subject: Subject) -> Dataset | None:
     if subject.run is None:
         return None
     try:
-        return build_dataset(load_saved(subject.run / RECIPE))
+        return build_dataset(load_saved(RunFolder(subject.run).recipe))
     except DataError:
         return None
 
@@ -161,8 +162,9 @@ def _keep(
     if subject.run is None or not accelerator.is_main_process:
         return
     line = {"step": subject.origin["step"], "by": "ganforge evaluate", **record(figures, protocol), "seconds": seconds}
+    path = RunFolder(subject.run).evaluations
     try:
-        with (subject.run / "evaluations.jsonl").open("a") as file:
+        with path.open("a") as file:
             file.write(json.dumps(line) + "\n")
     except OSError as error:
-        raise GanforgeError(f"{subject.run}/evaluations.jsonl: cannot be written: {error.strerror}") from error
+        raise GanforgeError(f"{path}: cannot be written: {error.strerror}") from error

@@ -12,13 +12,11 @@ from ganforge.data.picture_folder import PictureFolder
 from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
 from ganforge.metrics.evaluator import SamplesByIndex
-from ganforge.saved.checkpoint import CHECKPOINT_STATE
+from ganforge.run_files import CHECKPOINTS, CheckpointFolder, RunFolder
 from ganforge.saved.generator_config import GeneratorConfig
 from ganforge.saved.generator_file import find_generator, load_generator
 from ganforge.saved.indexed import latents_of
 from ganforge.spec import DataSpec
-
-RECIPE = "recipe.resolved.toml"
 
 
 @dataclass(frozen=True)
@@ -66,13 +64,14 @@ def find_subject(target: Path) -> Subject:
     Raises:
         GanforgeError: it is none of them.
     """
-    if (target / CHECKPOINT_STATE).is_file():
+    if CheckpointFolder(target).state.is_file():
         return _checkpoint(target)
-    if target.is_file() or (target / RECIPE).is_file() or any(target.glob("generator.*.safetensors")):
+    files = RunFolder(target)
+    if target.is_file() or files.recipe.is_file() or files.generators():
         path = find_generator(target)
         network = load_generator(path)
         config = network.config
-        run = path.parent if (path.parent / RECIPE).is_file() else None
+        run = path.parent if RunFolder(path.parent).recipe.is_file() else None
         origin = {"generator": path.name, "step": config.step, "seed": config.seed}
         return Subject(str(path), origin, generator=network, config=config, run=run)
     if target.is_dir():
@@ -85,5 +84,5 @@ def _checkpoint(path: Path) -> Subject:
     """The averaged generator of a checkpoint."""
     network = load_generator(path)
     config = network.config
-    origin = {"generator": f"checkpoints/{path.name}", "step": config.step, "seed": config.seed}
+    origin = {"generator": f"{CHECKPOINTS}/{path.name}", "step": config.step, "seed": config.seed}
     return Subject(str(path), origin, generator=network, config=config, run=path.resolve().parent.parent)

@@ -11,6 +11,7 @@ from ganforge.export.published import published_config, published_recipe
 from ganforge.files import replaced_folder, write_text
 from ganforge.grid import picture_of
 from ganforge.recipe import parse
+from ganforge.run_files import RunFolder
 from ganforge.sampling.draw import Sampler, config_of
 from ganforge.saved.generator_file import flat_state, load_generator, save_generator
 from ganforge.saved.hub import GENERATOR_NAME, upload
@@ -56,7 +57,7 @@ def export_hub(
             raise GanforgeError(f"{out}: holds something else; choose another {argument('out')}")
     network = load_generator(run)
     config = published_config(config_of(network))
-    recipe_file = Path(run) / "recipe.resolved.toml"
+    recipe_file = RunFolder(Path(run)).recipe
     table = published_recipe(as_written(parse(recipe_file))) if recipe_file.is_file() else None
     recipe = None if table is None else tomli_w.dumps(table)
     text = model_card(

@@ -10,14 +10,14 @@ from ganforge.jsonlines import StepLines
 from ganforge.lookup import is_number, number, table_at, text, whole
 from ganforge.report.curves import Curves
 from ganforge.report.thin import Series
-from ganforge.run_files import checkpoint_states, numbered, read_recipe, recipe_text
+from ganforge.run_files import CHECKPOINTS, GENERATOR, RunFolder
 from ganforge.wording import counted, printable
 
 GENERATORS = {
     "averaged": "averaged",
-    "generator.best": "best",
-    "generator.last": "last",
-    "checkpoints/": "checkpoint (averaged)",
+    f"{GENERATOR}best": "best",
+    f"{GENERATOR}last": "last",
+    f"{CHECKPOINTS}/": "checkpoint (averaged)",
 }
 """What a protocol calls the generator, by its beginning, and what a reader does."""
 
@@ -103,28 +103,28 @@ def read_run(folder: Path, name: str) -> RunFacts:
     Raises:
         GanforgeError: it is not a run folder, or a file of it cannot be read.
     """
-    curves, logged = Curves(), _LoggedEvaluations()
+    files, curves, logged = RunFolder(folder), Curves(), _LoggedEvaluations()
 
     def gather(line: Mapping[str, Any]) -> None:
         curves.add(line)
         logged.add(line)
 
     diagnosis = diagnose(folder, gather)
-    written = StepLines(folder / "evaluations.jsonl")
+    written = StepLines(files.evaluations)
     evaluations = sorted((_evaluation(line) for line in written), key=lambda evaluation: evaluation.step)
-    odd = {"metrics.jsonl": diagnosis.passed_over, "evaluations.jsonl": written.passed_over}
+    odd = {files.metrics.name: diagnosis.passed_over, files.evaluations.name: written.passed_over}
     return RunFacts(
         name=printable(name),
         folder=folder,
-        recipe=read_recipe(folder),
-        recipe_text=recipe_text(folder),
+        recipe=files.read_recipe(),
+        recipe_text=files.recipe_text(),
         series=curves.series(),
         evaluations=tuple(evaluations or logged.found),
         episodes=diagnosis.episodes,
         lines_judged=diagnosis.lines_seen,
         was_watched=diagnosis.was_watched,
-        pictures=numbered(folder / "samples", "step-*.png"),
-        checkpoint=next((state for _, state in checkpoint_states(folder)), {}),
+        pictures=files.sample_grids(),
+        checkpoint=next((state for _, state in files.checkpoint_states()), {}),
         passed_over=tuple(f"{counted(count, 'damaged line')} of {file}" for file, count in odd.items() if count),
     )
 

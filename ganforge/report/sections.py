@@ -11,6 +11,7 @@ from ganforge.lookup import table_at, tables_at, text, whole
 from ganforge.recipe import difference
 from ganforge.report.facts import Evaluation, RunFacts
 from ganforge.report.markup import dot, table
+from ganforge.run_files import RECIPE
 from ganforge.wording import printable
 
 MOST_ROWS = 12
@@ -216,7 +217,7 @@ def recipes(runs: list[RunFacts]) -> str:
     for index, run in enumerate(runs):
         is_open = " open" if len(runs) == 1 else ""
         parts.append(
-            f"<details{is_open}><summary>{dot(index)}{escape(run.name)}: recipe.resolved.toml</summary>"
+            f"<details{is_open}><summary>{dot(index)}{escape(run.name)}: {RECIPE}</summary>"
             f"<pre>{escape(run.recipe_text)}</pre></details>"
         )
     return "".join(parts)

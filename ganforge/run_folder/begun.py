@@ -9,29 +9,24 @@ from pathlib import Path
 
 from ganforge.files import sync, write_text
 from ganforge.recipe import Recipe, difference
-from ganforge.run_folder.folder_lock import HOLDER, LOCK
+from ganforge.run_files import STEP, RunFolder
 from ganforge.saved.checkpoint import candidates
 from ganforge.wording import counted
-
-OLD = ".old-"
-RESTARTED = ".restarted"
-STAYS = (LOCK, HOLDER, RESTARTED, ".session", "slurm")
-"""What a restart leaves where it is: what belongs to the process or to the job that starts it."""
 
 
 def what_it_holds(folder: Path) -> list[str]:
     """Descriptions of a run's traces in a folder; empty if there are none."""
-    found = []
+    found, files = [], RunFolder(folder)
+    metrics, checkpoints = files.metrics, files.checkpoints
     if steps := logged_steps(folder):
-        found.append(f"metrics.jsonl up to step {steps:,}")
-    elif (folder / "metrics.jsonl").is_file() and (folder / "metrics.jsonl").stat().st_size:
-        found.append("metrics.jsonl")
-    found += [path.name for path in sorted(folder.glob("generator.*.safetensors"))]
-    checkpoints = folder / "checkpoints"
+        found.append(f"{metrics.name} up to step {steps:,}")
+    elif metrics.is_file() and metrics.stat().st_size:
+        found.append(metrics.name)
+    found += [path.name for path in files.generators()]
     if count := len(candidates(checkpoints)):
         found.append(counted(count, "checkpoint"))
-    elif checkpoints.is_dir() and any(not path.name.startswith(".step-") for path in checkpoints.iterdir()):
-        found.append("checkpoints/")
+    elif checkpoints.is_dir() and any(not path.name.startswith(f".{STEP}") for path in checkpoints.iterdir()):
+        found.append(f"{checkpoints.name}/")
     return found
 
 
@@ -39,7 +34,7 @@ def logged_steps(folder: Path) -> int:
     """The last step in `metrics.jsonl`; 0 if none."""
     last = 0
     try:
-        with (folder / "metrics.jsonl").open("rb") as file:
+        with RunFolder(folder).metrics.open("rb") as file:
             for text in file:
                 try:
                     line = json.loads(text)
@@ -62,36 +57,39 @@ def ended_before_its_first_checkpoint(recipe: Recipe) -> bool:
     if len(held) != 1 or not 0 < logged_steps(folder) <= last:
         return False
     try:
-        before = tomllib.loads((folder / "recipe.resolved.toml").read_text(encoding="utf-8"))
+        before = tomllib.loads(RunFolder(folder).recipe.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return not difference(before, recipe.to_dict())
 
 
-def move_aside(folder: Path, stays: Collection[str] = STAYS) -> Path | None:
+def move_aside(folder: Path, stays: Collection[Path] | None = None) -> Path | None:
     """Move what a folder holds into `.old-1` below it, or `.old-2`, ...; nothing is deleted.
 
     The job that asked for it is recorded: when its queue or launcher starts it again, it resumes.
 
     Args:
         folder: of a run, or of a study.
-        stays: names that stay where they are.
+        stays: paths that stay where they are; by default what belongs to the process or to the job that starts the run.
 
     Returns:
         where it is now; None if there was nothing.
     """
-    moved = [path for path in sorted(folder.iterdir()) if path.name not in stays and not path.name.startswith(OLD)]
+    files = RunFolder(folder)
+    if stays is None:
+        stays = (files.lock, files.holder, files.restarted, files.session, files.slurm)
+    moved = [path for path in sorted(folder.iterdir()) if path not in stays and not files.is_moved_aside(path.name)]
     place = None
     if moved:
         number = 1
-        while os.path.lexists(folder / f"{OLD}{number}"):
+        while os.path.lexists(files.moved_aside(number)):
             number += 1
-        place = folder / f"{OLD}{number}"
+        place = files.moved_aside(number)
         place.mkdir()
         for path in moved:
             os.rename(path, place / path.name)
         sync(folder)
-    write_text(folder / RESTARTED, json.dumps({"job": _job()}) + "\n")
+    write_text(files.restarted, json.dumps({"job": _job()}) + "\n")
     return place
 
 
@@ -101,7 +99,7 @@ def was_restarted_by_this_job(folder: Path) -> bool:
     if all(os.environ.get(name, "") in ("", "0") for name in counts):
         return False
     try:
-        return json.loads((folder / RESTARTED).read_text(encoding="utf-8"))["job"] == _job()
+        return json.loads(RunFolder(folder).restarted.read_text(encoding="utf-8"))["job"] == _job()
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

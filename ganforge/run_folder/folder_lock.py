@@ -17,8 +17,8 @@ from filelock import FileLock, Timeout
 from ganforge.arguments import overriding
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
+from ganforge.run_files import RunFolder
 
-LOCK, HOLDER = ".lock", ".holder"
 PATIENCE = 10.0
 """Seconds for a process that was just killed to be gone."""
 PATIENCE_WITH_OTHER_HOSTS = 120.0
@@ -36,7 +36,7 @@ class FolderLock:
     def __init__(self, folder: Path, say: Callable[[str], object]) -> None:
         self._folder = folder
         self._say = say
-        self._lock = FileLock(folder / LOCK)
+        self._lock = FileLock(RunFolder(folder).lock)
 
     def hold(self) -> None:
         """Take it, if it is not held yet; the folder has to be there.
@@ -49,7 +49,7 @@ class FolderLock:
         try:
             self._acquire()
             holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-            write_text(self._folder / HOLDER, json.dumps(holder) + "\n")
+            write_text(RunFolder(self._folder).holder, json.dumps(holder) + "\n")
         except OSError as error:
             raise GanforgeError(
                 f"{self._folder}: cannot be written: {error.strerror}; fix that, or set another with "
@@ -91,7 +91,7 @@ class FolderLock:
 def _holder(folder: Path) -> dict[str, object]:
     """The process that holds the lock, as it has described itself."""
     try:
-        holder = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        holder = json.loads(RunFolder(folder).holder.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return holder if isinstance(holder, dict) else {}

@@ -18,10 +18,10 @@ from accelerate.utils import broadcast_object_list, gather_object
 from ganforge.arguments import overriding
 from ganforge.errors import DamagedCheckpointError, GanforgeError
 from ganforge.files import write_text
+from ganforge.run_files import RunFolder
 from ganforge.saved.checkpoint import Checkpoint, is_whole, step_of
 from ganforge.saved.newest import Found, find_usable
 
-MARKER = ".session"
 PATIENCE = 120.0
 """Seconds; twice what NFS clients keep a folder's attributes by default (`acdirmax`)."""
 
@@ -48,18 +48,19 @@ def agree_on_checkpoint(
     """
     if accelerator.num_processes > 1:
         _require_same_folder(accelerator, folder)
+    checkpoints = RunFolder(folder).checkpoints
     while True:
         name = _said_by_rank_0(accelerator, found.checkpoint.path.name if found.checkpoint else "")
         if not name:
             return found if accelerator.is_main_process else Found(None)
-        checkpoint, reason = _look(accelerator, folder / "checkpoints" / name, found, judge)
+        checkpoint, reason = _look(accelerator, checkpoints / name, found, judge)
         reason = next((text for text in _of_all_ranks(accelerator, reason) if text), "")
         if not reason:
             return Found(checkpoint, found.passed_over if accelerator.is_main_process else ())
         if accelerator.is_main_process:
-            path = folder / "checkpoints" / name
+            path = checkpoints / name
             passed = Found(None, (*found.passed_over, DamagedCheckpointError(path, reason)))
-            found = find_usable(folder / "checkpoints", before=step_of(path), nothing=passed)
+            found = find_usable(checkpoints, before=step_of(path), nothing=passed)
 
 
 def _look(accelerator: Accelerator, path: Path, found: Found, judge: Judge) -> tuple[Checkpoint | None, str]:
@@ -86,11 +87,11 @@ def _of_all_ranks(accelerator: Accelerator, reason: str) -> list[str]:
 
 
 def _require_same_folder(accelerator: Accelerator, folder: Path) -> None:
-    token = secrets.token_hex(8)
+    token, marker = secrets.token_hex(8), RunFolder(folder).session
     if accelerator.is_main_process:
-        write_text(folder / MARKER, token)
+        write_text(marker, token)
     (token,) = broadcast_object_list([token])
-    if not wait_for(folder / MARKER, lambda marker: marker.read_text() == token):
+    if not wait_for(marker, lambda marker: marker.read_text() == token):
         raise GanforgeError(
             f"{folder}: rank {accelerator.process_index} on {socket.gethostname()} does not see what rank 0 writes "
             f"there; the folder must lie on a file system that all nodes share: {overriding('output=...')}"

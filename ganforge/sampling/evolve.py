@@ -1,6 +1,5 @@
 """How samples of the same latents changed during training, as a strip or a film."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
 from ganforge.grid import cell_of
 from ganforge.recipe import parse
+from ganforge.run_files import RunFolder
 from ganforge.sampling.film import enlarged, is_film, write_film, write_strip
 from ganforge.saved.generator_file import read_config
 from ganforge.spec import DataSpec
@@ -44,7 +44,7 @@ def write_evolution(run: Path, *, out: Path, indices: tuple[int, ...] = (), fps:
     rows = [[Image.open(path) for _, path in grids]]
     if indices:
         spec = read_config(run).spec
-        num = parse(run / "recipe.resolved.toml")["samples"]["num"]
+        num = parse(RunFolder(run).recipe)["samples"]["num"]
         rows = [[_cell(sheet, index, num, spec, run) for sheet in rows[0]] for index in indices]
     side = STRIP_SIDE if not is_film(out) else FILM_SIDE
     rows = [[enlarged(picture, side) if indices else picture for picture in row] for row in rows]
@@ -65,13 +65,11 @@ def _grids(run: Path) -> list[tuple[int, Path]]:
     Raises:
         GanforgeError: the run has no grids.
     """
-    found = []
-    for path in (run / "samples").glob("step-*.png"):
-        if match := re.fullmatch(r"step-(\d+)\.png", path.name):
-            found.append((int(match[1]), path))
+    files = RunFolder(run)
+    found = files.sample_grids()
     if not found:
-        raise GanforgeError(f"{run}: has no samples/step-*.png; training writes one every samples.every steps")
-    return sorted(found)
+        raise GanforgeError(f"{run}: has no {files.any_sample_grid}; training writes one every samples.every steps")
+    return sorted(found.items())
 
 
 def _cell(sheet: Image.Image, index: int, num: int, spec: DataSpec, run: Path) -> Image.Image:

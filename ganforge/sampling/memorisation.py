@@ -14,6 +14,7 @@ from ganforge.errors import GanforgeError
 from ganforge.files import write_text
 from ganforge.grid import single, to_uint8
 from ganforge.recipe import load_saved
+from ganforge.run_files import RunFolder
 from ganforge.sampling.draw import Sampler, open_generator
 from ganforge.sampling.film import enlarged
 from ganforge.sampling.neighbours import Neighbours, Reals
@@ -58,7 +59,7 @@ def write_neighbours(
     sampler = Sampler(network, seed)
     if not sampler.config.spec.is_image:
         raise GanforgeError(f"neighbours shows pictures, and this generator makes {sampler.config.spec}")
-    dataset = build_dataset(load_saved(run / "recipe.resolved.toml"))
+    dataset = build_dataset(load_saved(RunFolder(run).recipe))
     samples = sampler.many(num)
     reals = Reals(dataset, limit)
     found, usual = reals.neighbours(samples, k), reals.left_out(num)

@@ -30,34 +30,27 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ganforge.errors import DamagedCheckpointError
+from ganforge.run_files import STEP, CheckpointFolder, network_file, rank_file
 from ganforge.saved.hashing import sha256_of
 from ganforge.version import __version__
 
 FORMAT = 2
 """Format 2 records the sha256 of every file; a checkpoint of format 1 is trusted if it can be read."""
 
-PREFIX = "step-"
-CHECKPOINT_STATE, CHECKPOINT_WEIGHTS = "checkpoint.json", "averaged.safetensors"
-"""What a checkpoint says of itself, and the averaged generator, whose config its run has."""
-
 _LARGEST_STATE = 64 << 20
 _WHOLE_NUMBERS = ("step", "images", "rollbacks", "batches", "world_size")
 _TABLES = ("layouts", "data", "dataset", "versions")
 
 
-def name_of(step: int) -> str:
-    return f"{PREFIX}{step:08d}"
-
-
 def step_of(path: Path) -> int | None:
     """The step in the name of a checkpoint's folder; None if the folder has another name."""
-    match = re.fullmatch(rf"{PREFIX}([0-9]{{1,18}})", path.name)
+    match = re.fullmatch(rf"{STEP}([0-9]{{1,18}})", path.name)
     return None if match is None else int(match[1])
 
 
 def candidates(folder: Path) -> list[Path]:
     """All folders with a checkpoint's name, oldest first."""
-    found = [(step, path) for path in folder.glob(f"{PREFIX}*") if (step := step_of(path)) is not None]
+    found = [(step, path) for path in folder.glob(f"{STEP}*") if (step := step_of(path)) is not None]
     return [path for _, path in sorted(found)]
 
 
@@ -86,19 +79,20 @@ def read_state(path: Path) -> dict[str, Any]:
     Raises:
         DamagedCheckpointError: it is missing or damaged, or has a newer format.
     """
+    file = CheckpointFolder(path).state
     try:
-        status = os.stat(path / CHECKPOINT_STATE)  # a pipe or a device might never end
+        status = os.stat(file)  # a pipe or a device might never end
         if not S_ISREG(status.st_mode) or status.st_size > _LARGEST_STATE:
-            raise DamagedCheckpointError(path, f"{CHECKPOINT_STATE} is not a file that ganforge wrote")
-        state = json.loads((path / CHECKPOINT_STATE).read_bytes())
+            raise DamagedCheckpointError(path, f"{file.name} is not a file that ganforge wrote")
+        state = json.loads(file.read_bytes())
     except FileNotFoundError as error:
-        raise DamagedCheckpointError(path, f"not written to the end: it has no {CHECKPOINT_STATE}") from error
+        raise DamagedCheckpointError(path, f"not written to the end: it has no {file.name}") from error
     except OSError as error:
-        raise DamagedCheckpointError(path, f"{CHECKPOINT_STATE} cannot be read: {error.strerror}") from error
+        raise DamagedCheckpointError(path, f"{file.name} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise DamagedCheckpointError(path, f"{CHECKPOINT_STATE} is damaged: it is not JSON") from error
+        raise DamagedCheckpointError(path, f"{file.name} is damaged: it is not JSON") from error
     if problem := _problem_of_state(state):
-        raise DamagedCheckpointError(path, f"{CHECKPOINT_STATE} {problem}")
+        raise DamagedCheckpointError(path, f"{file.name} {problem}")
     return state
 
 
@@ -195,7 +189,7 @@ class Checkpoint:
             readers.get(Path(name).suffix, lambda stem: self._read(name, _as_toml, ""))(Path(name).stem)
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        return self._read(f"{name}.safetensors", load_file, "")
+        return self._read(network_file(name), load_file, "")
 
     def plain(self, name: str) -> dict[str, Any]:
         def load(path: Path) -> dict[str, Any]:
@@ -205,8 +199,8 @@ class Checkpoint:
 
     def rank(self, rank: int) -> dict[str, Any] | None:
         """A rank's own part, or None if the run that wrote it had fewer ranks."""
-        name = f"rank-{rank:05d}"
-        return self.plain(name) if f"{name}.pt" in self.files else None
+        name = rank_file(rank)
+        return self.plain(Path(name).stem) if name in self.files else None
 
     def text(self, name: str) -> str:
         return self._read(name, lambda path: path.read_text(encoding="utf-8"), "")

@@ -12,20 +12,16 @@ import torch
 from torch import Tensor
 
 from ganforge.files import sync, usual_mode, write_text
+from ganforge.run_files import DAMAGED, NEWEST, STEP, CheckpointFolder, network_file, rank_file, step_name
 from ganforge.saved.checkpoint import (
-    CHECKPOINT_STATE,
     FORMAT,
-    PREFIX,
     digest_of,
     is_whole,
-    name_of,
     step_of,
     whole_checkpoints,
 )
 from ganforge.saved.hashing import Hasher
 from ganforge.saved.tensor_file import save_tensors
-
-DAMAGED = "damaged-"
 
 
 @dataclass(frozen=True)
@@ -53,8 +49,8 @@ class CheckpointWriter:
 
     def __init__(self, folder: Path, step: int) -> None:
         self.folder = folder
-        self.final = folder / name_of(step)
-        self.temporary = folder / f".{name_of(step)}.tmp"
+        self.final = folder / step_name(step)
+        self.temporary = folder / f".{step_name(step)}.tmp"
         self._of_other_ranks: dict[str, Written] = {}
         self._hasher = Hasher()
 
@@ -70,7 +66,7 @@ class CheckpointWriter:
 
     def write_rank(self, rank: int, state: Mapping[str, Any]) -> Written:
         """Every rank: its own random states and meters. Rank 0 has to be told by `add`."""
-        name = f"rank-{rank:05d}.pt"
+        name = rank_file(rank)
         self._save_plain(name, state)
         return self._described(name)
 
@@ -79,7 +75,7 @@ class CheckpointWriter:
         self._of_other_ranks |= {part.name: part for part in parts}
 
     def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
-        path = self.temporary / f"{name}.safetensors"
+        path = self.temporary / network_file(name)
         with usual_mode(path):
             save_tensors(path, tensors)
         self._finish(path)
@@ -118,7 +114,7 @@ class CheckpointWriter:
             "sha256": {file.name: file.sha256 for file in files},
         }
         told = json.loads(json.dumps(told))
-        write_text(self.temporary / CHECKPOINT_STATE, json.dumps({**told, "digest": digest_of(told)}, indent=2))
+        write_text(CheckpointFolder(self.temporary).state, json.dumps({**told, "digest": digest_of(told)}, indent=2))
         sync(self.temporary)
         if os.path.lexists(self.final):  # the same step again, after a resume: the new one takes its place
             retired = self.final.with_name(f".{self.final.name}.old")
@@ -129,7 +125,7 @@ class CheckpointWriter:
         else:
             os.replace(self.temporary, self.final)
         sync(self.folder)
-        write_text(self.folder / "last", self.final.name + "\n")
+        write_text(self.folder / NEWEST, self.final.name + "\n")
         return self.final
 
 
@@ -149,7 +145,7 @@ def sweep(folder: Path) -> list[str]:
     Returns:
         names of what was removed.
     """
-    removed = sorted(folder.glob(f".{PREFIX}*"))
+    removed = sorted(folder.glob(f".{STEP}*"))
     for path in removed:
         remove(path)
     return [path.name for path in removed]
@@ -157,7 +153,7 @@ def sweep(folder: Path) -> list[str]:
 
 def put_back(folder: Path) -> None:
     """Bring back a checkpoint that a kill left half-replaced: the new one has not taken its place yet."""
-    for path in sorted(folder.glob(f".{PREFIX}*.old")):
+    for path in sorted(folder.glob(f".{STEP}*.old")):
         final = folder / path.name.removeprefix(".").removesuffix(".old")
         if not os.path.lexists(final) and is_whole(path):
             os.replace(path, final)

@@ -20,7 +20,8 @@ from ganforge.files import replaced, write_text
 from ganforge.lookup import whole
 from ganforge.options import validate
 from ganforge.registry import load_plugins, register
-from ganforge.saved.checkpoint import CHECKPOINT_STATE, CHECKPOINT_WEIGHTS, Checkpoint, read_state
+from ganforge.run_files import GENERATORS, CheckpointFolder, RunFolder
+from ganforge.saved.checkpoint import Checkpoint, read_state
 from ganforge.saved.generator_config import GeneratorConfig
 from ganforge.saved.hub import GENERATOR_NAME, fetch_generator, hub_name
 from ganforge.saved.tensor_file import save_tensors
@@ -79,7 +80,8 @@ def read_config(path: str | Path) -> GeneratorConfig:
 
 
 def _is_of_checkpoint(path: Path) -> bool:
-    return path.name == CHECKPOINT_WEIGHTS and (path.parent / CHECKPOINT_STATE).is_file()
+    files = CheckpointFolder(path.parent)
+    return path.name == files.averaged.name and files.state.is_file()
 
 
 def _config_of_checkpoint(folder: Path) -> GeneratorConfig:
@@ -92,7 +94,9 @@ def _config_of_checkpoint(folder: Path) -> GeneratorConfig:
         raise CheckpointError(f"{folder}: only its run's saved generator says what its network is. {error}") from error
     step, images = whole(state, "step"), whole(state, "images")
     if step is None or images is None:
-        raise CheckpointError(f"{folder}: is not a checkpoint: its {CHECKPOINT_STATE} has no step or images")
+        raise CheckpointError(
+            f"{folder}: is not a checkpoint: its {CheckpointFolder(folder).state.name} has no step or images"
+        )
     return replace(config, step=step, images=images, averaged=True, metrics={}, protocol={})
 
 
@@ -106,12 +110,13 @@ def find_generator(path: str | Path) -> Path:
         path = fetch_generator(*name)
     path = Path(path)
     if path.is_dir():
-        if _is_of_checkpoint(path / CHECKPOINT_WEIGHTS):
-            return path / CHECKPOINT_WEIGHTS
-        for file in ("generator.best.safetensors", "generator.last.safetensors", GENERATOR_NAME):
-            if (path / file).is_file():
-                return path / file
-        raise CheckpointError(f"{path}: has no generator.*.safetensors yet; the first checkpoint writes one")
+        if _is_of_checkpoint(averaged := CheckpointFolder(path).averaged):
+            return averaged
+        files = RunFolder(path)
+        for file in (files.generator("best"), files.generator("last"), path / GENERATOR_NAME):
+            if file.is_file():
+                return file
+        raise CheckpointError(f"{path}: has no {GENERATORS} yet; the first checkpoint writes one")
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such run folder or generator file")
     return path

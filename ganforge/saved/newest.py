@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganforge.errors import CheckpointError, DamagedCheckpointError
-from ganforge.saved.checkpoint import CHECKPOINT_STATE, Checkpoint, candidates, step_of
+from ganforge.run_files import CheckpointFolder, RunFolder
+from ganforge.saved.checkpoint import Checkpoint, candidates, step_of
 
 _log = logging.getLogger(__name__)
 
@@ -63,11 +64,11 @@ def newest_checkpoint(folder: Path, names: Collection[str] | None = None) -> Che
     Raises:
         CheckpointError: there is none.
     """
-    if (folder / CHECKPOINT_STATE).is_file():
+    if CheckpointFolder(folder).state.is_file():
         checkpoint = Checkpoint(folder)
         checkpoint.check(names)
         return checkpoint
-    found = find_usable(folder / "checkpoints", names)
+    found = find_usable(RunFolder(folder).checkpoints, names)
     if found.checkpoint is None:
         reason = "".join(f"; {error.path.name}: {error.reason}" for error in found.passed_over[:1])
         raise CheckpointError(f"{folder}: has no whole checkpoint{reason}")

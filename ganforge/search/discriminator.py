@@ -10,6 +10,7 @@ from ganforge.building.parts import build_component
 from ganforge.errors import CheckpointError, GanforgeError
 from ganforge.recipe import load_saved
 from ganforge.registry import register
+from ganforge.run_files import RunFolder, network_file
 from ganforge.saved.newest import newest_checkpoint
 from ganforge.spec import DataSpec
 
@@ -26,13 +27,13 @@ def load_discriminator(run: Path, spec: DataSpec, device: torch.device) -> nn.Mo
         CheckpointError: the run has no checkpoint, or it does not fit the recipe.
         GanforgeError: the discriminator judges several samples together.
     """
-    recipe = load_saved(run / "recipe.resolved.toml")
+    recipe = load_saved(RunFolder(run).recipe)
     if recipe.discriminator.packing > 1:
         raise GanforgeError(
             f"{run}: its discriminator judges {recipe.discriminator.packing} samples together (packing) and cannot say "
             f"how real one looks; leave the prior out with {argument('prior', 0)}"
         )
-    checkpoint = newest_checkpoint(run, ["discriminator.safetensors"])
+    checkpoint = newest_checkpoint(run, [network_file("discriminator")])
     network: nn.Module = build_component(
         recipe, register.discriminator, recipe.discriminator, "discriminator", spec=spec
     )

@@ -6,7 +6,8 @@ from filelock import FileLock, Timeout
 
 from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
-from ganforge.run_folder.begun import RESTARTED, move_aside, was_restarted_by_this_job
+from ganforge.run_files import RunFolder
+from ganforge.run_folder.begun import move_aside, was_restarted_by_this_job
 from ganforge.sweep.plan import SweepPlan
 from ganforge.sweep.study import TURNSTILE
 
@@ -39,4 +40,4 @@ def move_study_aside(plan: SweepPlan) -> Path | None:
                     f"{argument('restart', True)}: another process works on trial {trial} of {folder}; end it first, "
                     f"or leave {argument('restart')} out to share the trials"
                 ) from None
-        return move_aside(folder, (TURNSTILE, RESTARTED))
+        return move_aside(folder, (folder / TURNSTILE, RunFolder(folder).restarted))

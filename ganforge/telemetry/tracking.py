@@ -21,6 +21,7 @@ from ganforge.files import write_text
 from ganforge.jsonlines import keep_up_to
 from ganforge.recipe import Recipe
 from ganforge.redaction import table_without_credentials
+from ganforge.run_files import RunFolder
 from ganforge.telemetry.lines import LineFile
 from ganforge.variables import as_written
 
@@ -64,8 +65,8 @@ class Tracking:
 
     def __init__(self, recipe: Recipe, start: int, warn: Warn = lambda subject, problem: None) -> None:
         self._warn = warn
-        self._log = MetricsLog(recipe.folder / "metrics.jsonl", start, warn)
-        self._evaluations = MetricsLog(recipe.folder / "evaluations.jsonl", start, warn)
+        self._log = MetricsLog(recipe.files.metrics, start, warn)
+        self._evaluations = MetricsLog(recipe.files.evaluations, start, warn)
         self._trackers: list[GeneralTracker] = []
         self._wandb: WandBTracker | None = None
         if recipe.tracking.wandb is not None:
@@ -169,7 +170,7 @@ def _start_wandb(recipe: Recipe) -> WandBTracker:
 
 
 def _start_tensorboard(recipe: Recipe) -> TensorBoardTracker:
-    tracker = TensorBoardTracker("tensorboard", logging_dir=recipe.folder)
+    tracker = TensorBoardTracker(recipe.files.tensorboard.name, logging_dir=recipe.folder)
     try:
         tracker.start()
     except ImportError as error:
@@ -179,7 +180,7 @@ def _start_tensorboard(recipe: Recipe) -> TensorBoardTracker:
 
 def run_id(folder: Path) -> str:
     """The id under which trackers know this run; made once and kept in the run folder."""
-    path = folder / "run.json"
+    path = RunFolder(folder).tracker_id
     try:
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     except (ValueError, RecursionError):

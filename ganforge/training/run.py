@@ -32,6 +32,7 @@ from ganforge.game.state import load_named_state, named_state
 from ganforge.metrics.evaluator import Evaluator
 from ganforge.parallel.launch import check_launch
 from ganforge.recipe import Recipe
+from ganforge.run_files import RunFolder
 from ganforge.saved.generator_config import GeneratorConfig
 from ganforge.telemetry.meters import Meters
 from ganforge.telemetry.probe import Probe, build_probe
@@ -139,6 +140,11 @@ class Run:
     @property
     def folder(self) -> Path:
         return self.recipe.folder
+
+    @property
+    def files(self) -> RunFolder:
+        """The run folder's files by name."""
+        return self.recipe.files
 
     @property
     def step(self) -> int:

@@ -91,7 +91,7 @@ def run_session(
 
 def _write_recipe(recipe: Recipe) -> None:
     try:
-        write_text(recipe.folder / "recipe.resolved.toml", dump(recipe))
+        write_text(recipe.files.recipe, dump(recipe))
     except OSError as error:
         raise not_writable(recipe.folder, error) from error
 
@@ -119,8 +119,8 @@ def _closing(run: Run, exit_code: int) -> list[str]:
         )
     if best is not None:
         lines.append(f"best {best.name} {best.value:.4g} at step {best.step:,}")
-    lines.append(f"generator: {folder / ('generator.best.safetensors' if best else 'generator.last.safetensors')}")
-    lines.append(f"picture:   {folder / 'samples' / f'step-{run.step:08d}.png'}")
+    lines.append(f"generator: {run.files.generator('best' if best else 'last')}")
+    lines.append(f"picture:   {run.files.sample_grid(run.step)}")
     return lines
 
 

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from ganforge.data.cache import CACHE_LIMIT_BYTES, ShardCache
 from ganforge.data.fetch import Patience, fetch, fetch_bytes
-from ganforge.data.foreign import Wishes, open_foreign
+from ganforge.data.foreign import ReadOptions, open_foreign
 from ganforge.data.remote import open_remote
 from ganforge.data.shards.manifest import load_manifest
 from ganforge.errors import DataError
@@ -110,7 +110,7 @@ def test_the_limit_of_the_recipe_holds_while_foreign_shards_are_indexed(raw_fold
     locations = [f"pipe:cat '{raw_folder / shard.name}'" for shard in shards]
     limit = 2 * max(shard.bytes for shard in shards)
     assert sum(shard.bytes for shard in shards) > limit
-    open_foreign("x", locations, tmp_path, Wishes(), QUICK, cache_limit_bytes=limit)
+    open_foreign("x", locations, tmp_path, ReadOptions(), QUICK, cache_limit_bytes=limit)
     assert 0 < sum(path.stat().st_size for path in tmp_path.rglob("*.tar")) <= limit
     component = register.dataset.get("shards")
     assert "cache_limit_bytes" in component.supplied

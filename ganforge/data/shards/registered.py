@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ganforge.data.cache import CACHE_LIMIT_BYTES
 from ganforge.data.dataset import Dataset
-from ganforge.data.foreign import Wishes, open_foreign
+from ganforge.data.foreign import ReadOptions, open_foreign
 from ganforge.data.remote import open_remote
 from ganforge.data.shards.dataset import FolderStore, ShardDataset
 from ganforge.data.shards.manifest import FILE_NAME, load_manifest
@@ -33,14 +33,14 @@ def open_folder(folder: Path) -> ShardDataset:
 
 
 def open_shards(
-    path: str, cache_dir: Path, wishes: Wishes | None = None, cache_limit_bytes: int = CACHE_LIMIT_BYTES
+    path: str, cache_dir: Path, options: ReadOptions | None = None, cache_limit_bytes: int = CACHE_LIMIT_BYTES
 ) -> ShardDataset:
     """Whatever a path or url names, with an index.
 
     Args:
         path: folder, tars or urls.
         cache_dir: for fetched shards and indexes.
-        wishes: what the recipe says of foreign shards.
+        options: what the recipe says of foreign shards.
         cache_limit_bytes: of all fetched shards together.
 
     Raises:
@@ -57,7 +57,7 @@ def open_shards(
             raise DataError(f"{path}: was not written to the end; run the same command again, it goes on")
     elif _names_a_dataset(path):
         return open_remote(path, cache_dir, cache_limit_bytes=cache_limit_bytes)
-    return open_foreign(path, expand(path), cache_dir, wishes or Wishes(), cache_limit_bytes=cache_limit_bytes)
+    return open_foreign(path, expand(path), cache_dir, options or ReadOptions(), cache_limit_bytes=cache_limit_bytes)
 
 
 def _names_a_dataset(path: str) -> bool:
@@ -91,16 +91,16 @@ def shards(
         image_key: extension of the picture in a sample, such as `image.jpg`; empty to find it.
         stream: do not index, read with the stock webdataset pipeline; for endless sources.
     """
-    wishes = Wishes(size, fit, channels, image_key)
+    options = ReadOptions(size, fit, channels, image_key)
     if not stream and (is_remote(path) or not (local_path(path) / FILE_NAME).exists()):
         stream = not _names_a_dataset(path) and any(is_compressed(location) for location in expand(path))
     if stream:
         from ganforge.data.stream import StreamDataset
 
-        streamed = StreamDataset(path, expand(path), wishes)
+        streamed = StreamDataset(path, expand(path), options)
         _tell(path, streamed.losses)
         return streamed
-    dataset = open_shards(path, cache_dir, wishes, cache_limit_bytes)
+    dataset = open_shards(path, cache_dir, options, cache_limit_bytes)
     told = list(dataset.losses)
     if dataset.manifest.values is not None:
         low, high = dataset.manifest.values

@@ -28,7 +28,7 @@ def roll_back(
         doctor.diverged(error)
         raise DivergenceError(f"{error} (after {counted(run.progress.rollbacks, 'rollback')})") from error
     looks = run.accelerator.is_main_process
-    found = choose_checkpoint(run, find_usable(run.folder / "checkpoints") if looks else Found(None))
+    found = choose_checkpoint(run, find_usable(run.files.checkpoints) if looks else Found(None))
     if found.checkpoint is None:
         doctor.diverged(error)
         raise DivergenceError(f"{error} (there is no checkpoint to go back to)") from error

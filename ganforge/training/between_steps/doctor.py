@@ -10,7 +10,7 @@ from torch import Tensor
 from ganforge.doctor.doctor import Doctor
 from ganforge.doctor.findings import Finding, said
 from ganforge.doctor.illnesses import DIVERGENCE
-from ganforge.doctor.journal import HEALTH, Journal
+from ganforge.doctor.journal import Journal
 from ganforge.errors import DivergenceError, HealthError
 from ganforge.telemetry.progress import ProgressDisplay
 from ganforge.telemetry.tracking import Tracking
@@ -95,7 +95,7 @@ class Watch:
         try:
             write(self._journal)
         except OSError as error:
-            self._display.cannot_write(HEALTH, error.strerror or str(error))
+            self._display.cannot_write(self._run.files.health.name, error.strerror or str(error))
 
     def _any_rank(self, mine: bool) -> bool:
         accelerator = self._run.accelerator

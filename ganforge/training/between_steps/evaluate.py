@@ -80,9 +80,9 @@ def _remember(run: Run, figures: Mapping[str, float]) -> bool:
 
 def save_best(run: Run, display: ProgressDisplay, saver: Saver) -> None:
     """Write the averaged generator as the best so far. Main process only."""
-    state = flat_state(run.averaged.network)
+    path, state = run.files.generator("best"), flat_state(run.averaged.network)
     try:
         saver.require_folder()
-        save_generator(run.folder / "generator.best.safetensors", state, run.generator_config())
+        save_generator(path, state, run.generator_config())
     except OSError as error:
-        display.cannot_write("generator.best.safetensors", f"{error.strerror or error}; it stays as it was")
+        display.cannot_write(path.name, f"{error.strerror or error}; it stays as it was")

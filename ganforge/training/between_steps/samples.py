@@ -21,12 +21,12 @@ def show_samples(run: Run, tracking: Tracking | None, display: ProgressDisplay, 
     if not run.dataset.spec.is_image:
         reals = real_samples(run.dataset, np.arange(min(len(run.dataset), 1000)))
     picture = picture_of(samples, reals)
-    path = run.folder / "samples" / f"step-{run.step:08d}.png"
+    path = run.files.sample_grid(run.step)
     try:
         saver.require_folder()
         path.parent.mkdir(exist_ok=True)
         with replaced(path) as temporary:
             picture.save(temporary, format="PNG")
     except OSError as error:
-        display.cannot_write("samples", error.strerror or str(error))
+        display.cannot_write(run.files.samples.name, error.strerror or str(error))
     tracking.picture(run.step, "samples", picture)

@@ -54,7 +54,7 @@ def why_unusable(run: Run, checkpoint: Checkpoint, names: Collection[str] | None
 def what_is_kept(run: Run) -> str:
     """What a run that ends with an error can go back to, for the message."""
     reason = ""
-    for path in reversed(candidates(run.folder / "checkpoints")):
+    for path in reversed(candidates(run.files.checkpoints)):
         try:
             checkpoint = Checkpoint(path)
         except DamagedCheckpointError as error:

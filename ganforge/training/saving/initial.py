@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from ganforge.arguments import argument
 from ganforge.errors import CheckpointError
 from ganforge.importing.folder import imported_networks, is_import
-from ganforge.saved.checkpoint import CHECKPOINT_STATE, candidates
+from ganforge.run_files import CheckpointFolder, RunFolder, network_file
+from ganforge.saved.checkpoint import candidates
 from ganforge.saved.generator_file import find_generator, read_config
 from ganforge.saved.newest import newest_checkpoint
 from ganforge.training.run import Run
@@ -45,8 +46,8 @@ def read_initial(path: Path) -> Initial:
         )
     if is_import(path):
         return Initial(path, imported_networks(path))
-    if (path / CHECKPOINT_STATE).is_file() or candidates(path / "checkpoints"):
-        names = [f"{name}.safetensors" for name in NETWORKS]
+    if CheckpointFolder(path).state.is_file() or candidates(RunFolder(path).checkpoints):
+        names = [network_file(name) for name in NETWORKS]
         checkpoint = newest_checkpoint(path, names)
         return Initial(checkpoint.path, {name: checkpoint.tensors(name) for name in NETWORKS})
     file = find_generator(path)

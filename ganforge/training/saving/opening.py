@@ -55,7 +55,7 @@ class Opening:
         self._lock.hold()
         if self._restart:
             return
-        put_back(self._recipe.folder / "checkpoints")
+        put_back(self._recipe.files.checkpoints)
         self.found = find_checkpoint(self._recipe, self._resume)
         if self.found.checkpoint is not None:
             check_same_run(self._recipe, self.found.checkpoint, self._allow_changed)
@@ -95,7 +95,7 @@ class Opening:
         chosen = choose_checkpoint(run, self.found)
         is_main = run.accelerator.is_main_process
         lines = [f"the previous contents of {run.folder} are now in {self._moved}"] if self._moved is not None else []
-        half_written = sweep(run.folder / "checkpoints") if is_main else []
+        half_written = sweep(run.files.checkpoints) if is_main else []
         if chosen.checkpoint is None:
             if is_main and not self._restart:
                 refuse_begun(self._recipe, chosen)

@@ -1,11 +1,13 @@
 """A checkpoint's way back into a run."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ganforge.arguments import argument
 from ganforge.errors import CheckpointError
 from ganforge.game.randomness import seed_everything
+from ganforge.run_files import RECIPE, CheckpointFolder, is_rank_file, rank_file
 from ganforge.saved.checkpoint import Checkpoint
 from ganforge.toml_files import tables_of
 from ganforge.training.run import Run
@@ -20,30 +22,27 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
     """
     _check_layouts(run, checkpoint)
     restore_weights(run, checkpoint)
-    _load(checkpoint, "training.pt", shared_parts(run), checkpoint.plain("training"))
-    _load(checkpoint, "checkpoint.json", plain_parts(run), _plain_state(checkpoint))
+    files = CheckpointFolder(checkpoint.path)
+    _load(files.training, shared_parts(run), checkpoint.plain("training"))
+    _load(files.state, plain_parts(run), _plain_state(checkpoint))
     rank = run.accelerator.process_index
     own = checkpoint.rank(rank)
     if own is not None and checkpoint.state.get("world_size") == run.accelerator.num_processes:
-        _load(checkpoint, _rank_file(rank), rank_parts(run), own)
+        _load(checkpoint.path / rank_file(rank), rank_parts(run), own)
     else:
         seed_everything(run.recipe.seed, f"rank {rank} from step {run.step}")
 
 
 def files_of_rank(checkpoint: Checkpoint, rank: int) -> list[str]:
     """What `restore` reads on this rank: all on the first, which answers for the others' parts as well."""
-    return [name for name in checkpoint.files if rank == 0 or not name.startswith("rank-") or name == _rank_file(rank)]
+    return [name for name in checkpoint.files if rank == 0 or not is_rank_file(name) or name == rank_file(rank)]
 
 
-def _rank_file(rank: int) -> str:
-    return f"rank-{rank:05d}.pt"
-
-
-def _load(checkpoint: Checkpoint, file: str, parts: Sequence[SavedPart], saved: dict[str, Any]) -> None:
+def _load(path: Path, parts: Sequence[SavedPart], saved: dict[str, Any]) -> None:
     try:
         load(parts, saved)
     except CheckpointError as error:
-        raise CheckpointError(f"{checkpoint.path / file}: {error}") from error
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def _plain_state(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -52,7 +51,7 @@ def _plain_state(checkpoint: Checkpoint) -> dict[str, Any]:
     if "data" in state or "batches" not in state:
         return state
     try:
-        batch_size = int(tables_of(checkpoint.text("recipe.resolved.toml"))["training"]["batch_size"])
+        batch_size = int(tables_of(checkpoint.text(RECIPE))["training"]["batch_size"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{checkpoint.path}: its recipe does not tell its batch size") from error
     return {**state, "data": {"samples": state["batches"] * batch_size}}

@@ -10,7 +10,8 @@ from ganforge.game.learning_rate import learning_rate_factor
 from ganforge.nested import flat
 from ganforge.recipe import Recipe, difference
 from ganforge.redaction import without_credentials
-from ganforge.run_folder.begun import OLD, ended_before_its_first_checkpoint, what_it_holds
+from ganforge.run_files import RECIPE
+from ganforge.run_folder.begun import ended_before_its_first_checkpoint, what_it_holds
 from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.saved.newest import Found, find_usable
 from ganforge.toml_files import tables_of
@@ -54,7 +55,7 @@ def find_checkpoint(recipe: Recipe, resume: Resume) -> Found:
             gone on with, and that would be lost if it were begun anew.
     """
     folder = recipe.folder
-    found = find_usable(folder / "checkpoints")
+    found = find_usable(recipe.files.checkpoints)
     if found.checkpoint is not None and resume != "never":
         return found
     if resume == "must":
@@ -74,11 +75,11 @@ def refuse_begun(recipe: Recipe, found: Found) -> None:
     if not held or (found.checkpoint is None and ended_before_its_first_checkpoint(recipe)):
         return
     if found.checkpoint is not None:
-        held = [counted(len(whole_checkpoints(folder / "checkpoints")), "checkpoint")]
+        held = [counted(len(whole_checkpoints(recipe.files.checkpoints)), "checkpoint")]
     why = "" if found.checkpoint is not None else f", none of which can be resumed{_first_reason(found)}"
     raise CheckpointError(
         f"{folder} holds a run with {', '.join(held)}{why}; to start over and keep what is there in "
-        f"{folder / OLD}1, say {argument('restart', True)}; or choose another folder with "
+        f"{recipe.files.moved_aside(1)}, say {argument('restart', True)}; or choose another folder with "
         f"{overriding('name=...')} or {overriding('output=...')}"
     )
 
@@ -166,7 +167,7 @@ def _recipe_of(checkpoint: Checkpoint) -> Mapping[str, Any]:
         DamagedCheckpointError: it is no recipe.
     """
     try:
-        return tables_of(checkpoint.text("recipe.resolved.toml"))
+        return tables_of(checkpoint.text(RECIPE))
     except ValueError as error:
         raise DamagedCheckpointError(checkpoint.path, f"its recipe is damaged: {error}") from error
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ganforge.errors import CheckpointError
 from ganforge.recipe import dump
+from ganforge.run_files import RECIPE
 from ganforge.run_folder.own_folder import OwnFolder
 from ganforge.run_folder.shared_folder import wait_for
 from ganforge.saved.checkpoint_writer import CheckpointWriter, Written, prune
@@ -62,7 +63,7 @@ class Saver:
         self.wait(must=False)
         require_finite_weights(run)
         self._step = run.step
-        writer = self._writer = CheckpointWriter(run.folder / "checkpoints", run.step)
+        writer = self._writer = CheckpointWriter(run.files.checkpoints, run.step)
         problem = _attempt(self._stage) if accelerator.is_main_process else ""
         is_fine = self._all_fine(problem)
         parts: list[Written] = []
@@ -156,12 +157,12 @@ class Saver:
         writer.write_plain("training", training)  # the largest first: it is hashed while the others are written
         for name, tensors in networks.items():
             writer.write_tensors(name, tensors)
-        writer.write_text("recipe.resolved.toml", dump(recipe))
+        writer.write_text(RECIPE, dump(recipe))
         writer.commit(plain)
         kept = recipe.checkpoint
         best = plain["best"]["step"] if plain["best"] else None
         prune(writer.folder, keep_last=kept.keep_last, keep_every=kept.keep_every, keep_step=best)
-        save_generator(self._run.folder / "generator.last.safetensors", networks["averaged"], config)
+        save_generator(self._run.files.generator("last"), networks["averaged"], config)
 
 
 def _plain_state(run: Run) -> dict[str, Any]:
