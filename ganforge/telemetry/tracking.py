@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from accelerate.tracking import GeneralTracker, TensorBoardTracker, WandBTracker
 from PIL import Image
 
+from ganforge.arguments import overriding
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
 from ganforge.jsonlines import keep_up_to
@@ -164,7 +165,7 @@ def _start_wandb(recipe: Recipe) -> WandBTracker:
         reason = str(error).splitlines()[0]
         raise GanforgeError(
             f"tracking.wandb: W&B does not start: {reason}. Run `wandb login`, or train with "
-            "`tracking.wandb.mode = 'offline'` and `wandb sync` later"
+            f"{overriding('tracking.wandb.mode=offline')} and `wandb sync` later"
         ) from error
     return tracker
 

@@ -143,7 +143,7 @@ def test_hostile_members_are_refused_and_nothing_is_written(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("b'many'", "is not a label"), ("{broken", "is no label")],
+    [("b'many'", "is not a label"), ("{broken", "is not a label")],
 )
 def test_labels_that_are_none_are_refused_with_shard_and_key(text: str, message: str, tmp_path: Path) -> None:
     extension = "cls" if text.startswith("b") else "json"
