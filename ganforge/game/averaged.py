@@ -1,7 +1,7 @@
 """The averaged generator: an exponential moving average of the weights (Yazıcı et al. 2019)."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,8 @@ class AveragedGenerator:
         self.half_life = half_life
         self.rampup = rampup
         self.start = start
+        self._mine = _State(self.network)
+        self._theirs: _State | None = None
 
     def decay(self, images: int, batch: int) -> float:
         """Weight of the old average in an update of `batch` images after `images` of them."""
@@ -43,13 +45,13 @@ class AveragedGenerator:
     @torch.no_grad()
     def update(self, generator: nn.Module, *, images: int, batch: int) -> None:
         """Move towards the generator: a few fused operations over all tensors, none of them on the host."""
-        mine, copied = _state(self.network)
-        theirs, originals = _state(generator)
+        if self._theirs is None or self._theirs.network is not generator:
+            self._theirs = _State(generator)
         torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
-            mine, theirs, 1.0 - self.decay(images, batch)
+            self._mine.averaged, self._theirs.averaged, 1.0 - self.decay(images, batch)
         )
-        if copied:
-            torch._foreach_copy_(copied, originals)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+        if copied := self._mine.copied:
+            torch._foreach_copy_(copied, self._theirs.copied)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
     @torch.no_grad()
     def reestimate(self, inputs: Iterable[tuple[Tensor, Tensor | None]]) -> None:
@@ -76,11 +78,39 @@ class AveragedGenerator:
             layer.eval()
 
 
-def _state(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """What is averaged and what is copied."""
-    statistics: list[Tensor] = []
-    others: list[Tensor] = []
-    for module in network.modules():
-        for name, buffer in module.named_buffers(recurse=False):
-            (statistics if name in ("running_mean", "running_var") else others).append(buffer)
-    return [parameter.detach() for parameter in network.parameters()] + statistics, others
+class _State:
+    """What of a network is averaged and what is copied, found once: to walk its modules takes longer than to average.
+
+    Buffers are kept by their places, since a module may put another tensor there; a parameter stays the same one.
+
+    Args:
+        network: bare; it gets no other modules later.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self._parameters: list[Tensor] = list(network.parameters())
+        self._statistics: list[_Place] = []
+        self._others: list[_Place] = []
+        for module in network.modules():
+            for name, _ in module.named_buffers(recurse=False):
+                is_statistic = name in ("running_mean", "running_var")
+                places = self._statistics if is_statistic else self._others
+                places.append((module._buffers, name))  # pyright: ignore[reportPrivateUsage]
+
+    @property
+    def averaged(self) -> list[Tensor]:
+        """Parameters and running statistics."""
+        return self._parameters + _tensors(self._statistics)
+
+    @property
+    def copied(self) -> list[Tensor]:
+        """The other buffers."""
+        return _tensors(self._others)
+
+
+_Place = tuple[Mapping[str, Tensor | None], str]
+
+
+def _tensors(places: Iterable[_Place]) -> list[Tensor]:
+    return [tensor for buffers, name in places if (tensor := buffers[name]) is not None]

@@ -92,10 +92,21 @@ class Engine:
 
     def backward(self, loss: Tensor) -> None:
         """The one backward of a micro-batch; a second one would exchange gradients twice."""
-        loss.backward()  # pyright: ignore[reportUnknownMemberType]
+        scaled = loss if self.scaler is None else self.scaler.scale(loss)
+        scaled.backward()  # pyright: ignore[reportUnknownMemberType]
 
     def unscale_gradients(self) -> None:
         """Remove the scaler's factor from the gradients, before anything looks at their size."""
+        if self.scaler is not None:
+            self.scaler.unscale_(self._optimizer)
+
+    def step_optimizer(self) -> None:
+        """Step the optimizer, unless a scaler finds a gradient that is not finite; it then lowers its factor."""
+        if self.scaler is None:
+            self._optimizer.step()
+        else:
+            self.scaler.step(self._optimizer)
+            self.scaler.update()
 
     def step(self, limits: Limits, parameters: Sequence[nn.Parameter]) -> Tensor | None:
         """Step the optimizer within limits and clear the gradients.
@@ -110,7 +121,7 @@ class Engine:
         if limits.clip_value > 0 or limits.clip_norm > 0:
             self.unscale_gradients()
         norm = clip_gradients(limits, parameters)
-        self._optimizer.step()
+        self.step_optimizer()
         self._optimizer.zero_grad(set_to_none=True)
         clamp_weights(limits, parameters)
         return norm

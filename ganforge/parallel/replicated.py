@@ -6,10 +6,14 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedType
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
 from ganforge.game.engine import Engine
+
+PASSED_ON = {DistributedType.NO, *(kind for kind in DistributedType if kind.name.startswith("MULTI_"))}
+"""One process, or DDP over several: gradients are exchanged in the network's backward, and optimizers are torch's."""
 
 
 class ReplicatedEngine(Engine):
@@ -27,7 +31,10 @@ class ReplicatedEngine(Engine):
         self.precision = accelerator.mixed_precision
         # A channels-last weight of one channel has two layouts that are the same; DDP warns of the difference.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-        self._wrapped, self._optimizer = accelerator.prepare(network, optimizer)
+        self._wrapped, wrapped_optimizer = accelerator.prepare(network, optimizer)
+        self._is_direct = _is_direct(accelerator)
+        if not self._is_direct:
+            self._optimizer = wrapped_optimizer
 
     @property
     def accelerator(self) -> Accelerator:
@@ -44,7 +51,32 @@ class ReplicatedEngine(Engine):
         return nullcontext() if is_last else self.accelerator.no_sync(self._wrapped)
 
     def backward(self, loss: Tensor) -> None:
-        self.accelerator.backward(loss)
+        if self._is_direct:
+            super().backward(loss)
+        else:
+            self.accelerator.backward(loss)
 
     def unscale_gradients(self) -> None:
-        self.accelerator.unscale_gradients()
+        if self._is_direct:
+            super().unscale_gradients()
+        else:
+            self.accelerator.unscale_gradients()
+
+    def step_optimizer(self) -> None:
+        if self._is_direct:
+            super().step_optimizer()
+        else:
+            self._optimizer.step()
+
+
+def _is_direct(accelerator: Accelerator) -> bool:
+    """Whether a loss and an optimizer may be called themselves, since Accelerate would only pass the calls on.
+
+    It looks for optional packages in every step of an optimizer, in each folder of `sys.path`, and inspects a signature
+    in every `zero_grad`. What it passes on to a gradient scaler, which is torch's, the engine does by itself.
+    """
+    return (
+        accelerator.distributed_type in PASSED_ON
+        and accelerator.gradient_accumulation_steps == 1
+        and not accelerator.has_lomo_optimizer
+    )

@@ -1,3 +1,4 @@
+import copy
 from typing import Any
 
 import pytest
@@ -62,3 +63,36 @@ def test_running_statistics_are_averaged_and_counters_are_copied():
     averaged.update(network, images=100, batch=100)
     torch.testing.assert_close(averaged.network[1].running_mean, torch.full((4,), 0.5))
     assert averaged.network[1].num_batches_tracked == 5
+
+
+class Replacing(nn.Module):
+    """Puts a new tensor in the place of its buffer, as plugins may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(2))
+        self.layer = nn.Linear(2, 2)
+        self.same_layer = self.layer
+
+
+def test_a_buffer_that_is_replaced_is_followed_and_shared_weights_are_averaged_once():
+    network: Any = Replacing()
+    averaged = AveragedGenerator(network, half_life=100, rampup=0.0)
+    average: Any = averaged.network
+    start = copy.deepcopy(average)
+    for value in (1.0, 2.0):
+        network.mean = torch.full((2,), value)
+        averaged.update(network, images=100, batch=100)
+        assert torch.equal(average.mean, network.mean)
+    with torch.no_grad():
+        network.layer.weight.add_(1.0)
+    averaged.update(network, images=100, batch=100)
+    torch.testing.assert_close(average.layer.weight, start.layer.weight + 0.5)
+
+
+def test_another_generator_is_followed_when_it_is_given():
+    network, averaged = make(half_life=0)
+    averaged.update(network, images=10, batch=10)
+    other, _ = make(half_life=0)
+    averaged.update(other, images=10, batch=10)
+    assert torch.equal(averaged.network[0].weight, other[0].weight)
