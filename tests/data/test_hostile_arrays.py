@@ -62,8 +62,8 @@ def test_arrays_are_read_as_numpy_reads_them(dtype: type, order: str, tmp_path: 
         (npy((), text="{1: 2, 'a': 3}"), "cannot be read"),
         (npy((), text="__import__('os').abort()"), "cannot be read"),
         (npy((), text="(", version=2, length=2**32 - 1), "4294967295 bytes long"),
-        (b"\x93NUMPY", "no array"),
-        (b"", "no array"),
+        (b"\x93NUMPY", "not an array"),
+        (b"", "not an array"),
     ],
 )
 def test_arrays_that_lie_are_refused_before_memory_is_taken(data: bytes, message: str, tmp_path: Path) -> None:
