@@ -93,11 +93,12 @@ def _losses_of_depth(sample: dict[str, Any], options: ReadOptions, url: str) -> 
     if found is not None and found.high < 0xFFFF and values.max() > 0:
         raise DataError(
             f"{url}: {sample['__key__']}: has values up to {values.max():,} in 16 bits, of which a stream keeps the "
-            "upper 8: nearly black; pack it with `ganforge data pack`, which finds the range (or --range LOW,HIGH)"
+            "upper 8: nearly black; pack it with `ganforge data pack`, which finds the range (or takes it from "
+            "`ganforge data pack --range LOW,HIGH`)"
         )
     return [
         "more than 8 bits a channel: values 0..65535 become 0..255; a stream takes no other range, and "
-        "`ganforge data pack` finds it (or --range LOW,HIGH)"
+        "`ganforge data pack` finds it (or takes it from `ganforge data pack --range LOW,HIGH`)"
     ]
 
 

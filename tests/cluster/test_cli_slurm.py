@@ -73,7 +73,7 @@ def test_a_restart_is_done_when_the_job_is_written_and_not_in_the_script_that_is
     (run / "checkpoints").mkdir(parents=True)
     (run / "metrics.jsonl").write_text('{"step": 1}\n')
     said = ganforge("slurm", RECIPE, "--set", "name=again", "--no-submit", "--restart")
-    assert (said.code, "is now in runs/again/.old-1" in said.out) == (0, True)
+    assert (said.code, "are now in runs/again/.old-1" in said.out) == (0, True)
     assert (run / ".old-1" / "metrics.jsonl").exists()
     script = (run / "slurm" / "job.sh").read_text()
     assert "--restart" not in [word for line in script.splitlines() if line[:1] != "#" for word in line.split()]

@@ -77,7 +77,7 @@ def test_arrays_that_lie_are_refused_before_memory_is_taken(data: bytes, message
     with pytest.raises(DataError, match=message):
         open_arrays(tmp_path / "x.npz", tmp_path / "cache")
     write_tar(tmp_path / "x.tar", [("a.npy", data)])
-    with pytest.raises(DataError, match=r"is a damaged|no picture"):
+    with pytest.raises(DataError, match=r"is a damaged|not a picture"):
         open_shards(str(tmp_path / "x.tar"), tmp_path / "cache")
 
 

@@ -81,7 +81,7 @@ def test_a_restart_moves_everything_aside_and_begins_anew(make_recipe, train_sil
         assert run_session(recipe, restart=True) == 0
         kept = everything(recipe.folder / f".old-{number}")
         assert kept.keys() == before.keys() - {"slurm/7.log"}
-        assert f"is now in {recipe.folder / f'.old-{number}'}" in capsys.readouterr().out.replace("\n", "")
+        assert f"are now in {recipe.folder / f'.old-{number}'}" in capsys.readouterr().out.replace("\n", "")
     assert everything(recipe.folder / ".old-1") == {name: before[name] for name in kept}
     assert (recipe.folder / "slurm" / "7.log").exists()
     steps = [json.loads(line)["step"] for line in (recipe.folder / "metrics.jsonl").read_text().splitlines()]
