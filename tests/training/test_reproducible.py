@@ -119,6 +119,15 @@ def test_the_averaged_generator_in_the_run_folder_is_the_checkpoints(make_recipe
     assert all(torch.equal(saved[key], averaged[key]) for key in averaged)
 
 
+@pytest.fixture
+def heeded_interrupt():
+    """Child processes heed SIGINT, also where the tests run in the background of a shell that ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_interrupt")
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 85), (signal.SIGUSR1, 85), (signal.SIGINT, 130)])
 def test_a_signal_while_libraries_are_imported_or_the_run_is_built_leaves_with_its_code(
