@@ -117,11 +117,11 @@ class Player:
             figures = {name: value for name, value in figures.items() if not name.startswith("accuracy")}
         return total, {"loss": total.detach(), **terms, **figures}
 
-    def learn(self, turn: Turn, piece: int = 0) -> dict[str, Tensor]:
-        """Forward and backward of one micro-batch of a turn; returns the terms of its loss for the log."""
-        with self.engine.micro_batch(is_last=piece == self.micro_batches - 1):
+    def learn(self, turn: Turn, micro_batch: int = 0) -> dict[str, Tensor]:
+        """Forward and backward of one micro-batch (from 0) of a turn; returns the terms of its loss for the log."""
+        with self.engine.micro_batch(is_last=micro_batch == self.micro_batches - 1):
             loss, terms = self.loss(turn)
-            self.engine.backward(loss / self.micro_batches)
+            self.engine.backward(loss / self.micro_batches if self.micro_batches > 1 else loss)
         return terms
 
     def set_learning_rate(self, value: float) -> None:

@@ -25,7 +25,7 @@ class Schedule(ABC):
         """Whether this player moves in the step that begins."""
 
     def observe(self, turn: Turn) -> None:
-        """Look at a piece of a turn after its losses were computed. Must not wait for the device."""
+        """Look at a micro-batch of a turn after its losses were computed. Must not wait for the device."""
 
     def adapt(self, step: int, average: Average) -> str:
         """After each step, on all ranks together: decide about the next. A line for the log if something changed."""

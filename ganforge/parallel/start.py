@@ -24,7 +24,7 @@ COLLECTIVE_TIMEOUT = timedelta(minutes=10)
 
 
 class _OwnBuffers(DistributedDataParallelKwargs):
-    """DDP without a broadcast of buffers before each forward; `Run.shown` says what is done instead.
+    """DDP without a broadcast of buffers before each forward; `Run.statistics` says what is done instead.
 
     The argument's name changed in torch 2.15.
     """

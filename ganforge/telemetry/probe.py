@@ -55,7 +55,7 @@ class Probe:
 
         Args:
             moving: whose turn it is.
-            turn: its last piece.
+            turn: its last micro-batch.
         """
         return self.gradients(moving) | (self.game(moving, turn) if moving.role == "discriminator" else {})
 
@@ -70,7 +70,7 @@ class Probe:
 
     @torch.no_grad()
     def game(self, moving: Player, turn: Turn) -> dict[str, Tensor]:
-        """How fakes differ from reals, to the eye and to D, in the last piece of one of D's turns, over all ranks.
+        """How fakes differ from reals, to the eye and to D, in the last micro-batch of a turn of D, over all ranks.
 
         - `separation`: how often D finds a real sample more real than a fake one; 0.5 is chance. Unlike an accuracy
           it does not take 0 for the border, so it means the same for every objective.

@@ -28,8 +28,8 @@ def move(run: Run, moving: Player, resting: Player) -> None:
         for turn_number in range(moving.turns_per_step):
             begin_turn(run.recipe.performance, run.accelerator.device)
             turns = run.game.turns(moving, run.step, turn_number)
-            for piece, turn in enumerate(turns):
-                run.meters.add(moving.role, moving.learn(turn, piece))
+            for micro_batch, turn in enumerate(turns):
+                run.meters.add(moving.role, moving.learn(turn, micro_batch))
                 run.schedule.observe(turn)
                 if moving.role == "discriminator" and (logits := turn.computed("real_logits")) is not None:
                     run.augment.observe(logits.detach())
