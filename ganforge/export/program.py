@@ -116,5 +116,6 @@ def not_exported(generator: str, error: Exception) -> GanforgeError:
     lines = [line for line in str(error).splitlines() if line.strip()]
     reason = lines[0].strip() if lines else type(error).__name__
     return GanforgeError(
-        f"generator '{generator}' cannot be exported: {reason}; its traceback says where, or use safetensors"
+        f"generator '{generator}' cannot be exported: {reason}; `ganforge --verbose export` shows where, "
+        "and safetensors takes any"
     )

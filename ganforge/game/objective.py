@@ -18,8 +18,7 @@ class Objective(ABC):
     `generator_sees_real` says whether the generator's loss looks at real pictures; if not, its turns take none
     from the loader. `has_boundary_at_zero` says whether a logit above 0 means that D takes a sample for real; where
     only differences of logits count, its accuracy has no meaning, and components that rely on it are refused.
-    `pairs_labels`
-    says that the i-th fake picture is compared with the i-th real one and must be of its class.
+    `pairs_labels` says that the i-th fake picture is compared with the i-th real one and must be of its class.
     """
 
     generator_sees_real: bool = False

@@ -35,7 +35,7 @@ class Hasher:
     """Takes the sha256 of files one after another, on a thread of its own.
 
     A file that is written by `open` is read again, out of the operating system's cache, while it grows: `torch.save`
-    computes a CRC32 of everything before it writes it, and the hash costs no time beside that.
+    computes a CRC32 of everything before it writes it, and a second core hashes meanwhile.
     """
 
     def __init__(self) -> None:

@@ -95,9 +95,7 @@ class TorchvisionSource(Source):
     def item(self, index: int) -> Item:
         try:
             picture, target = self._dataset()[index]
-            if isinstance(
-                picture, ImageFile.ImageFile
-            ):  # CelebA's are not decoded yet: first what any file has to pass
+            if isinstance(picture, ImageFile.ImageFile):  # CelebA's, which is not decoded yet: as any file first
                 picture = open_picture(read_picture_file(os.fsdecode(picture.filename)))
             pixels = np.asarray(picture)
         except Image.DecompressionBombError as error:
