@@ -100,7 +100,7 @@ def _arithmetic(run: Run) -> Table:
 
 
 def _cadence(every: int, at_end: bool = True) -> str:
-    """When something happens that happens every so many steps, 0 for not in between."""
+    """When something with an interval in steps happens; an interval of 0 means not in between."""
     if not every:
         return "at the end only" if at_end else "never"
     steps = "step" if every == 1 else f"{every:,} steps"

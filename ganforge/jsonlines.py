@@ -1,7 +1,7 @@
 """Files of JSON objects, one a line, each with its `step`: `metrics.jsonl` and its kin.
 
 They are streamed, for a long run's is a gigabyte, and read in whatever state a kill, a full disk or another program
-left them: a line that is no object with a step is passed over and counted.
+left them: a line that is not an object with a step is passed over and counted.
 """
 
 import os
@@ -37,7 +37,7 @@ class StepLines:
         path: of the file.
 
     Raises:
-        GanforgeError: on walking, if what is there is no file, or may not be read.
+        GanforgeError: on walking, if the path is not a file or may not be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -74,7 +74,7 @@ def last_of(path: Path, most: int = 1000) -> list[dict[str, Any]]:
     """The newest objects of a file, oldest first, read from its end.
 
     Raises:
-        GanforgeError: what is there is no file, or may not be read.
+        GanforgeError: the path is not a file or may not be read.
     """
     file = _opened(path)
     if file is None:
@@ -89,9 +89,9 @@ def last_of(path: Path, most: int = 1000) -> list[dict[str, Any]]:
 
 
 def sampled(path: Path, blocks: int = 256) -> Iterator[dict[str, Any]]:
-    """Objects out of evenly spaced blocks of a file: what a long run was like, in a time that its length is no part of.
+    """Objects out of evenly spaced blocks of a file: what a long run was like, in a time that does not grow with it.
 
-    A file of up to so many blocks, of 64 kB each, is walked as a whole.
+    A file of up to `blocks` blocks of 64 kB each is walked as a whole.
     """
     file = _opened(path)
     if file is None:
@@ -126,7 +126,7 @@ def keep_up_to(path: Path, step: int) -> None:
     A file of more than 16 MB is only looked at from its end backwards, up to the last line that stays.
 
     Raises:
-        GanforgeError: what is there is no file, or may not be read.
+        GanforgeError: the path is not a file or may not be read.
     """
     file = _opened(path)
     if file is None:

@@ -42,7 +42,7 @@ def table_at(table: Any, *path: str) -> Mapping[str, Any]:
 
 
 def tables_at(table: Any, *path: str) -> list[Mapping[str, Any]]:
-    """The tables of a list, by their places in it; an empty one for what is no table."""
+    """The tables of a list, by their places in it; an empty one for what is not a table."""
     value = value_at(table, *path)
     items = value if isinstance(value, list | tuple) else ()
     return [item if isinstance(item, Mapping) else {} for item in items]

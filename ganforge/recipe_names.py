@@ -28,7 +28,7 @@ def recipes() -> Mapping[str, Path]:
 def find(named: str | Path) -> Path:
     """The file of a recipe: a path as it is, or what a name such as `digits32` stands for.
 
-    A folder is no recipe: a run's folder may be called like its recipe and lie in the working directory.
+    A folder is not a recipe: a run's folder may be called like its recipe and lie in the working directory.
 
     Raises:
         RecipeError: there is neither a file nor a recipe of that name, or it may mean two files.

@@ -188,7 +188,7 @@ class RunFolder:
         """The tables of the resolved recipe; nobody has checked them.
 
         Raises:
-            GanforgeError: the folder is no run folder, or the file cannot be read.
+            GanforgeError: the folder is not a run folder, or the file cannot be read.
         """
         path = self.recipe
         try:

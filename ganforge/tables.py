@@ -135,7 +135,7 @@ class PerformanceTable(OptionsModel):
 
 
 class SamplesTable(OptionsModel):
-    """Sample grids: every so many steps, always from the same latents.
+    """Sample grids, at an interval in steps, always from the same latents.
 
     Args:
         every: steps between grids; 0 for only the one at the end.

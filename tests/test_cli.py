@@ -271,7 +271,7 @@ def test_show_gives_docs_options_types_defaults_and_origin(ganforge: Callable[..
     }
     assert rows["lr"] == ["float > 0", "0.0002", "learning rate; 0.0002 in DCGAN."]
     assert rows["betas"][:2] == ["tuple[float >= 0 and < 1, float >= 0 and < 1]", "[0.5, 0.999]"]
-    assert "params" not in rows, "what the framework supplies is no option"
+    assert "params" not in rows, "what the framework supplies is not an option"
     assert f"from ganforge {__version__}, ganforge.optimizers.usual.adam" in out
     assert f"{ROOT / 'ganforge' / 'optimizers' / 'usual.py'}:" in out
 

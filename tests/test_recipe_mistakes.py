@@ -148,7 +148,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
         ("samples=100",),
         "samples: must be a table with the keys every, num, not 100",
     ),
-    "a name that is no folder": (
+    "a name that is not a folder": (
         ('name="my/run"',),
         "name: must be letters, digits, '.', '_' and '-', as it names the run folder, not the string \"my/run\"",
     ),

@@ -54,7 +54,7 @@ def test_the_wheel_holds_every_recipe_as_it_is_and_finds_it_there(elsewhere: Pat
 
 
 def test_train_by_name_leaves_its_run_in_the_working_directory_and_resumes_it(elsewhere: Path) -> None:
-    (elsewhere / "ring2d").mkdir()  # a folder is no recipe
+    (elsewhere / "ring2d").mkdir()  # a folder is not a recipe
     short = ["--set", "training.steps=2", "--set", "samples.num=4", "--set", "evaluation.num_fakes=50"]
     for how in ("never", "must"):
         subprocess.run(

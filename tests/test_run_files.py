@@ -39,7 +39,7 @@ FILES = {name for name in NAMES if re.search(r"\w\.\w", name)}
 
 
 def literals(source: str) -> Iterator[tuple[int, str, bool]]:
-    """Line and text of each string that is no docstring, and whether it is joined to a path as it is."""
+    """Line and text of each string that is not a docstring, and whether it is joined to a path as it is."""
     tree = ast.parse(source)
     described = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     joined = {id(node.right) for node in ast.walk(tree) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)}

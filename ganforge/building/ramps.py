@@ -23,7 +23,7 @@ class Ramp:
     put: Callable[[float], None]
 
     def value(self, images: int) -> float:
-        """The option after so many images."""
+        """The option after a number of images."""
         table = self.table
         done = min(1.0, max(0.0, (images - table.begin) / table.over))
         if table.shape == "exponential":

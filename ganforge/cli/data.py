@@ -64,7 +64,7 @@ def pack(
     shard_size: Annotated[str, typer.Option(help="Size of a shard, such as 128MB.")] = "128MB",
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for one a core.")] = 0,
     channels: Annotated[int, typer.Option(help="1 grey, 3 RGB, 0 as the pictures are.")] = 0,
-    limit: Annotated[int, typer.Option(min=0, help="Only the first so many pictures.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="Only the first N pictures.")] = 0,
     max_bad: Annotated[str, typer.Option(help="Unusable pictures to leave out: a number, or a share.")] = "1%",
     labels: Annotated[bool, typer.Option(help="Take over class labels.")] = True,
     values: Annotated[
@@ -198,7 +198,7 @@ def index(path: Annotated[Path, typer.Argument(help="A tar, or a folder of tars.
 def export(
     path: Annotated[str, typer.Argument(help="Packed folder, tar, or urls of shards.")],
     out: Annotated[Path, typer.Argument(help="New folder for the pictures.")],
-    limit: Annotated[int, typer.Option(min=0, help="Only the first so many.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="Only the first N.")] = 0,
     cache_dir: CacheDir = CACHE,
 ) -> None:
     """Turn shards back into a folder of pictures, class by class."""

@@ -78,7 +78,7 @@ def neighbours(
     num: Annotated[int, typer.Option("--n", min=1, help="Samples to judge.")] = 1024,
     show: Annotated[int, typer.Option(min=1, help="Samples in the picture, those nearest to the data.")] = 8,
     k: Annotated[int, typer.Option("--k", min=1, max=64, help="Training pictures beside each.")] = 6,
-    num_reals: Annotated[int, typer.Option(min=0, help="Look at only so many training pictures; 0 for all.")] = 0,
+    num_reals: Annotated[int, typer.Option(min=0, help="Number of training pictures to look at; 0 for all.")] = 0,
     seed: Seed = 0,
     averaged: Ema = True,
     trust: Trust = False,

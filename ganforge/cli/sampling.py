@@ -93,7 +93,7 @@ def sample(
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar for people; nothing where the output is no terminal."""
+    """A progress bar for people; nothing where the output is not a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -21,7 +21,7 @@ from ganforge.errors import DataError
 from ganforge.loader_options import LoaderOptions
 
 # A failure of this run's ranks is everybody's for this long: they all end with it, and soon. After that, or
-# in a run that starts anew, a shard is asked for again.
+# in a run that starts again, a shard is asked for again.
 _REMEMBER_SECONDS = 60.0
 _TEMPORARIES = "??/.*.tmp"
 CACHE_LIMIT_BYTES = LoaderOptions().cache_limit_bytes

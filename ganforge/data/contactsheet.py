@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 STRIP = 2
-"""A sheet that is more than so many times as high as wide is a strip."""
+"""A sheet whose height is more than this multiple of its width is a strip."""
 
 
 def contact_sheet(rows: np.ndarray, lines: Sequence[Sequence[int]]) -> Image.Image:
@@ -52,7 +52,7 @@ def lines_of(labels: np.ndarray | None, count: int, height: int, width: int) -> 
 
 
 def _squarest(groups: list[list[int]], height: int, width: int) -> list[list[int]]:
-    """Groups cut into lines of so many pictures that the longer side of the sheet is as short as can be."""
+    """Groups cut into lines of the length that keeps the longer side of the sheet shortest."""
     most = 1 + math.isqrt(4 * sum(map(len, groups)) * height // width)  # twice as wide as a square
     layouts = [
         [group[start : start + columns] for group in groups for start in range(0, len(group), columns)]

@@ -28,7 +28,7 @@ def digits(
         size: height and width of the pictures.
         part: `all`, or one of two halves that share no digit and are always the same: `train` (899) and `held_out`
             (898), to judge what was learnt from the first by the second.
-        limit: only the first so many, in an order at random that is always the same; to see what few pictures do.
+        limit: number of pictures, the first of a random order that is always the same; to see what few pictures do.
     """
     chosen = "" if part == "all" else f"-{part}"
     folder = cache_dir / f"digits-{size}{chosen}{'' if limit is None else f'-{limit}'}"

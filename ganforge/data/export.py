@@ -19,7 +19,7 @@ def export(dataset: ShardDataset, out: Path, limit: int = 0, progress: Callable[
     Args:
         dataset: what to write.
         out: a folder that is new or empty.
-        limit: only the first so many; 0 for all.
+        limit: only the first `limit` samples; 0 for all.
         progress: called with pictures done and pictures in all.
 
     Returns:

@@ -80,7 +80,7 @@ class _Sink:
             self._since, self._mark = time.monotonic(), self.received
 
     def announced(self, size: int) -> None:
-        """Refuse so many bytes, which are about to come or have come.
+        """Refuse a file of `size` bytes, announced or received, if it is too large.
 
         Raises:
             DataError: they are more than there is room for.

@@ -46,7 +46,7 @@ from ganforge.redaction import without_credentials
 _log = logging.getLogger(__name__)
 _PROBES = 32
 _VERSION = 2
-"""Of the rules by which tars are indexed; older indexes in the cache are made anew."""
+"""Of the rules by which tars are indexed; older indexes in the cache are made again."""
 
 
 class ReadOptions(NamedTuple):

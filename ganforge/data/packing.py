@@ -130,7 +130,7 @@ def _pack_chunk(job: Job, start: int, stop: int) -> Chunk:
 def tar_member(name: str, data: bytes) -> bytes:
     """A file in a tar as TarWriter writes it: header, bytes, and zeros up to a whole block.
 
-    The header is TarWriter's own with name, size and checksum replaced: making it anew for each of two
+    The header is TarWriter's own with name, size and checksum replaced: building it for each of two
     members took a fifth of all packing time.
     """
     header = bytearray(tar_header())
@@ -174,7 +174,7 @@ def picture_bytes(job: Job, item: Item) -> tuple[str, bytes, tuple[str, ...]]:
     kept = _KEPT_FORMATS.get(picture.format or "")
     orientation = picture.getexif().get(0x0112, 1)
     if deep:
-        picture = open_picture(data)  # anew: EXIF data of a PNG are found by loading it, in 8 bits
+        picture = open_picture(data)  # again: EXIF data of a PNG are found by loading it, in 8 bits
     mode = {1: "L", 3: "RGB"}[fit.channels]
     size = (fit.width, fit.height)
     untouched = job.keep and kept is not None and picture.mode == mode and picture.size == size

@@ -18,7 +18,7 @@ def format_report(
     Args:
         packed: number of samples.
         rules: what was decided before, in sentences.
-        left_out: name and reason of each picture that is no sample.
+        left_out: name and reason of each picture that is not a sample.
         conversions: what was done to pictures, by kind.
     """
     table = {

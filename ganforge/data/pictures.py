@@ -28,7 +28,7 @@ _CELEBA_SIZE = (178, 218)
 MAX_PIXELS = 178_956_970
 """Pictures of more pixels are not decoded unasked: Pillow's own limit, above which it raises an error."""
 _ORIENTATION = 0x0112  # of EXIF
-# No codec gives so many pixels a byte to anything but an empty page; smaller ones may be empty.
+# No codec reaches this many pixels a byte for anything but an empty page; smaller ones may be empty.
 _BOMB_PIXELS, _BOMB_RATIO = 2**24, 4096
 
 
@@ -62,7 +62,7 @@ class Fit:
 
 @contextmanager
 def pixel_limit(max_pixels: int) -> Iterator[None]:
-    """Let in pictures of up to so many pixels meanwhile; process-wide, as Pillow's limit is."""
+    """Let in pictures of up to this number of pixels meanwhile; process-wide, as Pillow's limit is."""
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = -(-max_pixels // 2)  # Pillow refuses above twice of it, and warns above it
     with warnings.catch_warnings():

@@ -43,7 +43,7 @@ class PackOptions:
         shard_bytes: size at which a shard is closed.
         workers: processes; 0 for one a core.
         channels: 1 or 3; 0 for 1 if all pictures are grey, else 3.
-        limit: pack only the first so many pictures; 0 for all.
+        limit: pack only the first `limit` pictures; 0 for all.
         max_bad: pictures that may be left out, a number or a share in percent such as `1%`.
         values: those that become black and white where there are more than 8 bits; None to find out.
         max_pixels: pictures of more are not decoded.

@@ -116,7 +116,7 @@ def _sight(file: io.BufferedReader, member: Member) -> tuple[bool, bool] | None:
 
 
 def read_picture(contents: Contents, place: int) -> bytes:
-    """The stored bytes of a picture, fetched anew if its tar has left the cache.
+    """The stored bytes of a picture, fetched again if its tar has left the cache.
 
     Raises:
         BadPicture: it is larger than a picture may be.

@@ -44,7 +44,7 @@ def is_header(header: bytes) -> bool:
 
 
 def announces(header: bytes, size: int) -> bool:
-    """Whether it is the header of a member of so many bytes."""
+    """Whether it is the header of a member of this size in bytes."""
     if header[257:262] == b"ustar" and header[124:135] == b"%011o" % size:
         return True  # what all writers of today leave, told at a tenth of what the checksum costs
     try:
@@ -91,7 +91,7 @@ def pax_size(fields: dict[str, str], size: int) -> int:
     """The size that the records give, else `size`.
 
     Raises:
-        BadHeader: it is no number.
+        BadHeader: it is not a number.
     """
     text = fields.get("size")
     if text is None:

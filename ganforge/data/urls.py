@@ -24,7 +24,7 @@ def is_remote(location: str) -> bool:
 def _scheme(location: str) -> str:
     try:
         return urlsplit(location).scheme
-    except ValueError:  # a bracket, as of an IPv6 address, that is not closed: then it is no url
+    except ValueError:  # a bracket, as of an IPv6 address, that is not closed: then it is not a url
         return ""
 
 

@@ -54,7 +54,7 @@ def parse_range(text: str) -> ValueRange | None:
     """`0,4095` as a range, None for nothing.
 
     Raises:
-        DataError: it is no pair of numbers, the lower one first.
+        DataError: it is not a pair of numbers, the lower one first.
     """
     if not text:
         return None
@@ -88,7 +88,7 @@ def extremes(values: np.ndarray) -> np.ndarray:
 
 
 def spread(places: Sequence[int], most: int) -> list[int]:
-    """At most so many of them at even distances, the first and the last among them."""
+    """At most `most` of the places at even distances, the first and the last among them."""
     if len(places) <= most:
         return list(places)
     return [places[round(step * (len(places) - 1) / (most - 1))] for step in range(most)]

@@ -20,7 +20,7 @@ class Found:
         files: name relative to the folder, size and time of change (nanoseconds) of each picture, sorted by name;
             a link that leads nowhere has size -1.
         others: files of other kinds, by extension.
-        skipped: links to folders that were read already, and what is no plain file.
+        skipped: links to folders that were read already, and what is not a plain file.
     """
 
     files: list[tuple[str, int, int]] = field(default_factory=list)

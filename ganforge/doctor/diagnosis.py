@@ -47,7 +47,7 @@ class Diagnosis:
         episodes: illnesses in the order in which they began.
         was_watched: whether the findings come from `health.jsonl`, or from looking at the figures now.
         passed_over: damaged lines of `metrics.jsonl`, which were skipped.
-        every: one in so many lines was examined, where training was not watched and the log is long.
+        every: one in `every` lines was examined, where training was not watched and the log is long.
     """
 
     folder: Path

@@ -40,9 +40,9 @@ class History:
                 self.largest[name] = max(min(recent.values(name)), self.largest.get(name, 0.0))
 
     def last(self, *names: str, lines: int, steps: int) -> "Window | None":
-        """The newest lines that have all of these figures: as many as asked for, and as many steps from end to end.
+        """The newest lines that have all of these figures: at least `lines` of them, spanning at least `steps`.
 
-        None when the run has not had so many yet; no finding rests on a single line.
+        None while the run has fewer; no finding rests on a single line.
         """
         found: list[Line] = []
         for line in reversed(self.lines):

@@ -159,8 +159,8 @@ class DCGANDiscriminator(nn.Module):
         conditional: how labels are looked at: not at all (`none`), as one more channel of the picture, a learned map
             of the class (`embedding`, Mirza and Osindero 2014), or by adding to the logit the inner product of a
             learned vector of the class with the last map, summed over positions (`projection`, Miyato and Koyama 2018).
-        minibatch_std: show the last layer how much the pictures of a group of so many differ (Karras et al. 2018,
-            whose code has 4); 0 for not. Groups lie within a rank's micro-batch and must divide it.
+        minibatch_std: group size of the minibatch standard deviation that the last layer is given (Karras et al. 2018,
+            whose code has 4); 0 for none. Groups lie within a rank's micro-batch and must divide it.
 
     Raises:
         ValueError: the samples are not square pictures of a supported size, or have no labels though `conditional`

@@ -106,8 +106,8 @@ class MLPDiscriminator(nn.Module):
         conditional: how labels are looked at: not at all (`none`), by learned numbers of the class appended to the
             sample (`embedding`, Mirza and Osindero 2014), or by adding to the logit the inner product of a learned
             vector of the class with the last hidden layer (`projection`, Miyato and Koyama 2018).
-        minibatch_std: show the last layer how much the samples of a group of so many differ (Karras et al. 2018,
-            whose code has 4); 0 for not. Groups lie within a rank's micro-batch and must divide it.
+        minibatch_std: group size of the minibatch standard deviation that the last layer is given (Karras et al. 2018,
+            whose code has 4); 0 for none. Groups lie within a rank's micro-batch and must divide it.
 
     Raises:
         ValueError: the samples have no labels though `conditional` needs them.

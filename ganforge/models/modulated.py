@@ -39,8 +39,8 @@ class Modulated(nn.Module):
 class StyledConvolution(Modulated):
     """Modulated convolution of 3x3, noise, bias and leaky ReLU: one layer of the synthesis.
 
-    While training, the noise is drawn anew from torch's random state; otherwise it is one fixed map, so that a sample
-    depends on its latent alone.
+    While training, every forward draws the noise from torch's random state; otherwise it is one fixed map, so that a
+    sample depends on its latent alone.
 
     Args:
         channels_in: of its input.

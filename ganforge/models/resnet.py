@@ -130,8 +130,8 @@ class ResNetDiscriminator(nn.Module):
         conditional: how labels are looked at: not at all (`none`), as one more channel of the picture, a learned map
             of the class (`embedding`), or by adding to the logit the inner product of a learned vector of the class
             with the last features (`projection`, Miyato and Koyama 2018).
-        minibatch_std: show the last layer how much the pictures of a group of so many differ (Karras et al. 2018,
-            whose code has 4); 0 for not. Groups lie within a rank's micro-batch and must divide it.
+        minibatch_std: group size of the minibatch standard deviation that the last layer is given (Karras et al. 2018,
+            whose code has 4); 0 for none. Groups lie within a rank's micro-batch and must divide it.
         attention: side of the map that gets self-attention (SAGAN, Zhang et al. 2019: 32 for 128x128); 0 for none.
         resample: how maps are halved: average pooling (`plain`, the paper) or through a low-pass filter (`blur`).
 

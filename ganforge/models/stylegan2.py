@@ -62,14 +62,14 @@ class StyleGAN2Generator(StyledGenerator):
         architecture: pictures of all sizes summed up (`skip`, the paper's choice), residual blocks (`resnet`), or
             neither (`orig`).
         mixing: share of the samples that have the styles of two latents while training.
-        noise: whether every convolution adds noise, drawn anew while training, fixed otherwise.
+        noise: whether every convolution adds noise: drawn in each forward of training, fixed otherwise.
         output: `tanh`, or the published `linear`, whose pixels may leave [-1, 1] until they are shown or measured.
         clamp: largest activation of a convolution; 256 in the authors' code, 0 for no limit.
         conditional: how labels are looked at: not at all (`none`), or by a learned vector of the class, as long as a
             style, that enters the mapping beside the latent (`embedding`).
         w_avg_beta: what the mean style keeps of itself in a forward; truncation (`--psi`) pulls styles towards it.
-        half_blocks: so many of the highest resolutions compute in 16 bits, where the run itself has full precision; 4
-            in the authors' code, 0 for none. On a CPU all compute in full.
+        half_blocks: number of the highest resolutions that compute in 16 bits, where the run itself has full precision;
+            4 in the authors' code, 0 for none. On a CPU all compute in full.
         half: `bf16`, or `fp16`, whose gradients may need `clip_value` since no scaler looks after them.
 
     Raises:
@@ -141,8 +141,8 @@ class StyleGAN2Discriminator(nn.Module):
             with the last features is the logit (`projection`).
         mapping_layers: layers of that mapping.
         mapping_lr: what the learning rate of these layers is multiplied by.
-        half_blocks: so many of the highest resolutions compute in 16 bits, where the run itself has full precision; 4
-            in the authors' code, 0 for none. On a CPU all compute in full.
+        half_blocks: number of the highest resolutions that compute in 16 bits, where the run itself has full precision;
+            4 in the authors' code, 0 for none. On a CPU all compute in full.
         half: `bf16`, or `fp16`, whose gradients may need `clip_value` since no scaler looks after them.
 
     Raises:

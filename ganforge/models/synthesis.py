@@ -27,7 +27,7 @@ class Synthesis(nn.Module):
         architecture: `skip` sums up pictures of all levels, `resnet` has residual blocks, `orig` neither.
         noise: whether convolutions add noise.
         clamp: largest activation; 0 for no limit.
-        half_blocks: so many of the highest levels compute in `half`; the lowest never does.
+        half_blocks: number of the highest levels that compute in `half`; the lowest never does.
         half: 16-bit type of those levels.
     """
 

@@ -29,7 +29,7 @@ def write_report(folders: list[Path], out: Path, *, most_pictures: int = 40) -> 
         a line that says where the page is and how large.
 
     Raises:
-        GanforgeError: a folder is no run folder, or the page cannot be written.
+        GanforgeError: a folder is not a run folder, or the page cannot be written.
     """
     distinct = list(dict.fromkeys(folders))
     runs = [read_run(folder, name) for folder, name in zip(distinct, names_of(distinct), strict=True)]

@@ -65,7 +65,7 @@ class CheckpointWriter:
         remove(self.temporary)
 
     def write_rank(self, rank: int, state: Mapping[str, Any]) -> Written:
-        """Every rank: its own random states and meters. Rank 0 has to be told by `add`."""
+        """Every rank: its own random states and meters. Rank 0 learns of it through `add`."""
         name = rank_file(rank)
         self._save_plain(name, state)
         return self._described(name)

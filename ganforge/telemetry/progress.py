@@ -71,7 +71,7 @@ class ProgressDisplay:
     def say(self, text: str) -> None:
         """A line above the bar."""
         if self._console is not None:
-            self._console.print(text, highlight=False, soft_wrap=True, markup=False)  # "[[penalties]]" is no markup
+            self._console.print(text, highlight=False, soft_wrap=True, markup=False)  # "[[penalties]]" is not markup
 
     def say_once(self, subject: str, text: str) -> None:
         """A warning about something that is likely to recur; only the first about a subject is shown."""

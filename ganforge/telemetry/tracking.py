@@ -98,7 +98,7 @@ class Tracking:
             self._tell_one(self._wandb, tell)
 
     def _tell_one(self, tracker: Tracker, tell: Callable[[Tracker], object]) -> None:
-        """Trackers are sinks: whatever goes wrong in one is no reason to end a training."""
+        """Trackers are sinks: no failure of one ends a training."""
         try:
             tell(tracker)
         except Exception as error:  # of whatever library the tracker is

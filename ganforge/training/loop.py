@@ -21,7 +21,7 @@ all."""
 
 
 def due(step: int, every: int) -> bool:
-    """Whether something that happens every so many steps happens after this one; 0 means never."""
+    """Whether something with an interval in steps happens after this step; an interval of 0 means never."""
     return every > 0 and step % every == 0
 
 

@@ -4,7 +4,7 @@
 
 Each training is `recipes/ring2d.toml` with what the row names: 2,000 steps, about ten CPU-seconds on one thread
 (OMP_NUM_THREADS=1). Its figures are kept in FOLDER under a hash of the whole recipe, so that a table that was
-stopped goes on where it was, and a row that was changed is trained anew. The seeds are those on which plain
+stopped goes on where it was, and a row that was changed is trained again. The seeds are those on which plain
 cross-entropy with Adam's beta1 at 0.5 breaks down.
 """
 

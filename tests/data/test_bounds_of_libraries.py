@@ -17,7 +17,7 @@ ROWS = smooth_pictures(4, 16)
 
 
 def announcing(side: int) -> bytes:
-    """A PNG of a few bytes whose header announces so many rows and columns."""
+    """A PNG of a few bytes whose header announces this number of rows and columns."""
     return png(side, side, bytes(1000))
 
 

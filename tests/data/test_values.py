@@ -79,7 +79,7 @@ def test_12_bits_of_colour_are_not_packed_nearly_black(codec: str, tmp_path: Pat
     folder = tmp_path / "deep"
     folder.mkdir()
     values = RNG.integers(0, 4096, (16, 16, 4), dtype=np.uint16)
-    values[..., 3] = 65535  # opaque: alpha is no part of the range
+    values[..., 3] = 65535  # opaque: alpha is not part of the range
     (folder / "0.png").write_bytes(sixteen_bits(values))
     (folder / "1.png").write_bytes(sixteen_bits(values[..., :3]))
     rows = rows_of(packed(source(folder, tmp_path), tmp_path, codec=codec))

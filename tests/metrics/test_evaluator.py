@@ -126,7 +126,7 @@ def test_another_dataset_or_extractor_never_gets_the_old_reference(tmp_path):
     assert other.seen
 
 
-def test_a_damaged_reference_is_computed_anew(tmp_path):
+def test_a_damaged_reference_is_computed_again(tmp_path):
     data = dataset()
     first = figures_of(make(tmp_path, data))
     for path in (tmp_path / "references").glob("*.safetensors"):

@@ -195,7 +195,7 @@ def test_mixing_gives_the_share_asked_for_the_styles_of_two_latents_from_some_la
     assert set(cuts.tolist()) == set(range(1, generator.num_ws))
 
 
-def test_noise_is_drawn_anew_in_training_and_fixed_afterwards() -> None:
+def test_noise_is_drawn_in_every_forward_of_training_and_fixed_afterwards() -> None:
     generator = small_generator(mixing=0.0)
     with torch.no_grad():
         for name, weight in generator.named_parameters():

@@ -19,7 +19,7 @@ SPEC = DataSpec((1, 16, 16))
 
 
 def generator(**options: Any) -> StyleGAN2Generator:
-    """With nothing that is drawn anew in a forward."""
+    """With nothing drawn at random in a forward."""
     torch.manual_seed(0)
     options = {"channel_base": 128, "channel_max": 8, "noise": False, "mixing": 0.0, **options}
     return StyleGAN2Generator(SPEC, latent_dim=8, w_dim=8, mapping_layers=2, output="linear", **options)

@@ -69,7 +69,7 @@ def compare(case: Case, base: Path, work: Path) -> list[str]:
     shutil.rmtree(sorted((run_folder(work / "resumed") / "checkpoints").glob("step-*"))[-1])  # that of the end
     train(TREE, case, work / "resumed", "--resume", "must")
     different = []
-    for output, words in (("after", "trained anew"), ("resumed", "resumed from the other's checkpoint")):
+    for output, words in (("after", "trained again"), ("resumed", "resumed from the other's checkpoint")):
         try:
             assert_same_run(run_folder(work / "before"), run_folder(work / output))
         except AssertionError as error:

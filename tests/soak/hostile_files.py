@@ -40,7 +40,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png(width: int, height: int, body: bytes = b"", colour: int = 2) -> bytes:
-    """A PNG that says it has so many pixels."""
+    """A PNG whose header claims this number of pixels."""
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(body)) + chunk(b"IEND", b"")
 

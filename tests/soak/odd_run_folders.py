@@ -191,7 +191,7 @@ def outcome(command: str, folder: Path, chance: random.Random) -> str:
 
 
 def attack(command: str, seed: int, count: int, base: Path, room: Path) -> Counter[str]:
-    """What came of so many damaged copies of a run folder.
+    """What came of a number of damaged copies of a run folder.
 
     Args:
         command: one of `COMMANDS`.

@@ -202,7 +202,7 @@ def open_study(tmp_path: Path) -> Callable[..., SharedStudy]:
     return make
 
 
-def test_a_study_begun_anew_keeps_the_old_one_and_one_that_is_worked_on_is_left_alone(recipe, ganforge):
+def test_a_study_started_again_keeps_the_old_one_and_one_that_is_worked_on_is_left_alone(recipe, ganforge):
     command = ("sweep", recipe, "--grid", "seed=1,2", "--set", "training.steps=10")
     assert ganforge(*command).code == 0
     folder = recipe.parent / "runs" / "tiny-sweep"

@@ -1,4 +1,4 @@
-"""A folder in which a run was begun is never begun anew unasked, and two trainings never share one."""
+"""A folder in which a run was begun is never started again unasked, and two trainings never share one."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def test_the_refusal_names_what_is_wrong_with_the_newest(make_recipe, train_sile
         train_silently(recipe)
 
 
-def test_a_restart_moves_everything_aside_and_begins_anew(make_recipe, train_silently, capsys):
+def test_a_restart_moves_everything_aside_and_starts_again(make_recipe, train_silently, capsys):
     recipe = make_recipe()
     train_silently(recipe)
     (recipe.folder / "slurm").mkdir()
@@ -113,7 +113,7 @@ def test_a_job_that_its_queue_starts_again_does_not_restart_again(make_recipe, t
     assert [path.name for path in recipe.folder.glob(".old-*")] == [".old-1"]
     assert len((recipe.folder / "metrics.jsonl").read_text().splitlines()) == 8
     monkeypatch.delenv("SLURM_RESTART_COUNT")
-    assert run_session(recipe, restart=True) == 0  # somebody asks for it anew
+    assert run_session(recipe, restart=True) == 0  # somebody asks for it again
     assert len([*recipe.folder.glob(".old-*")]) == 2
 
 

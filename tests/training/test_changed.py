@@ -20,7 +20,7 @@ def test_another_dataset_under_the_same_recipe_is_shown_and_refused_unless_allow
     make_recipe, train_silently, tmp_path, capsys, ganforge
 ):
     def packed(count: int) -> None:
-        """A dataset of so many pictures, in the place of an older one."""
+        """A dataset of `count` pictures, in the place of an older one."""
         pictures = tmp_path / f"pictures{count}"
         pictures.mkdir()
         for number in range(count):

@@ -109,7 +109,7 @@ def remove_for_good(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_run_folder_that_is_deleted_under_a_training_is_not_made_anew(make_recipe, train_silently, in_step, capsys):
+def test_a_run_folder_that_is_deleted_under_a_training_is_not_made_again(make_recipe, train_silently, in_step, capsys):
     recipe = make_recipe(**{**TABLE, "tracking": {}})
     in_step[5] = lambda: remove_for_good(recipe.folder)
     with pytest.raises(CheckpointError, match=r"the run folder .* is gone, or another is in its place"):

@@ -53,7 +53,7 @@ def test_a_log_that_is_no_file_is_a_mistake_and_not_waited_for(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "null", "[1]", '{"id": null}', '{"id": "../.."}', "{", "[" * 100_000])
-def test_a_damaged_id_of_a_run_is_made_anew(tmp_path, content):
+def test_a_damaged_id_of_a_run_is_made_again(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     made = run_id(tmp_path)
     assert len(made) == 8

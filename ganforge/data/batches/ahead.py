@@ -34,7 +34,7 @@ class Ahead:
         self._ready: Tensor | None = None
 
     def __call__(self, start: int) -> Tensor:
-        """Values of the positions from `start` on, as many as this rank's part of a batch has; not to be written to."""
+        """Values of the positions from `start` on, as many as this rank's part of a batch has; read-only."""
         offset = start - self._begin
         if self._ready is None or not 0 <= offset <= self._length - self._count:
             self._ready = to_device(self._values(start, self._length), self._device)

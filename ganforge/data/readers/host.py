@@ -1,7 +1,7 @@
 """Decode once: the ranks of a node fill a file of the cache folder together, and all map it.
 
 The file is cut into blocks. A rank claims a block by its file lock, decodes it, and leaves a mark;
-a lock whose holder dies is free again, and a block without a mark is done anew. So the file
+a lock whose holder dies is free again, and a block without a mark is written again. So the file
 survives restarts at any moment, and no rank waits for another that is gone.
 """
 

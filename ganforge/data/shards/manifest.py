@@ -118,7 +118,7 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
         where: file or url, for messages.
 
     Raises:
-        DataError: it is no manifest, is of a newer version, or contradicts itself.
+        DataError: it is not a manifest, is of a newer version, or contradicts itself.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     try:

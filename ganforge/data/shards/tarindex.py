@@ -100,7 +100,7 @@ def _walk(view: mmap.mmap, total: int, where: str) -> Iterator[tuple[str, int, i
         if header.count(0) == BLOCK:
             return
         if not is_header(header):
-            raise DataError(f"{where}: the header after {last} is no tar header; is it a tar, uncompressed and whole?")
+            raise DataError(f"{where}: no tar header follows {last}; is it a tar, uncompressed and whole?")
         kind, offset = header[156:157], position + BLOCK
         name = extended.get("path") or long_name or member_name(header)
         try:

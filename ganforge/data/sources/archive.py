@@ -30,7 +30,7 @@ class ZipSource(Source):
         labels: whether to look for labels.
 
     Raises:
-        DataError: it is no zip, holds no pictures or one of them twice, or its labels do not fit.
+        DataError: it is not a zip, holds no pictures or one of them twice, or its labels do not fit.
     """
 
     def __init__(self, path: Path, *, labels: bool = True) -> None:

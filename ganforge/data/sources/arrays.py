@@ -167,10 +167,10 @@ class DigitsSource(ArraySource):
     Args:
         size: height and width of the result.
         part: `all`, or one of two halves that share no digit, `train` and `held_out`.
-        limit: only the first so many of the part; None for all of it.
+        limit: only the first `limit` of the part; None for all of it.
 
     Raises:
-        DataError: scikit-learn is not installed, or there are not so many.
+        DataError: scikit-learn is not installed, or it has fewer pictures.
     """
 
     def __init__(self, size: int, part: Literal["all", "train", "held_out"] = "all", limit: int | None = None) -> None:

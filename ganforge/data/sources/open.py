@@ -20,7 +20,7 @@ def open_source(text: str, *, size: int, cache_dir: Path, labels: bool = True) -
         labels: whether to take over class labels.
 
     Raises:
-        DataError: there is no such thing, or it holds no pictures.
+        DataError: it does not exist or holds no pictures.
     """
     source = _open(text, size, cache_dir, labels)
     if not labels:

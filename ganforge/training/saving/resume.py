@@ -52,7 +52,7 @@ def find_checkpoint(recipe: Recipe, resume: Resume) -> Found:
 
     Raises:
         CheckpointError: `must` and there is none; `never` and the folder holds a run; or it holds one that cannot be
-            gone on with, and that would be lost if it were begun anew.
+            gone on with, and that would be lost if it were started again.
     """
     folder = recipe.folder
     found = find_usable(recipe.files.checkpoints)
@@ -65,7 +65,7 @@ def find_checkpoint(recipe: Recipe, resume: Resume) -> Found:
 
 
 def refuse_begun(recipe: Recipe, found: Found) -> None:
-    """Never begin anew, unasked, where there is a run.
+    """Never start again, unasked, where there is a run.
 
     Raises:
         CheckpointError: there is one, and it is more than the log of this same run, ended before its first checkpoint.
@@ -164,7 +164,7 @@ def _recipe_of(checkpoint: Checkpoint) -> Mapping[str, Any]:
     """Its tables; format 1 has no sha256 that would show damage before.
 
     Raises:
-        DamagedCheckpointError: it is no recipe.
+        DamagedCheckpointError: it is not a recipe.
     """
     try:
         return tables_of(checkpoint.text(RECIPE))

@@ -153,7 +153,7 @@ class Saver:
         for rank, part in enumerate(parts):  # of other nodes, which this one may see late
             path = writer.temporary / part.name
             if not wait_for(path, lambda path, size=part.size: path.stat().st_size == size):
-                raise OSError(f"{path} is not to be seen here, but rank {rank} has written it; is the folder shared?")
+                raise OSError(f"{path} cannot be seen here, but rank {rank} has written it; is the folder shared?")
         writer.write_plain("training", training)  # the largest first: it is hashed while the others are written
         for name, tensors in networks.items():
             writer.write_tensors(name, tensors)
