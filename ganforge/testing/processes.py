@@ -10,8 +10,11 @@ import torch
 from torch.multiprocessing.spawn import start_processes
 
 DDP = {"ACCELERATE_USE_CPU": "yes"}
-PRELOADED = ["ganforge.training.session", "deepspeed"]
-"""Modules that are slow to import; those that are not installed are skipped."""
+PRELOADED = [
+    "ganforge.training.session", "deepspeed", "deepspeed.runtime.engine", "torch._dynamo", "torch._inductor.compile_fx",
+    "torch.distributed.algorithms.join", "torch.distributed.fsdp",
+]  # fmt: skip
+"""Modules that are slow to import, also those that torch imports in a first step; what is missing is skipped."""
 
 
 def launch_two(

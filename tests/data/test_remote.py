@@ -17,6 +17,7 @@ from typing import cast
 
 import numpy as np
 import pytest
+import pythons
 from conftest import read_all, smooth_pictures
 from faultyserver import FaultyServer
 
@@ -207,12 +208,8 @@ RANK = textwrap.dedent("""
 """)
 
 
-def ranks(url: str, cache: Path, count: int, silence: float = 5, reader: str = "auto") -> list[subprocess.Popen[str]]:
-    arguments = [sys.executable, "-c", RANK, url, str(cache)]
-    return [
-        subprocess.Popen([*arguments, str(rank), str(count), str(silence), reader], stderr=subprocess.PIPE, text=True)
-        for rank in range(count)
-    ]
+def ranks(url: str, cache: Path, count: int, silence: float = 5, reader: str = "auto") -> list[pythons.Python]:
+    return [pythons.start("-c", RANK, url, cache, rank, count, silence, reader) for rank in range(count)]
 
 
 @pytest.mark.slow
