@@ -4,6 +4,10 @@ They are forked by the server of `two_processes`, which has imported the slow mo
 test says about how Python starts, about imports or about memory wants a real `subprocess` all the same.
 """
 
+import atexit
+import contextlib
+import ctypes
+import gc
 import os
 import runpy
 import signal
@@ -11,12 +15,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from two_processes import PRELOADED
+
+PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
 
 
 class Python:
@@ -36,6 +43,7 @@ class Python:
         self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
+        _started.add(self)
 
     @property
     def returncode(self) -> int | None:
@@ -74,6 +82,22 @@ class Python:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
+    def kill_all(self) -> None:
+        """It, and what it has started in turn."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+
+_started: weakref.WeakSet[Python] = weakref.WeakSet()
+
+
+@atexit.register
+def _kill_what_is_left() -> None:
+    """Whatever a test that failed has left running; `multiprocessing` would wait for it."""
+    for process in list(_started):
+        process.kill_all()
+
 
 def start(*arguments: object, cwd: str | Path | None = None, env: Mapping[str, str] | None = None) -> Python:
     """`python <arguments>`: `"-m", module, ...`, `"-c", code, ...` or a file and its arguments.
@@ -98,19 +122,22 @@ def run(
     try:
         out, err = process.communicate(timeout)
     finally:
-        process.kill()
+        process.kill_all()
     assert process.returncode is not None
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def _become(arguments: list[str], cwd: str, environment: dict[str, str], out: str, err: str) -> None:
+    gc.freeze()  # nobody need look through what was imported before
     for path, descriptor in ((out, 1), (err, 2)):
         file = os.open(path, os.O_WRONLY | os.O_APPEND)
         os.dup2(file, descriptor)
         os.close(file)
     # The server has put signals aside, and a shell may have had it ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.setsid()
+    os.setpgrp()
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # the server ends with the tests
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)

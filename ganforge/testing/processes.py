@@ -1,5 +1,6 @@
 """Two real processes over gloo, in the environment that a launcher would have left."""
 
+import gc
 import multiprocessing
 import os
 import socket
@@ -50,6 +51,7 @@ def _rank(
     environment: dict[str, str],
     prepare: Callable[[], None] | None,
 ) -> None:
+    gc.freeze()  # what was preloaded stays: DeepSpeed collects garbage after every pass, and would look through it all
     torch.set_num_threads(1)
     os.environ.update({**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)})
     if prepare is not None:

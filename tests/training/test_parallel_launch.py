@@ -158,12 +158,13 @@ def test_when_a_rank_dies_the_others_say_so_in_one_line_and_end(deadly, tmp_path
 def test_when_the_launcher_of_one_process_is_ended_its_training_saves_and_ends_too(make_recipe, tmp_path):
     """accelerate's passes no signal on, and the training would go on unseen."""
     recipe = make_recipe(training={"steps": 30_000, "log_every": 10}, checkpoint={"every": 50_000}, name="orphan")
-    launcher = pythons.start(
-        *LAUNCH, "-m", "ganforge", "train", write(recipe, tmp_path), env=environment(), cwd=tmp_path
-    )
+    launcher = subprocess.Popen(  # a real one, which a training looks at to know it
+        [sys.executable, *LAUNCH, "-m", "ganforge", "train", str(write(recipe, tmp_path))],
+        env=environment(), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     folder = tmp_path / "runs" / "orphan"
     until(lambda: (folder / "metrics.jsonl").exists() and (folder / "metrics.jsonl").stat().st_size > 0)
-    launcher.send_signal(signal.SIGTERM)
+    launcher.terminate()
     launcher.wait(timeout=60)
     until(lambda: (folder / "checkpoints" / "last").exists())
     assert (
@@ -181,9 +182,9 @@ def test_when_the_launcher_of_two_ranks_is_killed_they_save_and_end(make_recipe,
         "torchrun": ("-m", "torch.distributed.run", "--nproc-per-node", "2"),
         "accelerate": (*LAUNCH, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"),
     }[launcher]
-    process = pythons.start(
-        *launch, "-m", "ganforge", "train", write(recipe, tmp_path),
-        env=environment(ACCELERATE_USE_CPU="true"), cwd=tmp_path,
+    process = subprocess.Popen(
+        [sys.executable, *launch, "-m", "ganforge", "train", str(write(recipe, tmp_path))],
+        env=environment(ACCELERATE_USE_CPU="true"), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     log = recipe.folder / "metrics.jsonl"
     until(lambda: log.exists() and log.stat().st_size > 0)
