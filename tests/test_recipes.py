@@ -1,15 +1,16 @@
 """Every recipe of the repository resolves, and trains ten steps on stand-in shards of its own kind."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import pythons
 from PIL import Image
 
+from ganforge.data.pack import pack
+from ganforge.data.plan import PackOptions
+from ganforge.data.sources.folder import FolderSource
 from ganforge.recipe import dump, load, resolve
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
@@ -64,10 +65,7 @@ def pack_noise(folder: Path, size: int, channels: int) -> Path:
         pixels = random.integers(0, 256, (size, size, channels), dtype=np.uint8)
         Image.fromarray(pixels if channels == 3 else pixels[..., 0]).save(pictures / f"{index:03d}.png")
     out = folder / "shards"
-    subprocess.run(
-        [sys.executable, "-m", "ganforge", "data", "pack", str(pictures), str(out), "--size", str(size)],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    pack(FolderSource(pictures), out, PackOptions(size=(size, size), workers=1))
     return out
 
 
@@ -84,10 +82,7 @@ def test_a_recipe_trains_ten_steps_on_stand_in_shards(path, tmp_path):
         for player in ("generator", "discriminator"):
             overrides += [f"{player}.{option}={value}" for option, value in NARROW[path.stem].items()]
     arguments = [word for override in overrides for word in ("--set", override)]
-    done = subprocess.run(
-        [sys.executable, "-m", "ganforge", "train", str(path), *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+    done = pythons.run("-m", "ganforge", "train", path, *arguments)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in (tmp_path / path.stem / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "generator/loss" in line] == [5, 10]
