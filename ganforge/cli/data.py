@@ -27,8 +27,16 @@ CacheDir = Annotated[
 ]
 
 
-class Crop(StrEnum):
+class HowToFit(StrEnum):
     """How pictures of other proportions are fitted."""
+
+    CROP = "crop"
+    PAD = "pad"
+    STRETCH = "stretch"
+
+
+class Crop(StrEnum):
+    """Which part is cut."""
 
     CENTER = "center"
     CELEBA = "celeba"
@@ -57,8 +65,11 @@ def pack(
     ],
     out: Annotated[Path, typer.Argument(help="New folder for the shards.")],
     size: Annotated[str, typer.Option(help="64, or 64x48 for height x width; by default the first picture's.")] = "",
+    fit: Annotated[
+        HowToFit, typer.Option(help="Other proportions: cut, add a border in the colour of the edge, or squeeze.")
+    ] = HowToFit.CROP,
     crop: Annotated[
-        Crop, typer.Option(help="Largest centred part of the proportions, aligned CelebA's usual square, or squeeze.")
+        Crop, typer.Option(help="What is cut: largest centred part, aligned CelebA's usual square, nothing (squeeze).")
     ] = Crop.CENTER,
     codec: Annotated[Codec, typer.Option(help="auto: raw up to 64 pixels; above, untouched or PNG.")] = Codec.AUTO,
     shard_size: Annotated[str, typer.Option(help="Size of a shard, such as 128MB.")] = "128MB",
@@ -82,13 +93,15 @@ def pack(
     from ganforge.data.values import parse_range
     from ganforge.errors import DataError
 
+    if fit != HowToFit.CROP and crop != Crop.CENTER:
+        raise DataError(f"--fit {fit.value}: does not cut, so --crop {crop.value} says nothing; leave one of them out")
     if channels not in (0, 1, 3):
         raise DataError(f"--channels {channels}: give 1 for grey, 3 for RGB, or 0 to take what comes")
     wanted, limits = parse_size(size), parse_range(values)
     found = open_source(source, size=max(wanted or (0,)), cache_dir=cache_dir.expanduser(), labels=labels)
     options = PackOptions(
         size=wanted,
-        crop=crop.value,
+        crop={HowToFit.PAD: "pad", HowToFit.STRETCH: "none"}.get(fit, crop.value),
         codec=codec.value,
         shard_bytes=parse_bytes(shard_size),
         workers=workers,

@@ -75,7 +75,14 @@ def _changed_size(size: tuple[int, int], fit: Fit) -> list[str]:
     if fit.crop == "celeba" and height != width:
         kinds.append("cropped")
     elif height * fit.width != width * fit.height:
-        kinds.append("squeezed" if fit.crop == "none" else "cropped")
+        kinds.append({"none": "squeezed", "pad": "padded"}.get(fit.crop, "cropped"))
+    if (
+        fit.crop == "pad"
+        and (height == fit.height or width == fit.width)
+        and height <= fit.height
+        and width <= fit.width
+    ):
+        return kinds  # a border is all that it got
     return [*kinds, "enlarged" if height < fit.height or width < fit.width else "resized"]
 
 

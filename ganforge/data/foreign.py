@@ -19,11 +19,11 @@ from filelock import FileLock
 from ganforge.data.cache import CACHE_LIMIT_BYTES, ShardCache
 from ganforge.data.classes import label_classes, unlabelled
 from ganforge.data.fetch import Patience
+from ganforge.data.fitting import Crop
 from ganforge.data.npy import MAGIC, array_from
 from ganforge.data.pictures import (
     ARRAY_EXTENSION,
     BadPicture,
-    Crop,
     Fit,
     from_array,
     npy_header,

@@ -7,57 +7,24 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
-from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ganforge.data.fitting import CELEBA_SIZE, BadPicture, Fit, OutsideRange, crop_and_resize
 from ganforge.data.header import has_deep_values
 from ganforge.data.npy import MAGIC, array_from
 from ganforge.data.values import SAY_RANGE, OutsideRangeError, ValueRange, deep_values, to_bytes
 
-Crop = Literal["center", "celeba", "none"]
 EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "ppm", "pgm", "pnm", "tif", "tiff", "gif", "avif")
 ARRAY_EXTENSION = "npy"
-# The usual square of the aligned 178x218 CelebA pictures, 128 pixels around (89, 121), as in the Progressive
-# GAN paper's data tool (Karras et al. 2018): left, top, right, bottom.
-_CELEBA_BOX = (25, 57, 153, 185)
-_CELEBA_SIZE = (178, 218)
 MAX_PIXELS = 178_956_970
 """Pictures of more pixels are not decoded unasked: Pillow's own limit, above which it raises an error."""
 _ORIENTATION = 0x0112  # of EXIF
 # No codec gives so many pixels a byte to anything but an empty page; smaller ones may be empty.
 _BOMB_PIXELS, _BOMB_RATIO = 2**24, 4096
-
-
-class BadPicture(Exception):
-    """A picture that cannot be used; the text says why."""
-
-
-class OutsideRange(BadPicture):
-    """A picture with values outside of the range that was found out on others."""
-
-
-@dataclass(frozen=True)
-class Fit:
-    """How a picture becomes a sample.
-
-    Args:
-        height: rows of the result; 0 keeps the picture's own size.
-        width: columns of the result.
-        crop: `center` cuts the largest centred part of the wanted proportions, `celeba` the usual square
-            of aligned CelebA, `none` squeezes the whole picture.
-        channels: 1 or 3; 0 keeps grey pictures grey and makes all others RGB.
-        values: the values that become black and white where there are more than 8 bits; None for all 16 bits.
-    """
-
-    height: int = 0
-    width: int = 0
-    crop: Crop = "center"
-    channels: int = 0
-    values: ValueRange | None = None
 
 
 @contextmanager
@@ -118,7 +85,7 @@ def to_pixels(picture: Image.Image, fit: Fit) -> np.ndarray:
             picture = _in_range(picture, fit.values)
         picture = ImageOps.exif_transpose(picture)
         picture = _to_mode(picture, fit.channels)
-        picture = _crop_and_resize(picture, fit)
+        picture = crop_and_resize(picture, fit)
     except BadPicture:
         raise
     except OutsideRangeError as error:
@@ -157,7 +124,7 @@ def _in_range(picture: Image.Image, values: ValueRange) -> Image.Image:
 def _draft(picture: Image.Image, fit: Fit) -> None:
     # libjpeg can decode at 1/2, 1/4 or 1/8. Lanczos still gets four times the pixels it needs, so the
     # result does not visibly differ, and a photograph of 4 megapixels decodes several times faster.
-    if fit.crop == "celeba" and picture.size == _CELEBA_SIZE:
+    if fit.crop == "celeba" and picture.size == CELEBA_SIZE:
         return
     picture.draft(None, (4 * fit.width, 4 * fit.height))
 
@@ -183,34 +150,6 @@ def _to_mode(picture: Image.Image, channels: int) -> Image.Image:
         picture = picture.convert("RGB")
     wanted = {0: picture.mode, 1: "L", 3: "RGB"}[channels]
     return picture if picture.mode == wanted else picture.convert(wanted)
-
-
-def _crop_and_resize(picture: Image.Image, fit: Fit) -> Image.Image:
-    width, height = picture.size
-    box: tuple[int, int, int, int] | None = None
-    if fit.crop == "celeba":
-        if (width, height) == _CELEBA_SIZE:
-            box = _CELEBA_BOX
-        elif width != height:
-            raise BadPicture(f"is {height}x{width}, and the celeba crop is for aligned pictures of 218x178")
-    elif fit.crop == "center":
-        box = _centred(width, height, fit.width or 1, fit.height or 1)
-    if not fit.height:
-        return picture.crop(box) if box else picture
-    if box is None and (width, height) == (fit.width, fit.height):
-        return picture
-    # Cropped first: with `box=`, the filter would look at pixels outside of it.
-    picture = picture.crop(box) if box else picture
-    return picture.resize((fit.width, fit.height), Image.Resampling.LANCZOS)
-
-
-def _centred(width: int, height: int, across: int, down: int) -> tuple[int, int, int, int] | None:
-    """The largest centred box of proportions across:down, None if that is the whole picture."""
-    box_width, box_height = min(width, height * across // down), min(height, width * down // across)
-    if (box_width, box_height) == (width, height):
-        return None
-    left, top = (width - box_width) // 2, (height - box_height) // 2
-    return left, top, left + box_width, top + box_height
 
 
 def from_array(array: np.ndarray, fit: Fit, *, has_alpha: bool = False) -> np.ndarray:

@@ -7,11 +7,11 @@ from typing import Any, Literal
 import numpy as np
 
 from ganforge.arguments import argument
+from ganforge.data.fitting import Crop
 from ganforge.data.header import array_sight, is_colour, is_deep, look
 from ganforge.data.pictures import (
     MAX_PIXELS,
     BadPicture,
-    Crop,
     Fit,
     from_array,
     open_picture,
@@ -101,6 +101,8 @@ def make_plan(source: Source, options: PackOptions) -> PackPlan:
         values = options.values or _values(source, count, rules)
         channels = options.channels or _channels(source, count, rules)
         size = options.size or _size(source, min(count, _PROBES), Fit(crop=options.crop, values=values), rules)
+    if options.crop == "pad":
+        rules.append("other proportions: padded to size with the median colour of each picture's own edge")
     is_small = max(size) <= _RAW_UP_TO
     codec: Literal["raw", "png", "jpeg"]
     if options.codec == "auto":
@@ -200,7 +202,7 @@ def _values(source: Source, count: int, rules: list[str]) -> ValueRange | None:
 
 def _size(source: Source, count: int, fit: Fit, rules: list[str]) -> tuple[int, int]:
     """Height and width of the first picture that can be used."""
-    if fit.crop == "center":
+    if fit.crop in ("center", "pad"):
         fit = replace(fit, crop="none")  # the proportions wanted are its own
     reason = ""
     for index in range(count):

@@ -83,7 +83,7 @@ class Manifest(_Table):
     shards: tuple[Shard, ...]
     labels_sha256: _Sha256 | Literal[""] = ""
     image_key: str = ""
-    fit: Literal["", "center", "celeba", "none"] = ""
+    fit: Literal["", "center", "celeba", "none", "pad"] = ""
     values: tuple[float, float] | None = None
     made_with: dict[str, Any] = {}
 

@@ -72,7 +72,7 @@ def shards(
     *,
     path: str,
     size: Annotated[int, Field(ge=0, le=4096)] = 0,
-    fit: Literal["center", "celeba", "none"] = "center",
+    fit: Literal["center", "celeba", "none", "pad"] = "center",
     channels: Literal[0, 1, 3] = 0,
     image_key: str = "",
     stream: bool = False,
@@ -86,7 +86,8 @@ def shards(
     Args:
         path: folder, tars or urls; several are joined by `::`.
         size: height and width of samples; 0 for those of the first picture.
-        fit: how pictures of other proportions are met: centred square, CelebA's usual square, or squeezed.
+        fit: how pictures of other proportions are met: centred square, CelebA's usual square, squeezed, or padded with
+            the median colour of its edge.
         channels: 1 grey, 3 RGB, 0 to find out.
         image_key: extension of the picture in a sample, such as `image.jpg`; empty to find it.
         stream: do not index, read with the stock webdataset pipeline; for endless sources.
