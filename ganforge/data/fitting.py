@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from ganforge.data.values import ValueRange
+from ganforge.spec import DType
 
 Crop = Literal["center", "celeba", "none", "pad"]
 CROPS: tuple[Crop, ...] = ("center", "celeba", "none", "pad")
@@ -33,8 +34,10 @@ class Fit:
         width: columns of the result.
         crop: `center` cuts the largest centred part of the wanted proportions, `celeba` the usual square
             of aligned CelebA, `none` squeezes the whole picture, `pad` shrinks it whole and puts a border around it.
-        channels: 1 or 3; 0 keeps grey pictures grey and makes all others RGB.
+        channels: 1, 3, or 4 with alpha, or as many as arrays have; 0 keeps grey pictures grey and makes all others RGB.
         values: the values that become black and white where there are more than 8 bits; None for all 16 bits.
+        dtype: of the result; `uint8` makes 8 bits of all values, the others keep them.
+        has_alpha: whether the last channel is opacity; else transparent parts become white.
     """
 
     height: int = 0
@@ -42,6 +45,8 @@ class Fit:
     crop: Crop = "center"
     channels: int = 0
     values: ValueRange | None = None
+    dtype: DType = "uint8"
+    has_alpha: bool = False
 
 
 class Placement(NamedTuple):
