@@ -38,7 +38,7 @@ class Dataset(ABC):
             a picture codec.
         shard_sizes: samples of each shard.
         is_local: whether all samples lie on this machine; if not, the loader says by `keep_ahead` what it needs next.
-        is_strided: whether samples are stored as uint8 rows at regular distances, so that they are gathered undecoded.
+        is_strided: whether samples are stored as arrays at regular distances, so that they are gathered undecoded.
         is_streamable: whether `stream_urls` names tars that the stock webdataset pipeline can read.
         image_key: extension of the picture in a sample of a tar, such as `image.jpg`; empty to find it.
         fit: how stored pictures become samples of `spec`; None if they have its shape already.
@@ -66,8 +66,8 @@ class Dataset(ABC):
 
     @property
     def dtype(self) -> np.dtype:
-        """uint8 for pictures, float32 for points."""
-        return np.dtype(np.uint8 if self.spec.is_image else np.float32)
+        """That of the spec for pictures, float32 for points."""
+        return np.dtype(self.spec.dtype if self.spec.is_image else np.float32)
 
     @property
     def class_counts(self) -> tuple[int, ...]:
@@ -123,7 +123,7 @@ class ArrayDataset(Dataset):
     """Samples that lie in one array in memory.
 
     Args:
-        rows: uint8 `(N, height, width, channels)` or float32 `(N, dimensions)`.
+        rows: `(N, height, width, channels)` of the spec's type, or float32 `(N, dimensions)`.
         spec: what a sample looks like.
         digest: of the content.
         labels: int64 `(N,)` or None.

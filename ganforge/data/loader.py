@@ -113,6 +113,7 @@ class Loader:
             crop=options.crop,
             rotate=options.rotate,
             channels_last=channels_last,
+            spec=dataset.spec,
         )
 
     def next(self) -> Batch:

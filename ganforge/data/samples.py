@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from ganforge.data.dataset import Dataset
+from ganforge.data.depth import as_rows, scaled
 from ganforge.errors import DataError
 
 
@@ -23,7 +24,9 @@ def real_samples(dataset: Dataset, ids: np.ndarray | None = None) -> Tensor:
     failures = dataset.read(ids, rows)
     if failures:
         raise DataError(f"{next(iter(failures.values()))}; metrics need every sample, run `ganforge data verify`")
-    samples = torch.from_numpy(rows)
+    samples = as_rows(rows)
     if dataset.spec.is_image:
+        if (dataset.spec.dtype, dataset.spec.limits) != ("uint8", (0, 255)):
+            return scaled(samples, torch.contiguous_format, dataset.spec)
         samples = samples.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous()
     return samples

@@ -71,7 +71,9 @@ def export_hub(
     try:
         with replaced_folder(out) as making:
             save_generator(making / GENERATOR_NAME, flat_state(network), config)
-            picture_of(Sampler(network).many(NUM_SAMPLES)).save(making / PICTURE)
+            sampler = Sampler(network)
+            picture = picture_of(sampler.many(NUM_SAMPLES), has_alpha=sampler.config.spec.has_alpha)
+            picture.save(making / PICTURE)
             write_text(making / "README.md", text)
             if recipe is not None:
                 write_text(making / RECIPE, recipe)

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from ganforge.errors import CheckpointError
 from ganforge.options import OptionsModel, problems_of
-from ganforge.spec import DataSpec
+from ganforge.spec import DataSpec, DType
 from ganforge.version import __version__
 
 FORMAT = 1
@@ -60,7 +60,7 @@ class GeneratorConfig:
         table = _format_checked(text, path)
         try:
             read = _Table.model_validate_json(json.dumps(table), strict=True)
-            spec = DataSpec(read.spec.shape, read.spec.classes)
+            spec = DataSpec(**dict(read.spec))
         except ValidationError as error:
             raise CheckpointError(f"{path}: its config is damaged: {problems_of(error, (), _Table)[0]}") from error
         except ValueError as error:
@@ -81,6 +81,9 @@ MOST_VALUES = 2**28
 class _Spec(OptionsModel):
     shape: tuple[Annotated[int, Field(ge=1, le=2**20)], ...]
     classes: tuple[str, ...] = ()
+    dtype: DType = "uint8"
+    values: tuple[float, float] | None = None
+    has_alpha: bool = False
 
 
 class _Table(OptionsModel):

@@ -20,7 +20,7 @@ def show_samples(run: Run, tracking: Tracking | None, display: ProgressDisplay, 
     reals = None
     if not run.dataset.spec.is_image:
         reals = real_samples(run.dataset, np.arange(min(len(run.dataset), 1000)))
-    picture = picture_of(samples, reals)
+    picture = picture_of(samples, reals, has_alpha=run.dataset.spec.has_alpha)
     path = run.files.sample_grid(run.step)
     try:
         saver.require_folder()
