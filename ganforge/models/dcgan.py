@@ -216,6 +216,10 @@ class DCGANDiscriminator(nn.Module):
         if conditional == "projection":
             self.projection = Projection(num_classes, widest, spectral_norm=style.has_spectral_norm)
 
+    def blocks_from_samples(self) -> list[tuple[nn.Module, ...]]:
+        """What `training.freeze` counts: the layers that halve the map."""
+        return [(block,) for block in (self.input, *self.blocks)]
+
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """Pictures `(batch, channels, size, size)` in [-1, 1] to logits `(batch,)`."""
         if self.labelled is not None:

@@ -138,6 +138,10 @@ class MLPDiscriminator(nn.Module):
         if conditional == "projection":
             self.projection = Projection(num_classes, width, spectral_norm=style.has_spectral_norm)
 
+    def blocks_from_samples(self) -> list[tuple[nn.Module, ...]]:
+        """What `training.freeze` counts: hidden layers."""
+        return [(block,) for block in self.hidden if not isinstance(block, nn.Flatten)]
+
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples `(batch, *spec.shape)` to logits `(batch,)`."""
         if self.labelled is not None:

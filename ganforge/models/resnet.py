@@ -178,6 +178,10 @@ class ResNetDiscriminator(nn.Module):
         if conditional == "projection":
             self.projection = Projection(num_classes, channels[-1], spectral_norm=spectral_norm)
 
+    def blocks_from_samples(self) -> list[tuple[nn.Module, ...]]:
+        """What `training.freeze` counts: residual blocks, and self-attention where there is one."""
+        return [(block,) for block in self.blocks if not isinstance(block, nn.ReLU)]
+
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """Pictures `(batch, channels, size, size)` in [-1, 1] to logits `(batch,)`."""
         if self.labelled is not None:
