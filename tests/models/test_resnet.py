@@ -114,12 +114,13 @@ def test_attention_stands_after_the_block_whose_map_has_its_side() -> None:
     generator, discriminator = ResNetGenerator(CIFAR, width=8, attention=16), ResNetDiscriminator(CIFAR, attention=16)
     assert isinstance(generator.blocks[2], SelfAttention)
     assert isinstance(discriminator.blocks[1], SelfAttention)
-    with pytest.raises(ValueError, match="attention = 5: the blocks' maps have sides 8, 16, 32"):
+    with pytest.raises(ValueError, match="attention = 5: the blocks' maps have heights 8, 16, 32"):
         ResNetGenerator(CIFAR, attention=5)
 
 
 @pytest.mark.parametrize(
-    ("shape", "message"), [((3, 28, 28), r"32, 64 or 128, these are 28x28: pack them"), ((2,), "use 'mlp'")]
+    ("shape", "message"),
+    [((3, 2, 2), r"are 2x2 \(nearest: 3x3\): pack them"), ((2,), "use 'mlp'")],
 )
 @pytest.mark.parametrize("make", [ResNetGenerator, ResNetDiscriminator])
 def test_samples_it_cannot_make_are_refused_with_the_remedy(make: Any, shape: tuple[int, ...], message: str) -> None:
