@@ -44,6 +44,8 @@ class Registry:
                 "ganforge.objectives.hinge",
                 "ganforge.objectives.wasserstein",
                 "ganforge.objectives.relativistic",
+                "ganforge.objectives.auxiliary",
+                "ganforge.objectives.top_k",
             ),
         )
         self.penalty = Kind(

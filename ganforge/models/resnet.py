@@ -10,23 +10,22 @@ from torch import Tensor, nn
 
 from ganforge.models.attention import SelfAttention
 from ganforge.models.conditioning import (
-    DiscriminatorCondition,
+    Classifier,
+    ClassifyingCondition,
     GeneratorCondition,
     LabelledLatent,
     LabelledSamples,
     LabelledSequential,
     Projection,
-    TakesLabels,
     num_classes_for,
 )
 from ganforge.models.layers import LatentDistribution, LayerStyle
 from ganforge.models.minibatch import GroupSize, MinibatchDeviation
-from ganforge.models.resampling import BlurDownsample, BlurUpsample
-from ganforge.models.sizes import Maps, NearestUpsample, Odd, Size, half_of, maps_of
+from ganforge.models.residual import GrowingBlock, Resample, ShrinkingBlock, glorot
+from ganforge.models.sizes import Maps, Size, half_of, maps_of
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 
-Resample = Literal["plain", "blur"]
 Width = Annotated[int, Field(ge=1, le=65_536)]
 AttentionSize = Annotated[int, Field(ge=0, le=65_536)]
 
@@ -129,7 +128,8 @@ class ResNetDiscriminator(nn.Module):
             pictures up to 32x32 and one for larger ones.
         conditional: how labels are looked at: not at all (`none`), as one more channel of the picture, a learned map
             of the class (`embedding`), or by adding to the logit the inner product of a learned vector of the class
-            with the last features (`projection`, Miyato and Koyama 2018).
+            with the last features (`projection`, Miyato and Koyama 2018), or by a classifier that the objective
+            `acgan` hears (`classifier`, Odena et al. 2017).
         minibatch_std: show the last layer how much the pictures of a group of so many differ (Karras et al. 2018,
             whose code has 4); 0 for not. Groups lie within a rank's micro-batch and must divide it.
         attention: height of the map that gets self-attention (SAGAN, Zhang et al. 2019: 32 for 128x128); 0 for none.
@@ -147,7 +147,7 @@ class ResNetDiscriminator(nn.Module):
         width: Width | None = None,
         spectral_norm: bool = True,
         last_bias: bool | None = None,
-        conditional: DiscriminatorCondition = "none",
+        conditional: ClassifyingCondition = "none",
         minibatch_std: GroupSize = 0,
         attention: AttentionSize = 0,
         resample: Resample = "plain",
@@ -174,9 +174,11 @@ class ResNetDiscriminator(nn.Module):
         features = channels[-1] + (self.deviation is not None)
         has_bias = maps.doublings > SMALL if last_bias is None else last_bias
         self.head = nn.Sequential(glorot(nn.Linear(features, 1, bias=has_bias), 1.0, spectral_norm), nn.Flatten(0))
-        self.projection = None
+        self.classifier, self.projection = None, None
         if conditional == "projection":
             self.projection = Projection(num_classes, channels[-1], spectral_norm=spectral_norm)
+        if conditional == "classifier":
+            self.classifier = Classifier(num_classes, channels[-1], spectral_norm=spectral_norm)
 
     def blocks_from_samples(self) -> list[tuple[nn.Module, ...]]:
         """What `training.freeze` counts: residual blocks, and self-attention where there is one."""
@@ -190,75 +192,11 @@ class ResNetDiscriminator(nn.Module):
         features = maps.sum(dim=(2, 3))
         seen = features if self.deviation is None else self.deviation(maps).sum(dim=(2, 3))
         logits = self.head(seen)
+        if self.classifier is not None:
+            self.classifier(features)  # heard by an objective, and by nobody else
         if self.projection is not None:
             logits = logits + self.projection(features, labels)
         return logits
-
-
-class GrowingBlock(TakesLabels, nn.Module):
-    """Batch norm, ReLU, doubling, convolution, batch norm, ReLU, convolution, beside a doubled 1x1 convolution."""
-
-    def __init__(
-        self, channels_in: int, channels: int, style: LayerStyle, spectral: bool, resample: Resample, odd: Odd
-    ) -> None:
-        super().__init__()
-        self.doubled = NearestUpsample(odd) if resample == "plain" else BlurUpsample(odd)
-        self.residual = LabelledSequential(
-            *style.following(channels_in),
-            self.doubled,
-            glorot(nn.Conv2d(channels_in, channels, 3, padding=1), math.sqrt(2), spectral),
-            *style.following(channels),
-            glorot(nn.Conv2d(channels, channels, 3, padding=1), math.sqrt(2), spectral),
-        )
-        self.shortcut = glorot(nn.Conv2d(channels_in, channels, 1), 1.0, spectral)
-        # Copies of pixels and a 1x1 convolution commute: before the doubling there are a quarter of the positions. The
-        # low-pass filter fades to 0 at the edges, and would take the convolution's bias with it.
-        self.doubles_last = resample == "plain"
-
-    def forward(self, maps: Tensor, labels: Tensor | None = None) -> Tensor:
-        shortcut = self.doubled(self.shortcut(maps)) if self.doubles_last else self.shortcut(self.doubled(maps))
-        return self.residual(maps, labels) + shortcut
-
-
-class ShrinkingBlock(nn.Module):
-    """ReLU, convolution, ReLU, convolution, halving, beside a halved 1x1 convolution; plain where nothing changes.
-
-    The first block has no ReLU in front, which would throw away the dark half of the picture, and its hidden width is
-    that of its output. `halved` says which sides of its input are odd, or None that it keeps them.
-    """
-
-    def __init__(
-        self, channels_in: int, channels: int, spectral: bool, resample: Resample, *, is_first: bool, halved: Odd | None
-    ) -> None:
-        super().__init__()
-        hidden = channels if is_first else channels_in
-        self.halved: nn.Module = nn.Identity()
-        if halved is not None:
-            # At the end of an odd side the mean is over the one row that is left.
-            self.halved = nn.AvgPool2d(2, ceil_mode=any(halved)) if resample == "plain" else BlurDownsample(halved)
-        # The low-pass filter would weaken this bias at the edges; the shortcut's, beside it, is added after the filter.
-        last_bias = halved is None or resample == "plain"
-        layers: list[nn.Module] = [] if is_first else [nn.ReLU()]
-        self.residual = nn.Sequential(
-            *layers,
-            glorot(nn.Conv2d(channels_in, hidden, 3, padding=1), math.sqrt(2), spectral),
-            nn.ReLU(),
-            glorot(nn.Conv2d(hidden, channels, 3, padding=1, bias=last_bias), math.sqrt(2), spectral),
-        )
-        self.shortcut: nn.Module = nn.Identity()
-        if halved is not None or channels_in != channels:
-            self.shortcut = glorot(nn.Conv2d(channels_in, channels, 1), 1.0, spectral)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return self.halved(self.residual(maps)) + self.shortcut(self.halved(maps))
-
-
-def glorot(layer: nn.Conv2d | nn.Linear, gain: float, spectral: bool) -> nn.Module:
-    """The layer with Glorot uniform weights, bias 0 and, where asked for, spectral norm."""
-    nn.init.xavier_uniform_(layer.weight, gain)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return LayerStyle("spectral" if spectral else "none", "relu", 0.0).prepared(layer)
 
 
 def generator_multiples(maps: Maps) -> list[int]:
