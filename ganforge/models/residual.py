@@ -42,14 +42,23 @@ class ShrinkingBlock(nn.Module):
     """ReLU, convolution, ReLU, convolution, halving, beside a halved 1x1 convolution; plain where nothing changes.
 
     The first block has no ReLU in front, which would throw away the dark half of the picture, and its hidden width is
-    that of its output. `halved` says which sides of its input are odd, or None that it keeps them.
+    that of its output, as in all blocks of a `wide` network. `halved` says which sides of its input are odd, or None
+    that it keeps them.
     """
 
     def __init__(
-        self, channels_in: int, channels: int, spectral: bool, resample: Resample, *, is_first: bool, halved: Odd | None
+        self,
+        channels_in: int,
+        channels: int,
+        spectral: bool,
+        resample: Resample,
+        *,
+        is_first: bool,
+        halved: Odd | None,
+        wide: bool = False,
     ) -> None:
         super().__init__()
-        hidden = channels if is_first else channels_in
+        hidden = channels if is_first or wide else channels_in
         self.halved: nn.Module = nn.Identity()
         if halved is not None:
             # At the end of an odd side the mean is over the one row that is left.

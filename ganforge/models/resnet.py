@@ -19,6 +19,7 @@ from ganforge.models.conditioning import (
     Projection,
     num_classes_for,
 )
+from ganforge.models.hierarchical import Hierarchy, affine_style
 from ganforge.models.layers import LatentDistribution, LayerStyle
 from ganforge.models.minibatch import GroupSize, MinibatchDeviation
 from ganforge.models.residual import GrowingBlock, Resample, ShrinkingBlock, glorot
@@ -53,7 +54,11 @@ class ResNetGenerator(nn.Module):
         spectral_norm: bound the largest singular value of every layer by 1 (SAGAN, Zhang et al. 2019, does so here).
         conditional: how labels are looked at: not at all (`none`), by a learned vector of the class appended to the
             latent (`embedding`), or by gains and biases of the blocks' batch norm for each class (`norm`, Miyato and
-            Koyama 2018, the paper of the projection discriminator).
+            Koyama 2018, the paper of the projection discriminator), which with `shared` are linear functions of one
+            vector of the class (BigGAN, Brock et al. 2019).
+        class_dim: dimension of the shared vector; 128 in BigGAN.
+        hierarchical: the latent comes in equal pieces, one for the dense layer and one for each block, whose batch norm
+            it joins in gains and biases (BigGAN); with `conditional = "none"` or `"shared"`.
         attention: height of the map that gets self-attention (SAGAN: 32 for pictures of 128x128); 0 for none.
         resample: how maps are doubled: nearest neighbours (`plain`, the paper) or through a low-pass filter (`blur`).
 
@@ -71,7 +76,9 @@ class ResNetGenerator(nn.Module):
         width: Width | None = None,
         norm: Literal["batch", "sync", "none"] = "batch",
         spectral_norm: bool = False,
-        conditional: GeneratorCondition = "none",
+        conditional: GeneratorCondition | Literal["shared"] = "none",
+        class_dim: Annotated[int, Field(ge=1, le=65_536)] = 128,
+        hierarchical: bool = False,
         attention: AttentionSize = 0,
         resample: Resample = "plain",
     ) -> None:
@@ -81,6 +88,8 @@ class ResNetGenerator(nn.Module):
         self.latent_distribution: LatentDistribution = latent_distribution
         num_classes = num_classes_for(spec, conditional)
         style = LayerStyle(norm, "relu", 0.0)
+        if hierarchical and conditional not in ("none", "shared"):
+            raise ValueError(f'hierarchical = true goes with conditional = "none" or "shared", not "{conditional}"')
         # Only the blocks' batch norm is conditional: the last one stands outside of them, as in the authors' code.
         block_style = style.with_classes(num_classes) if conditional == "norm" else style
         width = width or (256 if maps.doublings <= SMALL else 64)
@@ -89,6 +98,13 @@ class ResNetGenerator(nn.Module):
 
         self.labelled = LabelledLatent(num_classes, latent_dim) if conditional == "embedding" else None
         features = latent_dim if self.labelled is None else 2 * latent_dim
+        self.hierarchy = None
+        if hierarchical or conditional == "shared":
+            self.hierarchy = Hierarchy(
+                latent_dim, maps.doublings, num_classes=num_classes, class_dim=class_dim, splits=hierarchical
+            )
+            features = self.hierarchy.first_features
+            block_style = affine_style(style, self.hierarchy.features, spectral_norm)
         self.stem = nn.Sequential(
             glorot(nn.Linear(features, channels[0] * math.prod(maps.start)), 1.0, spectral_norm),
             nn.Unflatten(1, (channels[0], *maps.start)),
@@ -106,7 +122,13 @@ class ResNetGenerator(nn.Module):
         """Latents `(batch, latent_dim)` to pictures `(batch, channels, height, width)` in [-1, 1]."""
         if self.labelled is not None:
             latent = self.labelled(latent, labels)
-        return self.output(self.blocks(self.stem(latent), labels))
+        if self.hierarchy is None:
+            return self.output(self.blocks(self.stem(latent), labels))
+        first, vectors = self.hierarchy(latent, labels)
+        maps, left = self.stem(first), iter(vectors)
+        for block in self.blocks:
+            maps = block(maps, next(left)) if isinstance(block, GrowingBlock) else block(maps)
+        return self.output(maps)
 
 
 @register.discriminator("resnet")
@@ -133,6 +155,7 @@ class ResNetDiscriminator(nn.Module):
         minibatch_std: show the last layer how much the pictures of a group of so many differ (Karras et al. 2018,
             whose code has 4); 0 for not. Groups lie within a rank's micro-batch and must divide it.
         attention: height of the map that gets self-attention (SAGAN, Zhang et al. 2019: 32 for 128x128); 0 for none.
+        wide: give a block the hidden width of its output instead of its input (SAGAN and BigGAN).
         resample: how maps are halved: average pooling (`plain`, the paper) or through a low-pass filter (`blur`).
 
     Raises:
@@ -150,6 +173,7 @@ class ResNetDiscriminator(nn.Module):
         conditional: ClassifyingCondition = "none",
         minibatch_std: GroupSize = 0,
         attention: AttentionSize = 0,
+        wide: bool = False,
         resample: Resample = "plain",
     ) -> None:
         super().__init__()
@@ -166,7 +190,9 @@ class ResNetDiscriminator(nn.Module):
         for index, (few, many) in enumerate(pairwise([channels_in, *channels])):
             halves = index < len(sizes) - 1
             halved = (sizes[index][0] % 2 == 1, sizes[index][1] % 2 == 1) if halves else None
-            blocks.append(ShrinkingBlock(few, many, spectral_norm, resample, is_first=index == 0, halved=halved))
+            blocks.append(
+                ShrinkingBlock(few, many, spectral_norm, resample, is_first=index == 0, halved=halved, wide=wide)
+            )
             if halves and sizes[index + 1][0] == attention:
                 blocks.append(SelfAttention(many, LayerStyle("spectral" if spectral_norm else "none", "relu", 0.0)))
         self.blocks = nn.Sequential(*blocks, nn.ReLU())
