@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from ganforge.game.freezing import frozen_parameters
 from ganforge.recipe import Recipe
 from ganforge.training.run import Run
 from ganforge.wording import counted
@@ -87,6 +88,8 @@ def _arithmetic(run: Run) -> Table:
         reals = "reals and fakes" if player.sees_real(0) else "fakes"
         turns = f"{counted(player.turns_per_step, 'turn')} of {player.micro_batches} x {size} {reals} a rank"
         table.add_row(f"a step of {player.role}", f"{turns}; {_terms(player.role, run)}")
+    if frozen := frozen_parameters(run.networks.discriminator):
+        table.add_row("frozen", _frozen(run, frozen))
     images = training.steps * training.batch_size
     table.add_row(
         "length",
@@ -97,6 +100,25 @@ def _arithmetic(run: Run) -> Table:
     table.add_row("evaluation", _evaluation(recipe))
     table.add_row("checkpoint", _cadence(recipe.checkpoint.every))
     return table
+
+
+def _frozen(run: Run, frozen: dict[str, nn.Parameter]) -> str:
+    network = run.networks.discriminator
+    total = sum(weight.numel() for weight in network.parameters())
+    count = sum(weight.numel() for weight in frozen.values())
+    blocks = counted(run.recipe.training.freeze, "block")
+    return f"{blocks} of D ({', '.join(_frozen_modules(network))}): {count:,} of {total:,} parameters"
+
+
+def _frozen_modules(network: nn.Module) -> list[str]:
+    """Names of the outermost modules of which all parameters are frozen."""
+    found: list[str] = []
+    for name, module in network.named_modules():
+        weights = list(module.parameters())
+        is_within = any(name.startswith(f"{outer}.") for outer in found)
+        if weights and not is_within and not any(weight.requires_grad for weight in weights):
+            found.append(name)
+    return found
 
 
 def _cadence(every: int, at_end: bool = True) -> str:

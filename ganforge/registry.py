@@ -44,6 +44,8 @@ class Registry:
                 "ganforge.objectives.hinge",
                 "ganforge.objectives.wasserstein",
                 "ganforge.objectives.relativistic",
+                "ganforge.objectives.auxiliary",
+                "ganforge.objectives.top_k",
             ),
         )
         self.penalty = Kind(
@@ -89,7 +91,9 @@ class Registry:
         self.metric = Kind(
             "metric",
             offers=("dataset", "cache_dir"),
-            modules=tuple(f"ganforge.metrics.{name}" for name in ("frechet", "scores", "neighbours", "modes")),
+            modules=tuple(
+                f"ganforge.metrics.{name}" for name in ("frechet", "scores", "neighbours", "modes", "by_class")
+            ),
         )
 
     def kinds(self) -> dict[str, Kind]:

@@ -71,6 +71,8 @@ class TrainingTable(OptionsModel):
         fake_labels: how classes of generated samples are drawn, in training and wherever they are judged or shown: as
             often as the data has them (`data`; Karras et al. 2020, whose code takes labels of the dataset), or all
             alike (`uniform`; Miyato and Koyama 2018). Where the data's labels are not known by number, all alike.
+        freeze: so many of the discriminator's first blocks keep the weights that they begin with (FreezeD, Mo et al.
+            2020), which a new run therefore has to be given (`--init-from`); 0 for none. `train --dry-run` lists them.
         ema: half-life of the averaged generator in images; 0 for none.
         ema_rampup: the half-life is at most this share of the images so far (Karras et al. 2020); 0 for no ramp.
         ema_start: images before which the averaged generator is the generator itself.
@@ -92,6 +94,7 @@ class TrainingTable(OptionsModel):
     generator_micro_batches: BatchSize = 1
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     fake_labels: Literal["data", "uniform"] = "data"
+    freeze: Annotated[int, Field(ge=0, le=1000)] = 0
     ema: Annotated[float, Field(ge=0)] = 10_000.0
     ema_rampup: Annotated[float, Field(ge=0)] = 0.05
     ema_start: Count = 0

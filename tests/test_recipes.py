@@ -17,11 +17,13 @@ RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 STAND_INS = {
     "celeba64": (64, 3), "celeba64-lsgan": (64, 3), "celeba64-r3gan": (64, 3), "ffhq64-r3gan": (64, 3),
     "ffhq256-stylegan2": (256, 3), "cifar32": (32, 3), "cifar32-sngan": (32, 3), "mnist28": (28, 1),
+    "imagenet128-biggan": (128, 3), "imagenet64-sagan": (64, 3),
 }  # fmt: skip
 """Size and channels of the pictures that a recipe with downloaded data expects."""
 NARROW = {
     **{name: {"width": width} for name, width in (
         ("celeba64-lsgan", 16), ("celeba64-r3gan", 32), ("ffhq64-r3gan", 32), ("cifar32-sngan", 16),
+        ("imagenet128-biggan", 4), ("imagenet64-sagan", 8),
     )},
     "ffhq256-stylegan2": {"channel_max": 4},
 }  # fmt: skip
@@ -59,11 +61,13 @@ def test_cifar32_sngan_is_as_long_as_the_authors_configuration_and_says_where_it
 
 def pack_noise(folder: Path, size: int, channels: int) -> Path:
     pictures = folder / "pictures"
-    pictures.mkdir()
+    for label in "ab":
+        (pictures / label).mkdir(parents=True)
     random = np.random.default_rng(0)
     for index in range(40):
         pixels = random.integers(0, 256, (size, size, channels), dtype=np.uint8)
-        Image.fromarray(pixels if channels == 3 else pixels[..., 0]).save(pictures / f"{index:03d}.png")
+        picture = Image.fromarray(pixels if channels == 3 else pixels[..., 0])
+        picture.save(pictures / "ab"[index % 2] / f"{index:03d}.png")
     out = folder / "shards"
     pack(FolderSource(pictures), out, PackOptions(size=(size, size), workers=1))
     return out

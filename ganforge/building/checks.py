@@ -1,5 +1,7 @@
 """Combinations that a recipe cannot have, found once its parts are built."""
 
+from torch import nn
+
 from ganforge.building.terms import Terms
 from ganforge.contradictions import batch_problems, group_problems
 from ganforge.errors import LaunchError, Problem, RecipeError
@@ -7,6 +9,7 @@ from ganforge.game.augmentations import Augmentations
 from ganforge.game.engine import WHOLE
 from ganforge.game.player import Player
 from ganforge.game.schedule import Schedule
+from ganforge.models.conditioning import Classifier
 from ganforge.objectives import Objective
 from ganforge.recipe import Recipe
 from ganforge.spec import DataSpec
@@ -57,10 +60,27 @@ def check_weights(recipe: Recipe, player: Player, terms: Terms) -> None:
         for mark, reason in NEEDS_WEIGHTS.items():
             if getattr(weighted.penalty, mark):
                 raise LaunchError(f"penalties.{index}: '{weighted.name}' {reason}, {remedy}")
+    if terms.objective.needs_classifier:
+        raise LaunchError(f"objective: '{recipe.objective.name}' hears an inner layer of D, {remedy}")
     if recipe.performance.compile:
         raise LaunchError(
             f"performance.compile: a compiled network needs weights that stay in place, {remedy}, or set it to false"
         )
+
+
+def check_classifier(recipe: Recipe, objective: Objective, discriminator: nn.Module) -> None:
+    """Refuse an objective that hears a classifier where D has none, and a classifier that nobody hears.
+
+    Raises:
+        RecipeError: naming the option that brings both together.
+    """
+    has_one = any(isinstance(module, Classifier) for module in discriminator.modules())
+    if objective.needs_classifier and not has_one:
+        text = f"objective '{recipe.objective.name}' hears the classifier of D; set conditional = \"classifier\""
+        raise RecipeError(recipe.name, [Problem("discriminator.conditional", text)])
+    if has_one and not objective.needs_classifier:
+        text = f"nobody hears the classifier under objective '{recipe.objective.name}'; set objective = \"acgan\""
+        raise RecipeError(recipe.name, [Problem("discriminator.conditional", text)])
 
 
 def check_pairs(recipe: Recipe, objective: Objective, spec: DataSpec) -> None:

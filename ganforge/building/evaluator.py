@@ -9,7 +9,7 @@ from ganforge.building.parts import build_component
 from ganforge.data.dataset import Dataset
 from ganforge.errors import Problem, RecipeError
 from ganforge.metrics.evaluator import Evaluator
-from ganforge.metrics.metric import Extractor, Metric
+from ganforge.metrics.metric import Extractor, LabelledMetric, Metric
 from ganforge.metrics.protocol import Protocol, describe_extractor, versions
 from ganforge.recipe import Recipe
 from ganforge.registry import register
@@ -58,6 +58,8 @@ def build_evaluator(
         described = describe_extractor(extractor, chosen.model_dump(mode="json", exclude_none=True))
     num_reals = min(table.num_reals, len(dataset)) if table.num_reals else len(dataset)
     _check_fit(recipe, metrics, extractor, num_reals)
+    if fakes is None:
+        _check_classes(recipe, metrics)
     evaluator = Evaluator(
         metrics,
         extractor,
@@ -119,3 +121,18 @@ def _check_fit(recipe: Recipe, metrics: list[Metric], extractor: Extractor | Non
         if problem:
             raise RecipeError(recipe.name, [Problem(f"evaluation.metrics.{index}", problem)])
         givers.update(dict.fromkeys(metric.better, name))
+
+
+def _check_classes(recipe: Recipe, metrics: list[Metric]) -> None:
+    """Refuse figures of classes for a generator that does not look at labels.
+
+    Raises:
+        RecipeError: naming the metric.
+    """
+    if getattr(recipe.generator, "conditional", None) != "none":
+        return
+    for index, metric in enumerate(metrics):
+        if isinstance(metric, LabelledMetric):
+            name = recipe.evaluation.metrics[index].name
+            text = f"'{name}' looks at classes of fakes, and the generator at none; set generator.conditional"
+            raise RecipeError(recipe.name, [Problem(f"evaluation.metrics.{index}", text)])

@@ -7,6 +7,7 @@ from ganforge.building.parts import build_component
 from ganforge.data.dataset import Dataset
 from ganforge.errors import Problem, RecipeError
 from ganforge.game.averaged import AveragedGenerator
+from ganforge.game.freezing import freeze_first_blocks
 from ganforge.game.networks import Networks, latent_dim_of
 from ganforge.game.packed import PackedDiscriminator, packed_spec
 from ganforge.game.randomness import seed_everything
@@ -36,6 +37,12 @@ def build_networks(recipe: Recipe, dataset: Dataset) -> Networks:
     except ValueError as error:
         text = f"generator '{recipe.generator.name}' {error}"
         raise RecipeError(recipe.name, [Problem("generator", text)]) from error
+    if recipe.training.freeze:
+        try:
+            freeze_first_blocks(made["discriminator"], recipe.training.freeze)
+        except ValueError as error:
+            text = f"discriminator '{recipe.discriminator.name}' {error}"
+            raise RecipeError(recipe.name, [Problem("training.freeze", text)]) from error
     return Networks(**made)
 
 

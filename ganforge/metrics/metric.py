@@ -1,5 +1,6 @@
 """What a metric and a feature extractor are."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -90,6 +91,17 @@ class Metric(ABC):
     @abstractmethod
     def __call__(self, fakes: Tensor, reals: Tensor) -> dict[str, float]:
         """Figures from `(num_fakes, ...)` and `(num_reals, ...)`, float32, both on the run's device."""
+
+
+class LabelledMetric(Metric):
+    """A metric that looks at the classes of fakes and reals as well; without classes it has no figures."""
+
+    def __call__(self, fakes: Tensor, reals: Tensor) -> dict[str, float]:
+        return dict.fromkeys(self.better, math.nan)
+
+    @abstractmethod
+    def of_classes(self, fakes: Tensor, reals: Tensor, fake_labels: Tensor, real_labels: Tensor) -> dict[str, float]:
+        """Figures from samples or features as for a call, and their labels `(num_fakes,)` and `(num_reals,)`."""
 
 
 class MomentsMetric(Metric):

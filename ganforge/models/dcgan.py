@@ -8,7 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ganforge.models.conditioning import (
-    DiscriminatorCondition,
+    Classifier,
+    ClassifyingCondition,
     GeneratorCondition,
     LabelledLatent,
     LabelledSamples,
@@ -160,7 +161,8 @@ class DCGANDiscriminator(nn.Module):
         init_std: standard deviation of the first weights.
         conditional: how labels are looked at: not at all (`none`), as one more channel of the picture, a learned map
             of the class (`embedding`, Mirza and Osindero 2014), or by adding to the logit the inner product of a
-            learned vector of the class with the last map, summed over positions (`projection`, Miyato and Koyama 2018).
+            learned vector of the class with the last map, summed over positions (`projection`, Miyato and Koyama 2018),
+            or by a classifier that the objective `acgan` hears (`classifier`, Odena et al. 2017).
         minibatch_std: group size of the minibatch standard deviation that the last layer is given (Karras et al. 2018,
             whose code has 4); 0 for none. Groups lie within a rank's micro-batch and must divide it.
 
@@ -182,7 +184,7 @@ class DCGANDiscriminator(nn.Module):
         leaky_slope: LeakySlope = 0.2,
         dropout: Dropout = 0.0,
         init_std: InitStd = 0.02,
-        conditional: DiscriminatorCondition = "none",
+        conditional: ClassifyingCondition = "none",
         minibatch_std: GroupSize = 0,
     ) -> None:
         super().__init__()
@@ -216,9 +218,15 @@ class DCGANDiscriminator(nn.Module):
         else:
             layer = nn.Linear(channels * math.prod(maps.start), 1, bias=style.hidden_bias)
             self.head = nn.Sequential(*first, nn.Flatten(1), style.prepared(layer), nn.Flatten(0))
-        self.projection = None
+        self.classifier, self.projection = None, None
         if conditional == "projection":
             self.projection = Projection(num_classes, widest, spectral_norm=style.has_spectral_norm)
+        if conditional == "classifier":
+            self.classifier = Classifier(num_classes, widest, spectral_norm=style.has_spectral_norm)
+
+    def blocks_from_samples(self) -> list[tuple[nn.Module, ...]]:
+        """What `training.freeze` counts: the layers that halve the map."""
+        return [(block,) for block in (self.input, *self.blocks)]
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """Pictures `(batch, channels, height, width)` in [-1, 1] to logits `(batch,)`."""
@@ -226,6 +234,8 @@ class DCGANDiscriminator(nn.Module):
             samples = self.labelled(samples, labels)
         features = self.blocks(self.input(samples))
         logits = self.head(features)
+        if self.classifier is not None:
+            self.classifier(features.sum(dim=(2, 3)))  # heard by an objective, and by nobody else
         if self.projection is not None:
             logits = logits + self.projection(features.sum(dim=(2, 3)), labels)
         return logits

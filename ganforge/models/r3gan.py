@@ -147,6 +147,10 @@ class R3GANDiscriminator(nn.Module):
             first_weights(self.projection.classes.weight, num_classes, 1 / math.sqrt(widths[-1]))
         self.basis = DiscriminativeBasis(widths[-1], 1 if self.projection is None else widths[-1], maps.start)
 
+    def blocks_from_samples(self) -> list[tuple[nn.Module, ...]]:
+        """What `training.freeze` counts: stages of one size of map, the first with the layer before it."""
+        return [(self.input, self.stages[0]), *((stage,) for stage in self.stages[1:])]
+
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """Pictures `(batch, channels, height, width)` in [-1, 1] to logits `(batch,)`."""
         features = self.basis(self.stages(self.input(samples)))

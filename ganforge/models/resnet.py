@@ -10,23 +10,23 @@ from torch import Tensor, nn
 
 from ganforge.models.attention import SelfAttention
 from ganforge.models.conditioning import (
-    DiscriminatorCondition,
+    Classifier,
+    ClassifyingCondition,
     GeneratorCondition,
     LabelledLatent,
     LabelledSamples,
     LabelledSequential,
     Projection,
-    TakesLabels,
     num_classes_for,
 )
+from ganforge.models.hierarchical import Hierarchy, affine_style
 from ganforge.models.layers import LatentDistribution, LayerStyle
 from ganforge.models.minibatch import GroupSize, MinibatchDeviation
-from ganforge.models.resampling import BlurDownsample, BlurUpsample
-from ganforge.models.sizes import Maps, NearestUpsample, Odd, Size, half_of, maps_of
+from ganforge.models.residual import GrowingBlock, Resample, ShrinkingBlock, glorot
+from ganforge.models.sizes import Maps, Size, half_of, maps_of
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 
-Resample = Literal["plain", "blur"]
 Width = Annotated[int, Field(ge=1, le=65_536)]
 AttentionSize = Annotated[int, Field(ge=0, le=65_536)]
 
@@ -54,7 +54,11 @@ class ResNetGenerator(nn.Module):
         spectral_norm: bound the largest singular value of every layer by 1 (SAGAN, Zhang et al. 2019, does so here).
         conditional: how labels are looked at: not at all (`none`), by a learned vector of the class appended to the
             latent (`embedding`), or by gains and biases of the blocks' batch norm for each class (`norm`, Miyato and
-            Koyama 2018, the paper of the projection discriminator).
+            Koyama 2018, the paper of the projection discriminator), which with `shared` are linear functions of one
+            vector of the class (BigGAN, Brock et al. 2019).
+        class_dim: dimension of the shared vector; 128 in BigGAN.
+        hierarchical: the latent comes in equal pieces, one for the dense layer and one for each block, whose batch norm
+            it joins in gains and biases (BigGAN); with `conditional = "none"` or `"shared"`.
         attention: height of the map that gets self-attention (SAGAN: 32 for pictures of 128x128); 0 for none.
         resample: how maps are doubled: nearest neighbours (`plain`, the paper) or through a low-pass filter (`blur`).
 
@@ -72,7 +76,9 @@ class ResNetGenerator(nn.Module):
         width: Width | None = None,
         norm: Literal["batch", "sync", "none"] = "batch",
         spectral_norm: bool = False,
-        conditional: GeneratorCondition = "none",
+        conditional: GeneratorCondition | Literal["shared"] = "none",
+        class_dim: Annotated[int, Field(ge=1, le=65_536)] = 128,
+        hierarchical: bool = False,
         attention: AttentionSize = 0,
         resample: Resample = "plain",
     ) -> None:
@@ -82,6 +88,8 @@ class ResNetGenerator(nn.Module):
         self.latent_distribution: LatentDistribution = latent_distribution
         num_classes = num_classes_for(spec, conditional)
         style = LayerStyle(norm, "relu", 0.0)
+        if hierarchical and conditional not in ("none", "shared"):
+            raise ValueError(f'hierarchical = true goes with conditional = "none" or "shared", not "{conditional}"')
         # Only the blocks' batch norm is conditional: the last one stands outside of them, as in the authors' code.
         block_style = style.with_classes(num_classes) if conditional == "norm" else style
         width = width or (256 if maps.doublings <= SMALL else 64)
@@ -90,6 +98,13 @@ class ResNetGenerator(nn.Module):
 
         self.labelled = LabelledLatent(num_classes, latent_dim) if conditional == "embedding" else None
         features = latent_dim if self.labelled is None else 2 * latent_dim
+        self.hierarchy = None
+        if hierarchical or conditional == "shared":
+            self.hierarchy = Hierarchy(
+                latent_dim, maps.doublings, num_classes=num_classes, class_dim=class_dim, splits=hierarchical
+            )
+            features = self.hierarchy.first_features
+            block_style = affine_style(style, self.hierarchy.features, spectral_norm)
         self.stem = nn.Sequential(
             glorot(nn.Linear(features, channels[0] * math.prod(maps.start)), 1.0, spectral_norm),
             nn.Unflatten(1, (channels[0], *maps.start)),
@@ -107,7 +122,13 @@ class ResNetGenerator(nn.Module):
         """Latents `(batch, latent_dim)` to pictures `(batch, channels, height, width)` in [-1, 1]."""
         if self.labelled is not None:
             latent = self.labelled(latent, labels)
-        return self.output(self.blocks(self.stem(latent), labels))
+        if self.hierarchy is None:
+            return self.output(self.blocks(self.stem(latent), labels))
+        first, vectors = self.hierarchy(latent, labels)
+        maps, left = self.stem(first), iter(vectors)
+        for block in self.blocks:
+            maps = block(maps, next(left)) if isinstance(block, GrowingBlock) else block(maps)
+        return self.output(maps)
 
 
 @register.discriminator("resnet")
@@ -129,10 +150,12 @@ class ResNetDiscriminator(nn.Module):
             pictures up to 32x32 and one for larger ones.
         conditional: how labels are looked at: not at all (`none`), as one more channel of the picture, a learned map
             of the class (`embedding`), or by adding to the logit the inner product of a learned vector of the class
-            with the last features (`projection`, Miyato and Koyama 2018).
+            with the last features (`projection`, Miyato and Koyama 2018), or by a classifier that the objective
+            `acgan` hears (`classifier`, Odena et al. 2017).
         minibatch_std: group size of the minibatch standard deviation that the last layer is given (Karras et al. 2018,
             whose code has 4); 0 for none. Groups lie within a rank's micro-batch and must divide it.
         attention: height of the map that gets self-attention (SAGAN, Zhang et al. 2019: 32 for 128x128); 0 for none.
+        wide: give a block the hidden width of its output instead of its input (SAGAN and BigGAN).
         resample: how maps are halved: average pooling (`plain`, the paper) or through a low-pass filter (`blur`).
 
     Raises:
@@ -147,9 +170,10 @@ class ResNetDiscriminator(nn.Module):
         width: Width | None = None,
         spectral_norm: bool = True,
         last_bias: bool | None = None,
-        conditional: DiscriminatorCondition = "none",
+        conditional: ClassifyingCondition = "none",
         minibatch_std: GroupSize = 0,
         attention: AttentionSize = 0,
+        wide: bool = False,
         resample: Resample = "plain",
     ) -> None:
         super().__init__()
@@ -166,7 +190,9 @@ class ResNetDiscriminator(nn.Module):
         for index, (few, many) in enumerate(pairwise([channels_in, *channels])):
             halves = index < len(sizes) - 1
             halved = (sizes[index][0] % 2 == 1, sizes[index][1] % 2 == 1) if halves else None
-            blocks.append(ShrinkingBlock(few, many, spectral_norm, resample, is_first=index == 0, halved=halved))
+            blocks.append(
+                ShrinkingBlock(few, many, spectral_norm, resample, is_first=index == 0, halved=halved, wide=wide)
+            )
             if halves and sizes[index + 1][0] == attention:
                 blocks.append(SelfAttention(many, LayerStyle("spectral" if spectral_norm else "none", "relu", 0.0)))
         self.blocks = nn.Sequential(*blocks, nn.ReLU())
@@ -174,9 +200,15 @@ class ResNetDiscriminator(nn.Module):
         features = channels[-1] + (self.deviation is not None)
         has_bias = maps.doublings > SMALL if last_bias is None else last_bias
         self.head = nn.Sequential(glorot(nn.Linear(features, 1, bias=has_bias), 1.0, spectral_norm), nn.Flatten(0))
-        self.projection = None
+        self.classifier, self.projection = None, None
         if conditional == "projection":
             self.projection = Projection(num_classes, channels[-1], spectral_norm=spectral_norm)
+        if conditional == "classifier":
+            self.classifier = Classifier(num_classes, channels[-1], spectral_norm=spectral_norm)
+
+    def blocks_from_samples(self) -> list[tuple[nn.Module, ...]]:
+        """What `training.freeze` counts: residual blocks, and self-attention where there is one."""
+        return [(block,) for block in self.blocks if not isinstance(block, nn.ReLU)]
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """Pictures `(batch, channels, height, width)` in [-1, 1] to logits `(batch,)`."""
@@ -186,75 +218,11 @@ class ResNetDiscriminator(nn.Module):
         features = maps.sum(dim=(2, 3))
         seen = features if self.deviation is None else self.deviation(maps).sum(dim=(2, 3))
         logits = self.head(seen)
+        if self.classifier is not None:
+            self.classifier(features)  # heard by an objective, and by nobody else
         if self.projection is not None:
             logits = logits + self.projection(features, labels)
         return logits
-
-
-class GrowingBlock(TakesLabels, nn.Module):
-    """Batch norm, ReLU, doubling, convolution, batch norm, ReLU, convolution, beside a doubled 1x1 convolution."""
-
-    def __init__(
-        self, channels_in: int, channels: int, style: LayerStyle, spectral: bool, resample: Resample, odd: Odd
-    ) -> None:
-        super().__init__()
-        self.doubled = NearestUpsample(odd) if resample == "plain" else BlurUpsample(odd)
-        self.residual = LabelledSequential(
-            *style.following(channels_in),
-            self.doubled,
-            glorot(nn.Conv2d(channels_in, channels, 3, padding=1), math.sqrt(2), spectral),
-            *style.following(channels),
-            glorot(nn.Conv2d(channels, channels, 3, padding=1), math.sqrt(2), spectral),
-        )
-        self.shortcut = glorot(nn.Conv2d(channels_in, channels, 1), 1.0, spectral)
-        # Copies of pixels and a 1x1 convolution commute: before the doubling there are a quarter of the positions. The
-        # low-pass filter fades to 0 at the edges, and would take the convolution's bias with it.
-        self.doubles_last = resample == "plain"
-
-    def forward(self, maps: Tensor, labels: Tensor | None = None) -> Tensor:
-        shortcut = self.doubled(self.shortcut(maps)) if self.doubles_last else self.shortcut(self.doubled(maps))
-        return self.residual(maps, labels) + shortcut
-
-
-class ShrinkingBlock(nn.Module):
-    """ReLU, convolution, ReLU, convolution, halving, beside a halved 1x1 convolution; plain where nothing changes.
-
-    The first block has no ReLU in front, which would throw away the dark half of the picture, and its hidden width is
-    that of its output. `halved` says which sides of its input are odd, or None that it keeps them.
-    """
-
-    def __init__(
-        self, channels_in: int, channels: int, spectral: bool, resample: Resample, *, is_first: bool, halved: Odd | None
-    ) -> None:
-        super().__init__()
-        hidden = channels if is_first else channels_in
-        self.halved: nn.Module = nn.Identity()
-        if halved is not None:
-            # At the end of an odd side the mean is over the one row that is left.
-            self.halved = nn.AvgPool2d(2, ceil_mode=any(halved)) if resample == "plain" else BlurDownsample(halved)
-        # The low-pass filter would weaken this bias at the edges; the shortcut's, beside it, is added after the filter.
-        last_bias = halved is None or resample == "plain"
-        layers: list[nn.Module] = [] if is_first else [nn.ReLU()]
-        self.residual = nn.Sequential(
-            *layers,
-            glorot(nn.Conv2d(channels_in, hidden, 3, padding=1), math.sqrt(2), spectral),
-            nn.ReLU(),
-            glorot(nn.Conv2d(hidden, channels, 3, padding=1, bias=last_bias), math.sqrt(2), spectral),
-        )
-        self.shortcut: nn.Module = nn.Identity()
-        if halved is not None or channels_in != channels:
-            self.shortcut = glorot(nn.Conv2d(channels_in, channels, 1), 1.0, spectral)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return self.halved(self.residual(maps)) + self.shortcut(self.halved(maps))
-
-
-def glorot(layer: nn.Conv2d | nn.Linear, gain: float, spectral: bool) -> nn.Module:
-    """The layer with Glorot uniform weights, bias 0 and, where asked for, spectral norm."""
-    nn.init.xavier_uniform_(layer.weight, gain)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return LayerStyle("spectral" if spectral else "none", "relu", 0.0).prepared(layer)
 
 
 def generator_multiples(maps: Maps) -> list[int]:

@@ -101,6 +101,10 @@ class UNetPatchDiscriminator(nn.Module):
             )
             self.pixels = LogitHead(width, num_classes if conditional == "projection" else 0, style)
 
+    def blocks_from_samples(self) -> list[tuple[nn.Module, ...]]:
+        """What `training.freeze` counts: the layers that halve the map."""
+        return [(block,) for block in self.down]
+
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """Pictures `(batch, channels, height, width)` in [-1, 1] to logits `(batch,)`, or `(batch, number)`."""
         if self.labelled is not None:

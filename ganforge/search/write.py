@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,7 +82,8 @@ def write_projected(
 ) -> str:
     """Find the latents whose samples are nearest to pictures, by mean squared difference.
 
-    Writes each nearest sample and its latent under the picture's name, and an overview: as given, as generated.
+    Writes each nearest sample and its latent under the picture's name, and an overview: as given, as generated; of a
+    search for noise, the maps as well, by the names of the buffers that they stand in for (`.noise.npz`).
 
     Args:
         run: run folder, generator file, or hub name.
@@ -123,6 +125,9 @@ def _write(out: Path, names: Sequence[str], results: Tensor, found: Found, colum
         for name, pixels, latent in zip(names, to_uint8(results).numpy(), found.latents.numpy(), strict=True):
             single(pixels).save(out / f"{name}.png")
             np.save(out / f"{name}.npy", latent)
+        for row, name in enumerate(names if found.noise else []):
+            arrays: dict[str, Any] = {layer: maps[row, 0].numpy() for layer, maps in found.noise.items()}
+            np.savez(out / f"{name}.noise.npz", **arrays)
     except OSError as error:
         raise GanforgeError(f"{out}: cannot be written: {error.strerror or error}") from error
     shown = [to_uint8(column).numpy() for column in columns]

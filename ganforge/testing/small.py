@@ -54,9 +54,16 @@ def _accepts(component: Component, spec: DataSpec) -> bool:
     return True
 
 
-def build(component: Component, spec: DataSpec, seed: int = 0) -> Any:
-    """Make a part that is offered nothing but a spec, narrow where it lets us; the same for the same seed."""
-    defaults = options_of(component)
+def build(component: Component, spec: DataSpec, seed: int = 0, **changes: Any) -> Any:
+    """Make a part that is offered nothing but a spec, narrow where it lets us; the same for the same seed.
+
+    Args:
+        component: the part.
+        spec: what it is offered.
+        seed: of its first weights.
+        changes: options that are not to have their defaults.
+    """
+    defaults = component.options(**{**options_of(component).model_dump(exclude_none=True), **changes})
     narrow = {name: size for name, size in NARROW.items() if name in component.options.model_fields}
     if narrow:
         try:
@@ -68,9 +75,9 @@ def build(component: Component, spec: DataSpec, seed: int = 0) -> Any:
     return component.build(defaults, spec=spec)
 
 
-def mlp(kind: str, spec: DataSpec, seed: int = 0) -> nn.Module:
-    """A partner for the component under test."""
-    return build(register.kind(kind).get("mlp"), spec, seed)
+def mlp(kind: str, spec: DataSpec, seed: int = 0, **changes: Any) -> nn.Module:
+    """A partner for the component under test, with other options than the defaults where they are named."""
+    return build(register.kind(kind).get("mlp"), spec, seed, **changes)
 
 
 def latents(generator: nn.Module, dtype: torch.dtype = torch.float32, batch: int = BATCH) -> Tensor:

@@ -135,6 +135,8 @@ def _recipe(kind: str, name: str, data: dict[str, Any]) -> dict[str, Any]:
         "discriminator": {"name": "mlp", "width": 8},
         "training": {"steps": STEPS, "batch_size": 8, "precision": "no"},
     }
+    if kind == "objective" and getattr(component.factory, "needs_classifier", False):
+        table["discriminator"]["conditional"] = "classifier"
     if kind in ("penalty", "augment"):
         table[{"penalty": "penalties", "augment": "augment"}[kind]] = [part]
     elif kind == "optimizer":

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from ganforge.building import performance
-from ganforge.building.checks import check_batch, check_boundary, check_pairs
+from ganforge.building.checks import check_batch, check_boundary, check_classifier, check_pairs
 from ganforge.building.evaluator import build_evaluator
 from ganforge.building.game import build_game, class_counts
 from ganforge.building.networks import build_average, build_networks
@@ -90,6 +90,7 @@ class Run:
         networks = build_networks(recipe, dataset)
         averaged = build_average(recipe, networks)
         terms = build_terms(recipe)
+        check_classifier(recipe, terms.objective, networks.discriminator)
         schedule = build_schedule(recipe)
         discriminator, generator = build_players(recipe, networks, terms)
         accelerator = generator.accelerator
@@ -205,7 +206,8 @@ class Run:
     def describe_performance(self) -> list[str]:
         """What the recipe's `[performance]` amounts to on this device, where the user should know."""
         penalties = [weighted.penalty for player in self.players for weighted in player.penalties]
-        return performance.describe(self.recipe.performance, self.accelerator.device, penalties)
+        hears = self.discriminator.objective.needs_classifier
+        return performance.describe(self.recipe.performance, self.accelerator.device, penalties, hears)
 
     def generator_config(self) -> GeneratorConfig:
         """The config of the averaged generator at this step, with its figures if it was evaluated at this step."""
