@@ -1,4 +1,4 @@
-"""`ganforge new --data` and `ganforge train --data`: from a folder of pictures to a run, and what is never done twice."""
+"""`ganforge new --data` and `ganforge train --data`: from a folder of pictures to a run, and nothing is done twice."""
 
 import os
 import shutil
@@ -37,7 +37,8 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", *launch, "ganforge", *map(str, words)],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **variables}, capture_output=True, text=True, timeout=240,
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+        capture_output=True, text=True, timeout=240,
     )  # fmt: skip
 
 
