@@ -1,6 +1,5 @@
 """What the user sees while a run trains: a live bar on a terminal, a plain line a minute in a log file."""
 
-import re
 import time
 from collections.abc import Mapping
 
@@ -8,14 +7,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from ganforge.wording import harmless
+
 FIRST_WORD = 10.0
 """Seconds after which a log file hears of the speed, if no line with figures has come by then."""
 
 BETWEEN_LINES = 60.0
 """Seconds from one line to the next in a log file."""
-
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Characters that a log file is spared, whatever a name or a message of the system has in it; tabs and lines stay."""
 
 
 class _Rate(ProgressColumn):
@@ -93,7 +91,7 @@ class ProgressDisplay:
     def say(self, text: str) -> None:
         """A line above the bar."""
         if self._console is not None:
-            plain = CONTROL.sub("?", text)
+            plain = harmless(text)
             self._console.print(plain, highlight=False, soft_wrap=True, markup=False)  # "[[penalties]]" is no markup
 
     def say_once(self, subject: str, text: str) -> None:
