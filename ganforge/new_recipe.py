@@ -86,7 +86,7 @@ def _fitted(text: str, before: Mapping[str, Any], table: dict[str, Any], facts: 
     looks_at_classes = re.search(r"^conditional *=", text, re.MULTILINE) is not None
     if spec.num_classes > 1 and not looks_at_classes:
         lines += comment(f"{like} does not look at classes; a network does if its option `conditional` says how.")
-    if facts.families:
+    if {"dcgan", "stylegan2"} & {*facts.families}:
         own = {section.header: section.values for section in choose(facts)}
         lines += comment(
             f"On {facts.machine} `ganforge new` by itself takes {own['generator']['name']}, "

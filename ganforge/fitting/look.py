@@ -18,8 +18,8 @@ from ganforge.parallel.launch import uses_cpu
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 
-FAMILIES = ("dcgan", "stylegan2")
-"""Networks that recipes are fitted for."""
+FAMILIES = ("dcgan", "stylegan2", "r3gan")
+"""Networks that recipes are fitted for, and one that they may point to."""
 
 PROBES = 256
 """Pictures, at even distances, whose size is looked at."""
@@ -63,9 +63,10 @@ def families_for(spec: DataSpec) -> tuple[str, ...]:
     return tuple(found)
 
 
-def accepts(height: int, width: int, channels: int = 3) -> bool:
-    """Whether any network can make pictures of this size."""
-    return bool(families_for(DataSpec((channels, height, width))))
+def accepts(height: int, width: int, on_gpu: bool = False) -> bool:
+    """Whether a network that recipes are fitted for can make pictures of this size."""
+    found = families_for(DataSpec((3, height, width)))
+    return "stylegan2" in found or ("dcgan" in found and not on_gpu)
 
 
 def sizes_of(source: Source) -> list[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ganforge.data.pack import pack
@@ -73,7 +74,7 @@ def pack_beside(file: Path, data: str, on_gpu: bool, progress: Progress) -> list
         return [f"{out}: has been packed from {data} before, and the pictures are the same"]
     most = large.MOST_SIDE if on_gpu else small.MOST_SIDE
     try:
-        height, width, why = packed_size(sizes_of(source), most, accepts)
+        height, width, why = packed_size(sizes_of(source), most, partial(accepts, on_gpu=on_gpu))
     except ValueError as error:
         raise DataError(f"{data}: {error}") from error
     manifest = pack(source, out, PackOptions(size=(height, width)), progress)

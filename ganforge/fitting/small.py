@@ -57,6 +57,7 @@ def _dcgan(facts: Facts) -> list[Section]:
                 "A DCGAN (Radford et al. 2016) of about a third of its width, as in digits32: what a CPU trains in a "
                 "given time is better than what it begins to train at full width (measured on digits and emoji, see "
                 "the changelog).",
+                *_on_gpu(facts),
                 why_classes,
             ),
         ),
@@ -75,6 +76,16 @@ def _dcgan(facts: Facts) -> list[Section]:
         ),
         *few_pictures(facts),
         *_optimizers({"name": "adam", "lr": 1e-3, "betas": [0.5, 0.999], "decay": "linear"}, _WHY_RATE),
+    ]
+
+
+def _on_gpu(facts: Facts) -> list[str]:
+    if facts.machine.device == "cpu":
+        return []
+    size = f"{facts.spec.height}x{facts.spec.width}"
+    return [
+        f"A GPU can do with more: StyleGAN2 makes no pictures of {size}, but of sides that halve to a small map, such "
+        "as 96 or 128: pack the pictures again with `ganforge data pack --size 96`."
     ]
 
 

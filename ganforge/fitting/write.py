@@ -38,7 +38,7 @@ def write_fitted(file: Path, data: str) -> str:
     check_new(file)
     dataset = open_shards_of(file, data)
     facts = facts_of(dataset, machine_at_hand(user_cache()))
-    if not facts.families:
+    if not {"dcgan", "stylegan2"} & {*facts.families}:
         remedy = "pack the pictures again with another `ganforge data pack --size`"
         raise GanforgeError(f"{data}: no network can make {facts.spec}; {remedy}")
     text = fitted_text(file, data, facts)

@@ -17,7 +17,7 @@ from ganforge.toml_files import tables_of
 
 CPU = Machine("cpu", memory=16 * 10**9)
 GPU = Machine("gpu", "some GPU", 80 * 10**9, has_inception=True)
-BOTH = ("dcgan", "stylegan2")
+BOTH = ("dcgan", "stylegan2", "r3gan")
 
 
 def facts(count: int = 3_000, side: int = 64, channels: int = 3, classes: tuple[int, ...] = (), **more: Any) -> Facts:
@@ -41,6 +41,7 @@ CASES = {
     "with inception": facts(machine=replace(CPU, has_inception=True)),
     "gpu": facts(machine=GPU),
     "gpu, many": facts(70_000, 256, machine=GPU),
+    "gpu, of a size for dcgan only": facts(machine=GPU, families=("dcgan",)),
     "gpu, grey classes": facts(60_000, 28, 1, (6_000,) * 10, machine=GPU),
     "gpu, 1024": facts(3_000, 1024, machine=GPU),
     "gpu, 2048": facts(3_000, 2048, machine=GPU),
@@ -128,6 +129,11 @@ def test_the_metric_is_one_that_can_be_had() -> None:
     start = lines.index("# [evaluation]")
     uncommented = "\n".join([*lines[:start], *(line.removeprefix("# ") for line in lines[start:])])
     assert resolve(tables_of(uncommented), "mine.toml").evaluation.metrics, "the comment is a table to be uncommented"
+
+
+def test_many_small_pictures_on_a_gpu_are_told_of_r3gan() -> None:
+    told = [name for name, given in CASES.items() if "ffhq64-r3gan" in fitted_text(Path("a.toml"), "data", given)]
+    assert told == ["gpu, grey classes"]
 
 
 def test_a_gpu_augments_as_much_as_is_needed() -> None:
