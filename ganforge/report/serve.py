@@ -68,9 +68,13 @@ class ReportServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     """Answers GET and HEAD of `/`; every other path is 404."""
 
-    server: ReportServer
     server_version, sys_version = "ganforge", ""
     timeout = 30
+
+    @property
+    def _reports(self) -> ReportServer:
+        assert isinstance(self.server, ReportServer)
+        return self.server
 
     def do_GET(self) -> None:
         self._answer(has_body=True)
@@ -92,16 +96,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _found(self) -> tuple[HTTPStatus, str, bytes]:
         if self.headers.get("Host", "") not in self._own_names():  # a page elsewhere whose name leads to loopback
-            return HTTPStatus.FORBIDDEN, "text/plain", f"open {self.server.url}\n".encode()
+            return HTTPStatus.FORBIDDEN, "text/plain", f"open {self._reports.url}\n".encode()
         if self.path.partition("?")[0] != "/":
             return HTTPStatus.NOT_FOUND, "text/plain", b"there is only the page at /\n"
         try:
-            return HTTPStatus.OK, "text/html", self.server.page()
+            return HTTPStatus.OK, "text/html", self._reports.page()
         except GanforgeError as error:
             return HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", f"{error}\n".encode("utf-8", "replace")
 
     def _own_names(self) -> tuple[str, ...]:
-        return tuple(f"{name}:{self.server.server_port}" for name in (HOST, "localhost"))
+        return tuple(f"{name}:{self._reports.server_port}" for name in (HOST, "localhost"))
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are not told."""

@@ -65,8 +65,9 @@ def test_once_tells_progress_figures_findings_samples_and_the_last_sign_of_life(
     assert "collapse since step 240: modes ?[31mlost" in done.out, "no message colours the terminal"
     assert f"{folder / 'samples' / 'step-00000200.png'}, 0 s ago" in done.out
     assert "last sign        0 s ago" in done.out
+    long_ago = time.time() - 7200
     for path in (folder / "metrics.jsonl", folder / "recipe.resolved.toml"):
-        os.utime(path, (time.time() - 7200,) * 2)
+        os.utime(path, (long_ago, long_ago))
     silent = ganforge("watch", folder, "--once").out
     assert "  silent" in silent
     assert "last sign        2 h ago; it was killed, or is stuck" in silent
