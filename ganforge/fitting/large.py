@@ -70,7 +70,7 @@ def sections(facts: Facts) -> list[Section]:
             {"name": "r1", "gamma": float(f"{gamma(facts):.3g}"), "interval": 16},
             (
                 f"R1 of 0.0002 * {side:.0f}^2 / {batch}, the heuristic of `auto`, every 16th step as in the paper. The "
-                "authors recommend to try a few values for each dataset: a fifth and five times of it.",
+                "authors recommend to try a few values for each dataset.",
             ),
         ),
         Section(

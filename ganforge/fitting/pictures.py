@@ -68,6 +68,7 @@ def pack_beside(file: Path, data: str, on_gpu: bool, progress: Progress) -> list
     Raises:
         DataError: the pictures cannot be used, or are others than those that were packed.
     """
+    _check_apart(file, data)
     out, source = shards_beside(file), source_of(data)
     if out.exists():
         check_unchanged(file, data, source)
@@ -84,6 +85,13 @@ def pack_beside(file: Path, data: str, on_gpu: bool, progress: Progress) -> list
         f"size: {height}x{width} (height x width): {why}; {another}",
         *lines_of_report(out),
     ]
+
+
+def _check_apart(file: Path, data: str) -> None:
+    """Refuse to write among the pictures: the samples of a run would be pictures of the next one."""
+    folder = Path(data).expanduser()
+    if folder.is_dir() and file.parent.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{file}: would lie among the pictures of {data}, as would samples; do it in another folder")
 
 
 def check_unchanged(file: Path, data: str, source: Source) -> None:

@@ -160,6 +160,16 @@ def test_mistakes_are_told_in_a_line_and_nothing_is_written(
     assert sorted(Path().rglob("*")) == before
 
 
+def test_nothing_is_written_among_the_pictures(
+    pictures: Path, ganforge: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pictures)
+    done = ganforge("train", "--data", ".")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "my-pictures.toml: would lie among the pictures of ., as would samples; do it in another folder" in done.err
+    assert not list(Path().glob("*-shards"))
+
+
 def test_another_recipe_of_the_name_is_not_trained_instead(pictures: Path, ganforge: Command) -> None:
     assert ganforge("new", "my-pictures.toml", "--like", "digits32").code == 0
     done = ganforge("train", "--data", pictures)
