@@ -40,8 +40,8 @@ def looks_at_classes(facts: Facts) -> tuple[bool, str]:
         )
     return True, (
         f"Both networks look at the {classes}, of which the smallest has {counted(least, 'picture')}: with few of a "
-        "class conditional training collapses (Shahbazi et al. 2022), with 180 digits each it halved the Fréchet distance "
-        "(measured here). `ganforge sample --class` makes pictures of one class."
+        "class conditional training collapses (Shahbazi et al. 2022), with 180 digits of each it halved the Fréchet "
+        "distance (measured here). `ganforge sample --class` makes pictures of one class."
     )
 
 
