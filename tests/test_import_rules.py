@@ -34,7 +34,7 @@ ROOMS = (
     "metrics",
     "cluster", "report",
     "parallel",
-    "building", "new_recipe",
+    "building", "fitting", "new_recipe",
     "telemetry", "run_folder",
     "evaluation", "sampling", "training",
     "dry_run",

@@ -1,5 +1,6 @@
 """`ganforge data`: pack, inspect, verify, index, export."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -127,7 +128,7 @@ def pack(
         dtype=dtype.value,
         max_pixels=int(max_megapixels * 1e6) or MAX_PIXELS,
     )
-    with _progress("packing", "pictures") as progress:
+    with shown_progress("packing", "pictures") as progress:
         manifest = pack(found, out, options, progress)
     typer.echo(
         f"{out}: {counted(manifest.count, 'sample')}, {manifest.spec}, codec {manifest.codec}, "
@@ -192,7 +193,7 @@ def verify(
     from ganforge.data.verify import verify
     from ganforge.errors import DataError
 
-    with _progress("verifying", "shards") as progress:
+    with shown_progress("verifying", "shards") as progress:
         report = verify(open_shards(path, cache_dir.expanduser()), progress)
     for problem in report.problems[:50]:
         typer.echo(problem, err=True)
@@ -234,18 +235,32 @@ def export(
     from ganforge.data.export import export
     from ganforge.data.shards.registered import open_shards
 
-    with _progress("exporting", "pictures") as progress:
+    with shown_progress("exporting", "pictures") as progress:
         count = export(open_shards(path, cache_dir.expanduser()), out, limit, progress)
     typer.echo(f"{out}: {counted(count, 'picture')}")
 
 
 @contextmanager
-def _progress(verb: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr that shows counts, speed and time left."""
+def shown_progress(verb: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr that shows counts, speed and time left; without a terminal, a line a minute."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from ganforge.telemetry.progress import BETWEEN_LINES, is_drawn_on
+
+    console = Console(stderr=True)
+    if not is_drawn_on(console):
+        told = time.monotonic()
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told
+            if time.monotonic() > told + BETWEEN_LINES:
+                told = time.monotonic()
+                typer.echo(f"{verb}: {done:,} of {total:,} {unit}", err=True)
+
+        yield tell
+        return
     columns = (TextColumn(verb), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(verb, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

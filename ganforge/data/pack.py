@@ -210,7 +210,8 @@ def _finish(partial: Path, source: Source, plan: PackPlan, done: _Packed) -> Man
         made_with=plan.for_people(),
     )
     left_out = [*source.left_out, *done.bad]
-    (partial / REPORT_NAME).write_text(format_report(manifest.count, plan.rules, left_out, done.conversions))
+    report = format_report(manifest.count, plan.rules, left_out, done.conversions, source.fingerprint)
+    (partial / REPORT_NAME).write_text(report)
     for shard in done.shards:
         if not shard.count:
             (partial / shard.name).unlink()

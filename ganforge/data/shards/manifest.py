@@ -181,6 +181,15 @@ def _check_plausible(shard: Shard, manifest: Manifest, where: str) -> None:
         )
 
 
+def is_manifest(path: Path) -> bool:
+    """Whether a file means to be a manifest; StyleGAN's table of labels has the same name."""
+    try:
+        with open(path, "rb") as file:
+            return b'"ganforge-dataset"' in file.read(4096)
+    except OSError:
+        return False
+
+
 def load_manifest(folder: Path) -> Manifest:
     """The manifest of a packed folder.
 
