@@ -25,7 +25,7 @@ ROOMS = (
     "lookup", "toml_files", "allocation",  # so far nothing of ganforge is imported
     "errors", "trust", "jsonlines", "run_files",
     "spec", "nested", "option_docs", "option_problems", "options", "doctor", "loader_options",
-    "variables", "component", "component_tables", "kind", "registry",
+    "variables", "declarations", "component", "component_tables", "kind", "registry",
     "augment", "data", "models", "optimizers",  # parts that know no game and no recipe
     "game",  # what a turn, a player and a loss are
     "objectives", "penalties", "schedules",  # parts written against it
@@ -60,8 +60,8 @@ ONLY_THERE = {
 
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdataset", "safetensors", "torch_fidelity"}
 LIGHT = {
-    "", "__main__", "arguments", "cli", "component", "component_tables", "contradictions", "division", "doctor",
-    "errors", "files",
+    "", "__main__", "arguments", "cli", "component", "component_tables", "contradictions", "declarations", "division",
+    "doctor", "errors", "files",
     "jsonlines", "kind", "loader_options", "lookup", "manual", "nested",
     "option_docs", "option_problems", "options", "recipe", "recipe_data", "recipe_names", "redaction",
     "registry", "run_files", "tables", "toml_files", "trust", "variables", "version",

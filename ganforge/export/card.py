@@ -94,7 +94,7 @@ def _code(component: Component) -> list[str]:
     """What loading needs: a generator file holds no code, and ganforge has only its own components."""
     if component.origin.startswith("ganforge."):
         return []
-    module = component.factory.__module__
+    module = component.described.__module__
     return [f"Loading it needs the plugin `{module}` ({component.package}), installed beside ganforge."]
 
 

@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _has_component(item: pytest.Item) -> bool:
-    return isinstance(item, pytest.Function) and hasattr(item.callspec.params.get("component"), "factory")
+    return isinstance(item, pytest.Function) and hasattr(item.callspec.params.get("component"), "described")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -38,7 +38,7 @@ def test_two_ranks_train_it_and_stay_equal(component: Component, request: pytest
     parts = _all_parts(request)
     key = tuple(parts)
     if key not in _played:
-        _played[key] = _play_until_all_are_done(list(key), [part.factory.__module__ for part in parts.values()])
+        _played[key] = _play_until_all_are_done(list(key), [part.described.__module__ for part in parts.values()])
     assert _played[key][component.kind, component.name] == ""
 
 
