@@ -2,13 +2,14 @@
 
 from ganforge.data.dataset import Dataset
 from ganforge.data.loader import Loader
+from ganforge.game.adversarial_game import AdversarialGame
 from ganforge.game.augmentations import Augmentations
 from ganforge.game.averaged import AveragedGenerator
 from ganforge.game.game import Game
-from ganforge.game.latent_game import LatentGame
 from ganforge.game.latents import IndexedLatents
 from ganforge.game.networks import Networks
 from ganforge.game.player import Player
+from ganforge.game.source import Latents
 from ganforge.recipe import Recipe
 
 
@@ -29,20 +30,23 @@ def build_game(
 ) -> Game:
     """Tie players and data together."""
     accelerator = generator.accelerator
-    return LatentGame(
-        discriminator=discriminator,
-        generator=generator,
-        averaged=averaged,
-        augment=augment,
-        loader=loader,
-        latents=IndexedLatents(
+    latents = Latents(
+        IndexedLatents(
             recipe.seed,
             networks.latent_dim,
             networks.latent_distribution,
             dataset.spec.num_classes,
             accelerator.device,
             class_counts(recipe, dataset),
-        ),
+        )
+    )
+    return AdversarialGame(
+        discriminator=discriminator,
+        generator=generator,
+        averaged=averaged,
+        augment=augment,
+        loader=loader,
+        source=latents,
         rank=accelerator.process_index,
         batch=recipe.training.batch_size // accelerator.num_processes,
         packing=recipe.discriminator.packing,

@@ -45,7 +45,7 @@ def turn_of(player: Role, spec: DataSpec, dtype: torch.dtype = torch.float32, ti
         step=100_000,
         generator=generator,
         discriminator=discriminator,
-        latent=torch.cat([latents(generator, dtype)] * times),
+        source=torch.cat([latents(generator, dtype)] * times),
         fake_labels=repeated,
         real_samples=torch.cat([samples(spec, dtype)] * times),
         real_labels=repeated,
@@ -177,5 +177,5 @@ def _loss(component: Component, turn: Turn) -> Tensor:
     """The loss of a new part, with the same random draws each time."""
     term = dict(terms_of(component)[1])[turn.player]
     torch.manual_seed(3)
-    assert len(turn.latent) % BATCH == 0
+    assert len(turn.source) % BATCH == 0
     return term(turn)
