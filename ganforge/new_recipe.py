@@ -14,6 +14,7 @@ import tomli_w
 
 from ganforge.building.networks import build_networks
 from ganforge.building.parts import build_dataset
+from ganforge.building.source import build_source_parts
 from ganforge.data.dataset import Dataset
 from ganforge.errors import GanforgeError
 from ganforge.nested import is_table
@@ -56,7 +57,8 @@ def write_recipe(file: Path, like: str, data: str | None = None) -> None:
     _check_rest(before, tables_of(text), like)
     recipe = resolve(tables_of(text), str(file))
     if dataset is not None:
-        build_networks(recipe, dataset)
+        parts = build_source_parts(recipe, dataset)
+        build_networks(recipe, dataset, parts and parts.spec)
     try:
         with file.open("x", encoding="utf-8") as out:  # `x`: another process may have written it meanwhile
             out.write(text)

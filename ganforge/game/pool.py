@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 class Pool:
-    """Half of what the discriminator sees are fakes of earlier turns (Shrivastava et al. 2017, section 2.3; Zhu et al. 2017).
+    """Half of what the discriminator sees are fakes of earlier turns (Shrivastava et al. 2017, section 2.3).
 
     Until the pool is full every fake is kept and shown. From then on a fake is shown as it is, or, with equal chances,
     takes the place of one in the pool, which is shown instead. Draws come from torch's random state of this rank, which
     the checkpoint has; each rank has a pool of its own.
 
     Args:
-        size: fakes that are kept; 50 in both papers' code.
+        size: fakes that are kept; 50 in CycleGAN (Zhu et al. 2017).
     """
 
     def __init__(self, size: int) -> None:
@@ -26,15 +26,15 @@ class Pool:
         """Fakes `(batch, *spec.shape)` without a graph to those that D is shown in their place."""
         if self._kept is None:
             self._kept = fakes.new_empty((self.size, *fakes.shape[1:]))
-        shown = fakes.clone()
+        kept, shown = self._kept, fakes.clone()
         for index, fake in enumerate(fakes):
             if self._count < self.size:
-                self._kept[self._count] = fake
+                kept[self._count] = fake
                 self._count += 1
             elif torch.rand(()) < 0.5:
                 place = int(torch.randint(self.size, ()))
-                shown[index] = self._kept[place]
-                self._kept[place] = fake
+                shown[index] = kept[place]
+                kept[place] = fake
         return shown
 
     def state_dict(self) -> dict[str, Any]:

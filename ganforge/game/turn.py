@@ -121,7 +121,8 @@ class Turn:
 
     def seen(self, samples: Tensor) -> Tensor:
         """Samples from the beginning of the batch as the discriminator is shown them: beside their sources, if it sees
-        those, as further channels."""
+        those, as further channels.
+        """
         if self.beside is None:
             return samples
         return torch.cat((samples, self.beside[: len(samples)].to(samples.dtype)), dim=1)

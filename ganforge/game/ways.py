@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from ganforge.game.turn import HasNetwork
+from ganforge.game.turn import HasNetwork, Network
 
 WayName = Literal["there", "back"]
 WAYS: tuple[WayName, WayName] = ("there", "back")
@@ -41,12 +41,12 @@ class Way:
         name: of the way.
     """
 
-    def __init__(self, player: Any, name: WayName) -> None:
+    def __init__(self, player: Network, name: WayName) -> None:
         assert isinstance(player, HasNetwork)
         assert isinstance(player.network, BothWays)
-        self.player = player
         self.name: WayName = name
         self.network = player.network.of(name)
+        self._call: Network = player
 
     def __call__(self, *inputs: Any) -> Tensor:
-        return self.player(self.name, *inputs)
+        return self._call(self.name, *inputs)
