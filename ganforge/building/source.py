@@ -1,14 +1,15 @@
 """What the generator of a recipe is given, built: the only place that decides where it comes from."""
 
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 
 from ganforge.building.parts import build_component, build_loader, dataset_offers, windowed
 from ganforge.data.dataset import Dataset
+from ganforge.data.loader import Loader
 from ganforge.degradations import Degradations
 from ganforge.errors import Problem, RecipeError
 from ganforge.game.latents import IndexedLatents
@@ -130,35 +131,38 @@ def build_source(
     accelerator: Accelerator,
 ) -> Source:
     """Where the generator's input comes from, in training and outside of it."""
-    device = accelerator.device
-    if parts is None:
-        return Latents(
-            IndexedLatents(
-                recipe.seed,
-                networks.latent_dim,
-                networks.latent_distribution,
-                dataset.spec.num_classes,
-                device,
-                class_counts(recipe, dataset),
-            )
+    if parts is not None:
+        loader = None
+        if parts.domain is not None:
+            assert recipe.domain is not None
+            seed = (recipe.seed + zlib.crc32(b"domain")) % 2**63
+            loader = build_loader(recipe, parts.domain, accelerator, options=recipe.loader_of(recipe.domain), seed=seed)
+        return build_picture_source(recipe, parts, judged, accelerator.device, loader)
+    return Latents(
+        IndexedLatents(
+            recipe.seed,
+            networks.latent_dim,
+            networks.latent_distribution,
+            dataset.spec.num_classes,
+            accelerator.device,
+            class_counts(recipe, dataset),
         )
+    )
+
+
+def build_picture_source(
+    recipe: Recipe, parts: SourceParts, judged: Judged, device: torch.device, loader: Loader | None = None
+) -> Source:
+    """Where a translator's input comes from; without a loader of its domain only outside of training."""
+    counts = {"evaluation": recipe.evaluation.num_fakes, "samples": recipe.samples.num}
     if parts.domain is not None:
-        assert recipe.domain is not None
         assert judged.sources is not None
-        own = recipe.seed + zlib.crc32(b"domain")
-        loader = build_loader(
-            recipe, parts.domain, accelerator, options=recipe.loader_of(recipe.domain), seed=own % 2**63
-        )
         answers = judged.targets if judged.is_paired else None
-        return Domain(loader, Shown(judged.sources, _counts(recipe)), answers, device)
-    shown = Shown(judged.targets, _counts(recipe))
+        return Domain(parts.spec, loader, Shown(judged.sources, counts), answers, device)
+    shown = Shown(judged.targets, counts)
     if parts.degradations is not None:
         return Degraded(parts.degradations.to(device), shown, device)
     return Halves(shown, device)
-
-
-def _counts(recipe: Recipe) -> Mapping[str, int]:
-    return {"evaluation": recipe.evaluation.num_fakes, "samples": recipe.samples.num}
 
 
 def class_counts(recipe: Recipe, dataset: Dataset) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ from ganforge.cli import (
     styles,
     sweep,
     training,
+    translation,
 )
 from ganforge.cli.bench import app as bench_app
 from ganforge.cli.data import app as data_app
@@ -65,6 +66,7 @@ for name, command in {
     "neighbours": films.neighbours,
     "directions": styles.directions,
     "mix": styles.mix,
+    "translate": translation.translate,
     "inpaint": search.inpaint,
     "project": search.project,
     "export": export.export,

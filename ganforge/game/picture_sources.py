@@ -100,8 +100,9 @@ class Domain(Source):
     """Sources of another dataset, which belong to no target. Their order is one of its own.
 
     Args:
+        spec: what a source looks like.
         loader: of the sources; with another seed than that of the targets, for under one seed two datasets of one size
-            are read in the same order, and unpaired data comes as fixed pairs.
+            are read in the same order, and unpaired data comes as fixed pairs. None where nothing is trained.
         shown: sources outside of training.
         answers: targets of those sources by the same number, where they are known.
         device: where sources are wanted.
@@ -109,14 +110,17 @@ class Domain(Source):
 
     needs_reals = True
 
-    def __init__(self, loader: Loader, shown: Shown, answers: Dataset | None, device: torch.device) -> None:
-        self.spec = loader.dataset.spec
+    def __init__(
+        self, spec: DataSpec, loader: Loader | None, shown: Shown, answers: Dataset | None, device: torch.device
+    ) -> None:
+        self.spec: DataSpec | None = spec
         self.loader = loader
         self._shown = shown
         self._answers = answers
         self._device = device
 
     def of_turn(self, stream: str, number: int, indices: range, reals: Batch | None, start: int) -> Given:
+        assert self.loader is not None
         return self.loader.next().samples, None
 
     def shown(self, stream: str, number: int, indices: range) -> Given:
@@ -128,10 +132,12 @@ class Domain(Source):
         return real_samples(self._answers, self._shown.ids(stream, indices)).to(self._device)
 
     def seek(self, position: int) -> None:
-        self.loader.seek(position)
+        if self.loader is not None:
+            self.loader.seek(position)
 
     def close(self) -> None:
-        self.loader.close()
+        if self.loader is not None:
+            self.loader.close()
 
 
 def _labels(dataset: Dataset, ids: np.ndarray, device: torch.device) -> Tensor | None:
