@@ -6,7 +6,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from ganforge.building.parts import build_component
-from ganforge.building.source import Judged
+from ganforge.building.source import Judged, back
 from ganforge.data.dataset import Dataset
 from ganforge.errors import Problem, RecipeError
 from ganforge.metrics.evaluator import Evaluator
@@ -89,6 +89,23 @@ def build_evaluator(
         )
     _check_best(recipe, metrics)
     return evaluator
+
+
+def build_back_evaluator(recipe: Recipe, judged: Judged, domain: Dataset, accelerator: Accelerator) -> Evaluator | None:
+    """The metrics of the way back of a game with two: sources are the reals.
+
+    Args:
+        recipe: its `[evaluation]` table.
+        judged: of the way there.
+        domain: the sources of the training, by which a self-trained extractor learns.
+        accelerator: for the device and the other ranks.
+    """
+    assert recipe.domain is not None
+    table = recipe.evaluation.domain or recipe.domain
+    reals = {"dataset": {"name": table.name}}
+    return build_evaluator(
+        recipe, back(judged).targets, accelerator, reals=reals, taught_by=domain, judged=back(judged)
+    )
 
 
 def _describe_dataset(recipe: Recipe, held_out: bool) -> dict[str, Any]:

@@ -90,6 +90,12 @@ class Judged:
     held_out: bool
 
 
+def back(judged: Judged) -> Judged:
+    """What the way back of a game with two is compared with."""
+    assert judged.sources is not None
+    return Judged(judged.sources, judged.targets, judged.is_paired, judged.held_out)
+
+
 def build_judged(recipe: Recipe, dataset: Dataset, domain: Dataset | None) -> Judged:
     """The recipe's `[evaluation] data` and `domain`, or what it trains on.
 
@@ -157,8 +163,8 @@ def build_picture_source(
     counts = {"evaluation": recipe.evaluation.num_fakes, "samples": recipe.samples.num}
     if parts.domain is not None:
         assert judged.sources is not None
-        answers = judged.targets if judged.is_paired else None
-        return Domain(parts.spec, loader, Shown(judged.sources, counts), answers, device)
+        sources, targets = Shown(judged.sources, counts), Shown(judged.targets, counts)
+        return Domain(parts.spec, loader, sources, targets, is_paired=judged.is_paired, device=device)
     shown = Shown(judged.targets, counts)
     if parts.degradations is not None:
         return Degraded(parts.degradations.to(device), shown, device)

@@ -12,15 +12,17 @@ from ganforge.degradations.base import Degradation
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 
-_SHIFTS = ((-0x61C8864680B583EB, 0), (-0x40A7B892E31B1A47, 30), (-0x6B2FB644ECCEEE15, 27))
-"""Multipliers of SplitMix64 (Steele, Lea and Flood 2014) as signed numbers, and the shift before each."""
+_STEP = -0x61C8864680B583EB
+_ROUNDS = ((-0x40A7B892E31B1A47, 30), (-0x6B2FB644ECCEEE15, 27))
+"""Of SplitMix64 (Steele, Lea and Flood 2014): its increment, and its multipliers with the shift before each, signed."""
 
 
 def hashed(numbers: Tensor, count: int) -> Tensor:
     """Numbers in (0, 1), `(batch, count)` float32, hashed from a picture's number in [0, 1) and their place."""
     key = (numbers * 2.0**53).to(torch.int64)[:, None]
-    values = torch.arange(1, count + 1, dtype=torch.int64, device=numbers.device) + key * _SHIFTS[1][0]
-    for multiplier, shift in _SHIFTS:
+    values = torch.arange(1, count + 1, dtype=torch.int64, device=numbers.device) + key * _ROUNDS[0][0]
+    values = values * _STEP
+    for multiplier, shift in _ROUNDS:
         values = (values ^ _shifted(values, shift)) * multiplier
     values = values ^ _shifted(values, 31)
     return (_shifted(values, 40).float() + 0.5) * 2.0**-24
@@ -28,7 +30,7 @@ def hashed(numbers: Tensor, count: int) -> Tensor:
 
 def _shifted(values: Tensor, by: int) -> Tensor:
     """To the right, without the sign: torch's own shift keeps it."""
-    return values if by == 0 else (values >> by) & ((1 << (64 - by)) - 1)
+    return (values >> by) & ((1 << (64 - by)) - 1)
 
 
 @register.degradation("noise")

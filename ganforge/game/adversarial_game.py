@@ -9,6 +9,7 @@ from torch.nn import functional
 from ganforge.data.loader import Loader
 from ganforge.game.augmentations import Augmentations
 from ganforge.game.averaged import AveragedGenerator
+from ganforge.game.picture_sources import Domain
 from ganforge.game.player import Player
 from ganforge.game.pool import Pool
 from ganforge.game.source import Source
@@ -118,9 +119,10 @@ class AdversarialGame:
         return self.source.targets(stream, indices)
 
     @torch.no_grad()
-    def sample_back(self, targets: Tensor) -> Tensor:
-        """Translations of targets into sources by the averaged generator of a game with two ways."""
-        return self.averaged.network("back", targets, None)
+    def sample_back(self, stream: str, indices: range) -> Tensor:
+        """Translations back by index, by the averaged generator of a game with two ways."""
+        assert isinstance(self.source, Domain)
+        return self.averaged.network("back", self.source.wanted(stream, indices), None)
 
     def _there_and_back(self, moving: Player, step: int, sources: Tensor, targets: Tensor) -> Turn:
         """A turn from sources to targets that knows the one from targets to sources."""

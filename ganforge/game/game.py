@@ -42,8 +42,8 @@ class Game(Protocol):
         """Samples of the averaged generator by index, `(len(indices), *spec.shape)` on the device."""
         ...
 
-    def sample_back(self, targets: Tensor) -> Tensor:
-        """Of a game with two ways: translations back, by the averaged generator."""
+    def sample_back(self, stream: str, indices: range) -> Tensor:
+        """Of a game with two ways: translations back by index, by the averaged generator."""
         ...
 
     def targets(self, stream: str, indices: range) -> Tensor | None:

@@ -104,19 +104,28 @@ class Domain(Source):
         loader: of the sources; with another seed than that of the targets, for under one seed two datasets of one size
             are read in the same order, and unpaired data comes as fixed pairs. None where nothing is trained.
         shown: sources outside of training.
-        answers: targets of those sources by the same number, where they are known.
+        targets: pictures of the other dataset outside of training, which may be translated back.
+        is_paired: whether the i-th of one is what the i-th of the other should become.
         device: where sources are wanted.
     """
 
     needs_reals = True
 
     def __init__(
-        self, spec: DataSpec, loader: Loader | None, shown: Shown, answers: Dataset | None, device: torch.device
+        self,
+        spec: DataSpec,
+        loader: Loader | None,
+        shown: Shown,
+        targets: Shown,
+        *,
+        is_paired: bool,
+        device: torch.device,
     ) -> None:
         self.spec: DataSpec | None = spec
         self.loader = loader
         self._shown = shown
-        self._answers = answers
+        self._targets = targets
+        self._is_paired = is_paired
         self._device = device
 
     def of_turn(self, stream: str, number: int, indices: range, reals: Batch | None, start: int) -> Given:
@@ -127,9 +136,11 @@ class Domain(Source):
         return real_samples(self._shown.dataset, self._shown.ids(stream, indices)).to(self._device), None
 
     def targets(self, stream: str, indices: range) -> Tensor | None:
-        if self._answers is None:
-            return None
-        return real_samples(self._answers, self._shown.ids(stream, indices)).to(self._device)
+        return self.wanted(stream, indices) if self._is_paired else None
+
+    def wanted(self, stream: str, indices: range) -> Tensor:
+        """Pictures of the other dataset by index, which a game with two ways translates back."""
+        return real_samples(self._targets.dataset, self._targets.ids(stream, indices)).to(self._device)
 
     def seek(self, position: int) -> None:
         if self.loader is not None:

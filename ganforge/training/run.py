@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ganforge.building import performance
 from ganforge.building.checks import check_batch, check_boundary, check_pairs, check_translation
-from ganforge.building.evaluator import build_evaluator
+from ganforge.building.evaluator import build_back_evaluator, build_evaluator
 from ganforge.building.game import build_game
 from ganforge.building.networks import build_average, build_networks, joined_spec
 from ganforge.building.parts import build_augmentation, build_dataset, build_loader, build_schedule
@@ -62,6 +62,7 @@ class Run:
         loader: endless batches of reals; its position is part of the run's state.
         game: makes turns and samples.
         evaluator: metrics, or None.
+        back_evaluator: those of the way back, of a game with two; or None.
         meters: figures since the last log line.
         probe: takes the doctor's figures at log steps, or None.
         progress: how far the run has come.
@@ -82,6 +83,7 @@ class Run:
     evaluator: Evaluator | None
     meters: Meters
     probe: Probe | None = None
+    back_evaluator: Evaluator | None = None
     progress: Progress = field(default_factory=Progress)
 
     @classmethod
@@ -127,6 +129,11 @@ class Run:
             loader=loader,
             game=game,
             evaluator=build_evaluator(recipe, judged.targets, accelerator, taught_by=dataset, judged=judged),
+            back_evaluator=(
+                build_back_evaluator(recipe, judged, parts.domain, accelerator)
+                if networks.has_two_ways and parts is not None and parts.domain is not None
+                else None
+            ),
             meters=Meters(accelerator.device),
             probe=build_probe(recipe, dataset, accelerator),
         )
