@@ -35,6 +35,13 @@ class Crop(StrEnum):
     NONE = "none"
 
 
+class Half(StrEnum):
+    """Of pictures that hold two side by side."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+
 class Codec(StrEnum):
     """How samples are stored."""
 
@@ -71,6 +78,10 @@ def pack(
         str, typer.Option("--range", help="LOW,HIGH: the values of 16 bits, int or float that become black and white.")
     ] = "",
     max_megapixels: Annotated[float, typer.Option(min=0, help="Larger pictures are unusable; 0 for 179.")] = 0,
+    half: Annotated[
+        Half | None,
+        typer.Option(help="Only this half of each picture, of files with two side by side.", show_default=False),
+    ] = None,
     cache_dir: CacheDir = CACHE,
 ) -> None:
     """Pack pictures into WebDataset shards that train fast."""
@@ -78,6 +89,7 @@ def pack(
     from ganforge.data.packreport import lines_of_report
     from ganforge.data.pictures import MAX_PIXELS
     from ganforge.data.plan import PackOptions, parse_bytes, parse_size
+    from ganforge.data.sources.half import HalfSource
     from ganforge.data.sources.open import open_source
     from ganforge.data.values import parse_range
     from ganforge.errors import DataError
@@ -86,6 +98,8 @@ def pack(
         raise DataError(f"--channels {channels}: give 1 for grey, 3 for RGB, or 0 to take what comes")
     wanted, limits = parse_size(size), parse_range(values)
     found = open_source(source, size=max(wanted or (0,)), cache_dir=cache_dir.expanduser(), labels=labels)
+    if half is not None:
+        found = HalfSource(found, half.value)
     options = PackOptions(
         size=wanted,
         crop=crop.value,

@@ -73,27 +73,36 @@ class Traceable:
     def dynamic_shapes(self) -> dict[str, dict[int, Dim]]:
         """The batch may have any size, and a translator's pictures any that divide."""
         batch = Dim("batch", min=1, max=2**16)
+        if self.is_translator and not self._has_free_sides:
+            return {"source": {0: batch}}
         if self.is_translator:
             sides = {dim: self._side(name) for dim, name in ((2, "height"), (3, "width"))}
             return {"source": {0: batch, **sides}}
         return {name: {0: batch} for name in self.inputs(1)}
 
+    @property
+    def _divides(self) -> int:
+        return int(getattr(self.network, "divides", 1))
+
+    @property
+    def _has_free_sides(self) -> bool:
+        """Whether the program takes any size: a graph of maps that shrink to one position takes that size alone."""
+        source = self.config.source
+        return source is not None and min(source.height, source.width) > self._divides
+
     def _side(self, name: str) -> Dim:
-        """Any multiple of what the network's sides must divide by, from the smallest that it takes."""
-        divides = int(getattr(self.network, "divides", 1))
-        smallest = max(1, int(getattr(self.network, "smallest", divides)) // divides)
-        side = Dim(name, min=smallest, max=2**16 // divides)
-        return side if divides == 1 else divides * side
+        """Any multiple of what the network's sides must divide by, from twice that."""
+        side = Dim(name, min=2, max=2**16 // self._divides)
+        return side if self._divides == 1 else self._divides * side
 
     def inputs(self, batch: int) -> Inputs:
         """A batch of arguments by name; of a translator, pictures of a size of their own for each size of a batch."""
         if self.config.source is not None:
-            spec, divides = self.config.source, int(getattr(self.network, "divides", 1))
-            shape = (spec.channels, spec.height + (batch - 2) * divides, spec.width + (batch // 2 - 1) * divides)
-            smallest = int(getattr(self.network, "smallest", divides))
-            shape = (shape[0], max(shape[1], smallest), max(shape[2], smallest))
+            spec, divides = self.config.source, self._divides if self._has_free_sides else 0
+            height = max(spec.height + (batch - 2) * divides, 2 * divides)
+            width = max(spec.width + (batch // 2 - 1) * divides, 2 * divides)
             random = torch.Generator().manual_seed(SEED)
-            return {"source": torch.rand(batch, *shape, generator=random) * 2 - 1}
+            return {"source": torch.rand(batch, spec.channels, height, width, generator=random) * 2 - 1}
         sampler = Sampler(self.network, SEED)
         inputs = {"latent": sampler.latents(range(batch))}
         if self.is_conditional:

@@ -123,8 +123,8 @@ class Translator:
         return total / weights
 
     def _places(self, height: int, width: int) -> Iterator[tuple[int, int]]:
-        for top in _starts(height, self.tiles):
-            for left in _starts(width, self.tiles):
+        for top in _starts(height, self.tiles, self.divides):
+            for left in _starts(width, self.tiles, self.divides):
                 yield top, left
 
 
@@ -141,12 +141,16 @@ def mirrored(pictures: Tensor, height: int, width: int) -> Tensor:
     return pictures
 
 
-def _starts(length: int, tiles: Tiles) -> list[int]:
-    """Where tiles begin along a side: as many as cover it, the last one flush with the end."""
+def _starts(length: int, tiles: Tiles, divides: int) -> list[int]:
+    """Where tiles begin along a side: as many as cover it, at multiples of what the network's sides divide by.
+
+    So the network's maps lie over the picture as those of the whole picture do. The last tile is cut off at the end.
+    """
     if length <= tiles.size:
         return [0]
-    step = tiles.size - tiles.overlap
-    return [*range(0, length - tiles.size, step), length - tiles.size]
+    step = max(divides, (tiles.size - tiles.overlap) // divides * divides)
+    last = -(-(length - tiles.size) // divides) * divides
+    return [*range(0, last, step), last]
 
 
 def _ramp(length: int, overlap: int, rises: bool, falls: bool) -> Tensor:
