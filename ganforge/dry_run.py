@@ -1,13 +1,18 @@
 """`train --dry-run`: build everything, say what would happen, take no step and write nothing."""
 
+from collections.abc import Iterator
+
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import nn
+from torch.nn import functional
 
 from ganforge.game.freezing import frozen_parameters
+from ganforge.game.ways import WAYS, BothWays
 from ganforge.recipe import Recipe
 from ganforge.training.run import Run
+from ganforge.translation_problems import PAIRS
 from ganforge.wording import counted
 
 
@@ -21,7 +26,7 @@ def describe_run(recipe: Recipe, console: Console) -> None:
                 console.print(renderable)
         run.accelerator.wait_for_everyone()
     finally:
-        run.loader.close()
+        run.close()
 
 
 def _networks(run: Run) -> Table:
@@ -29,25 +34,35 @@ def _networks(run: Run) -> Table:
     table.add_column("layer")
     table.add_column("output shape")
     table.add_column("parameters", justify="right")
-    latent, fake_labels = run.game.inputs("dry run", 0, range(max(2, run.recipe.discriminator.packing)))
     eager = torch.compiler.set_stance("force_eager")  # one look is not worth compiling
     with run.gathered(), torch.no_grad(), eager:
-        generator, discriminator = run.networks.generator, run.networks.discriminator
-        for role, network, inputs in (
-            (f"generator {run.recipe.generator.name}", generator, (latent, fake_labels)),
-            (
-                f"discriminator {run.recipe.discriminator.name}",
-                discriminator,
-                # The average is in evaluation mode: batch norm over all ranks would wait for the other ones.
-                (run.averaged.network(latent, fake_labels), fake_labels),
-            ),
-        ):
+        for role, network, inputs in _in_use(run):
             total = sum(parameter.numel() for parameter in network.parameters())
             table.add_row(f"[bold]{role}", "", f"[bold]{total:,}")
             for name, shape, count in _layers(network, inputs):
                 table.add_row(f"  {name}", " x ".join(map(str, shape)), f"{count:,}" if count else "")
             table.add_section()
     return table
+
+
+def _in_use(run: Run) -> Iterator[tuple[str, nn.Module, tuple[object, ...]]]:
+    """Each network, and what it could be given; of a game with two ways, those of each."""
+    given, labels = run.game.inputs("dry run", 0, range(max(2, run.recipe.discriminator.packing)))
+    names = {"generator": run.recipe.generator.name, "discriminator": run.recipe.discriminator.name}
+    networks, average = run.networks, run.averaged.network
+    if not isinstance(networks.generator, BothWays) or not isinstance(networks.discriminator, BothWays):
+        yield f"generator {names['generator']}", networks.generator, (given, labels)
+        # The average is in evaluation mode: batch norm over all ranks would wait for the other ones.
+        made = average(given, labels)
+        if run.recipe.discriminator.sees_source:
+            made = torch.cat((made, functional.interpolate(given, size=made.shape[2:])), dim=1)
+        yield f"discriminator {names['discriminator']}", networks.discriminator, (made, labels)
+        return
+    for way in WAYS:
+        made = average(way, given, None)
+        yield f"generator {names['generator']}, {way}", networks.generator.of(way), (given, None)
+        yield f"discriminator {names['discriminator']}, {way}", networks.discriminator.of(way), (made, None)
+        given = made
 
 
 def _layers(network: nn.Module, inputs: tuple[object, ...]) -> list[tuple[str, tuple[int, ...], int]]:
@@ -80,6 +95,8 @@ def _arithmetic(run: Run) -> Table:
     ranks = run.accelerator.num_processes
     table = Table(title="arithmetic", title_justify="left", show_header=False)
     table.add_row("data", f"{len(run.dataset):,} samples of {run.dataset.spec}")
+    if run.networks.source is not None:
+        table.add_row("source", _source(run))
     table.add_row("reader", run.loader.describe())
     table.add_row("device", f"{ranks} x {run.accelerator.device.type}, precision {run.generator.engine.precision}")
     table.add_row("batch", f"{training.batch_size} = {counted(ranks, 'rank')} x {training.batch_size // ranks}")
@@ -121,6 +138,17 @@ def _frozen_modules(network: nn.Module) -> list[str]:
     return found
 
 
+def _source(run: Run) -> str:
+    """What the generator is given, and where it comes from."""
+    recipe, spec = run.recipe, run.networks.source
+    if recipe.domain is not None:
+        ways = "; there and back" if run.networks.has_two_ways else ""
+        return f"{spec}, of [domain] {recipe.domain.name}{ways}"
+    if recipe.degrade:
+        return f"{spec}, of the data by {', '.join(step.name for step in recipe.degrade)}"
+    return f"{spec}, stored beside the data"
+
+
 def _cadence(every: int, at_end: bool = True) -> str:
     """When something with an interval in steps happens; an interval of 0 means not in between."""
     if not every:
@@ -133,7 +161,10 @@ def _evaluation(recipe: Recipe) -> str:
     table = recipe.evaluation
     if not table.metrics:
         return "never: evaluation.metrics is empty"
-    return f"{_cadence(table.every, table.at_end)}: {', '.join(metric.name for metric in table.metrics)}"
+    known = recipe.domain is not None or bool(recipe.degrade) or recipe.data.name == PAIRS
+    warning = "; on the training data itself: set evaluation.data to pictures that training never sees"
+    names = ", ".join(metric.name for metric in table.metrics)
+    return f"{_cadence(table.every, table.at_end)}: {names}{warning if known and table.data is None else ''}"
 
 
 def _terms(role: str, run: Run) -> str:
@@ -149,7 +180,8 @@ def _files(run: Run) -> Table:
     table.add_row(files.metrics.name, "figures" + (f"; also to {', '.join(trackers)}" if trackers else ""))
     if run.probe is not None:
         table.add_row(files.health.name, "what the doctor finds")
-    table.add_row(files.any_sample_grid, f"{counted(run.recipe.samples.num, 'sample')}, always from the same latents")
+    given = "latents" if run.networks.source is None else "sources, each between its source and its target"
+    table.add_row(files.any_sample_grid, f"{counted(run.recipe.samples.num, 'sample')}, always from the same {given}")
     table.add_row(f"{files.any_checkpoint}/", f"the newest {run.recipe.checkpoint.keep_last}, for resuming")
     table.add_row(files.generator("last").name, "averaged generator with its config")
     if run.evaluator is not None:

@@ -1,11 +1,13 @@
 """Samples as one picture for people: a grid of pictures, or a plot of points."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
+from torch.nn import functional
 
 BORDER = 2
 PLOT_SIZE = 480
@@ -27,6 +29,25 @@ def picture_of(samples: Tensor, reals: Tensor | None = None, *, has_alpha: bool 
         has_alpha: whether the last channel of pictures is opacity; they are then shown over a checkerboard.
     """
     return _grid(samples, has_alpha) if samples.dim() == 4 else _plot(samples, reals)
+
+
+def side_by_side(columns: Sequence[Tensor]) -> Tensor:
+    """Pictures of several kinds as one each, `(batch, 1 or 3, height, width)`: the first, second, ... from the left.
+
+    Args:
+        columns: `(batch, channels, height, width)` in [-1, 1], of any channels and sizes; smaller ones are enlarged,
+            each pixel repeated.
+    """
+    height, width = (max(pictures.shape[dim] for pictures in columns) for dim in (2, 3))
+    channels = 3 if any(pictures.shape[1] >= 3 for pictures in columns) else 1
+    shown: list[Tensor] = []
+    for pictures in columns:
+        pictures = pictures.detach().float().cpu()
+        if pictures.shape[2:] != (height, width):
+            pictures = functional.interpolate(pictures, size=(height, width))
+        pictures = pictures[:, :3] if pictures.shape[1] >= 3 else pictures[:, :1].expand(-1, channels, -1, -1)
+        shown.append(pictures)
+    return torch.cat(shown, dim=3)
 
 
 def single(pixels: np.ndarray) -> Image.Image:

@@ -13,6 +13,7 @@ from typing import Any
 import tomli_w
 
 from ganforge.building.networks import build_networks
+from ganforge.building.source import build_source_parts
 from ganforge.errors import GanforgeError
 from ganforge.files import user_cache
 from ganforge.fitting.choices import choose
@@ -56,7 +57,8 @@ def write_recipe(file: Path, like: str, data: str | None = None) -> None:
     _check_rest(before, tables_of(text), like)
     recipe = resolve(tables_of(text), str(file))
     if dataset is not None:
-        build_networks(recipe, dataset)
+        parts = build_source_parts(recipe, dataset)
+        build_networks(recipe, dataset, parts and parts.spec)
     write_new(file, text)
 
 

@@ -56,6 +56,8 @@ class Place(NamedTuple):
 
 PLACES = (
     Place(("data",), register.dataset),
+    Place(("domain",), register.dataset),
+    Place(("degrade",), register.degradation, is_list=True),
     Place(("generator",), register.generator),
     Place(("discriminator",), register.discriminator),
     Place(("objective",), register.objective),
@@ -66,6 +68,8 @@ PLACES = (
     Place(("schedule",), register.schedule),
     Place(("evaluation", "metrics"), register.metric, is_list=True),
     Place(("evaluation", "extractor"), register.extractor),
+    Place(("evaluation", "data"), register.dataset, has_keys=False),
+    Place(("evaluation", "domain"), register.dataset, has_keys=False),
     Place(("health", "held_out"), register.dataset, has_keys=False),
 )
 

@@ -76,6 +76,8 @@ class TrainingTable(OptionsModel):
         ema: half-life of the averaged generator in images; 0 for none.
         ema_rampup: the half-life is at most this share of the images so far (Karras et al. 2020); 0 for no ramp.
         ema_start: images before which the averaged generator is the generator itself.
+        pool: earlier fakes of which half of what D sees is taken, for each rank (Shrivastava et al. 2017, section 2.3);
+            50 in CycleGAN, 0 for none.
         ema_batch_norm: where the averaged generator's batch norm takes its statistics from: `average` (of the
             generator's own, as its weights), or `reestimate` (from batches of its own samples, each time before it is
             used; Izmailov et al. 2018, section 3.2).
@@ -98,6 +100,7 @@ class TrainingTable(OptionsModel):
     ema: Annotated[float, Field(ge=0)] = 10_000.0
     ema_rampup: Annotated[float, Field(ge=0)] = 0.05
     ema_start: Count = 0
+    pool: Annotated[int, Field(ge=0, le=2**20)] = 0
     ema_batch_norm: Literal["average", "reestimate"] = "average"
     log_every: Positive = 50
     on_divergence: Literal["stop", "rollback"] = "stop"
@@ -173,6 +176,10 @@ class EvaluationTable(OptionsModel):
         metrics: the metrics to compute, names or tables.
         extractor: what turns pictures into features, for the metrics that need them; by default
             `inception-v3-compat`.
+        data: a dataset that training never sees, to compare with in place of `[data]`, and to make sources of; a
+            translation that is judged on what it was trained on says little.
+        domain: a dataset that training never sees, to translate in place of `[domain]`. Where `data` is given as well
+            and has as many pictures, the i-th picture of one is taken for the translation of the i-th of the other.
         every: steps between evaluations; 0 for only the one at the end.
         at_end: evaluate once more after the last step.
         num_fakes: generated samples an evaluation looks at.
@@ -183,6 +190,8 @@ class EvaluationTable(OptionsModel):
 
     metrics: tuple[ComponentTable, ...] = ()
     extractor: ComponentTable | None = None
+    data: ComponentTable | None = None
+    domain: ComponentTable | None = None
     every: Count = 0
     at_end: bool = True
     num_fakes: Annotated[int, Field(ge=1, le=10**8)] = 2048
@@ -209,7 +218,9 @@ class Recipe(OptionsModel):
         seed: seed of weights, latents, and the order of the data.
         plugins: modules to import, which register components.
         output: folder that the run folder is made in.
-        generator: the network that turns latents into samples.
+        domain: for unpaired translation, where sources come from, with keys as `[data]`, which has the targets.
+        degrade: how sources are made of the targets, in this order; for super-resolution, inpainting and the like.
+        generator: the network that turns latents, or sources, into samples.
         objective: the loss of both players.
         augment: what reals and fakes go through before the discriminator sees them, in this order.
         schedule: decides which player moves in a step.
@@ -221,6 +232,8 @@ class Recipe(OptionsModel):
     plugins: tuple[str, ...] = ()
     output: str = "runs"
     data: DataTable
+    domain: DataTable | None = None
+    degrade: tuple[ComponentTable, ...] = ()
     generator: ComponentTable
     discriminator: DiscriminatorTable
     objective: ComponentTable
@@ -256,7 +269,12 @@ class Recipe(OptionsModel):
     @property
     def loader(self) -> LoaderOptions:
         """The loader's options of the `[data]` table."""
-        return LoaderOptions(**{name: getattr(self.data, name) for name in LoaderOptions.model_fields})
+        return self.loader_of(self.data)
+
+    @staticmethod
+    def loader_of(table: DataTable) -> LoaderOptions:
+        """The loader's options of a dataset's table."""
+        return LoaderOptions(**{name: getattr(table, name) for name in LoaderOptions.model_fields})
 
     @property
     def cache_dir(self) -> Path:

@@ -120,7 +120,7 @@ def bench_train(recipe: Recipe, *, steps: int, warmup: int) -> TrainReport | Non
         report = measure(run, steps=steps, warmup=warmup)
         return report if run.accelerator.is_main_process else None
     finally:
-        run.loader.close()
+        run.close()
 
 
 def measure(run: Run, *, steps: int, warmup: int) -> TrainReport:

@@ -49,7 +49,7 @@ def build_players(recipe: Recipe, networks: Networks, terms: Terms) -> tuple[Pla
             make_engine(accelerator, network, optimizer, recipe.training.precision),
             objective=terms.objective,
             penalties=terms.of(role),
-            learning_rate_factor=learning_rate_factor(table.warmup, table.decay, recipe.training.steps),
+            learning_rate_factor=learning_rate_factor(table.warmup, table.decay, recipe.training.steps, table.constant),
             limits=Limits(table.clip_norm, table.clip_value, table.clip_weights),
             turns_per_step=getattr(recipe.training, f"{role}_turns"),
             micro_batches=getattr(recipe.training, f"{role}_micro_batches"),

@@ -53,6 +53,13 @@ class Depth(StrEnum):
     FLOAT32 = "float32"
 
 
+class Half(StrEnum):
+    """Of pictures that hold two side by side."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+
 class Codec(StrEnum):
     """How samples are stored."""
 
@@ -98,6 +105,10 @@ def pack(
         Depth, typer.Option(help="auto: values of more than 8 bits are kept as they are; uint8 makes 8 bits of them.")
     ] = Depth.AUTO,
     max_megapixels: Annotated[float, typer.Option(min=0, help="Larger pictures are unusable; 0 for 179.")] = 0,
+    half: Annotated[
+        Half | None,
+        typer.Option(help="Only this half of each picture, of files with two side by side.", show_default=False),
+    ] = None,
     cache_dir: CacheDir = CACHE,
 ) -> None:
     """Pack pictures into WebDataset shards that train fast."""
@@ -105,6 +116,7 @@ def pack(
     from ganforge.data.packreport import lines_of_report
     from ganforge.data.pictures import MAX_PIXELS
     from ganforge.data.plan import PackOptions, parse_bytes, parse_size
+    from ganforge.data.sources.half import HalfSource
     from ganforge.data.sources.open import open_source
     from ganforge.data.values import parse_range
     from ganforge.errors import DataError
@@ -115,6 +127,8 @@ def pack(
     found = open_source(
         source, size=max(wanted or (0,)), cache_dir=cache_dir.expanduser(), labels=labels, channels=channels
     )
+    if half is not None:
+        found = HalfSource(found, half.value)
     options = PackOptions(
         size=wanted,
         crop="pad" if fit == HowToFit.PAD else "none" if fit == HowToFit.STRETCH else crop.value,

@@ -23,6 +23,7 @@ from ganforge.cli import (
     styles,
     sweep,
     training,
+    translation,
     watch,
 )
 from ganforge.cli.bench import app as bench_app
@@ -66,6 +67,7 @@ for name, command in {
     "neighbours": films.neighbours,
     "directions": styles.directions,
     "mix": styles.mix,
+    "translate": translation.translate,
     "inpaint": search.inpaint,
     "project": search.project,
     "export": export.export,

@@ -41,6 +41,8 @@ class Dataset(ABC):
         is_strided: whether samples are stored as arrays at regular distances, so that they are gathered undecoded.
         is_streamable: whether `stream_urls` names tars that the stock webdataset pipeline can read.
         image_key: extension of the picture in a sample of a tar, such as `image.jpg`; empty to find it.
+        source: what the other half of each sample looks like, of which a translator makes it; None without one. Rows
+            then have the channels of both, the sample's first.
         fit: how stored pictures become samples of `spec`; None if they have its shape already.
     """
 
@@ -54,6 +56,7 @@ class Dataset(ABC):
     is_streamable: bool = False
     image_key: str = ""
     fit: "Fit | None" = None
+    source: DataSpec | None = None
 
     def __len__(self) -> int:
         return int(sum(self.shard_sizes))
@@ -62,7 +65,8 @@ class Dataset(ABC):
     def row_shape(self) -> tuple[int, ...]:
         """Shape of a stored sample: `(height, width, channels)`, or `(dimensions,)` of a point."""
         spec = self.spec
-        return (spec.height, spec.width, spec.channels) if spec.is_image else spec.shape
+        beside = 0 if self.source is None else self.source.channels
+        return (spec.height, spec.width, spec.channels + beside) if spec.is_image else spec.shape
 
     @property
     def dtype(self) -> np.dtype:

@@ -19,6 +19,22 @@ def real_samples(dataset: Dataset, ids: np.ndarray | None = None) -> Tensor:
     Raises:
         DataError: one of them cannot be read.
     """
+    samples = _stored(dataset, ids)
+    return samples if dataset.source is None else samples[:, : dataset.spec.channels].contiguous()
+
+
+def source_samples(dataset: Dataset, ids: np.ndarray | None = None) -> Tensor:
+    """The other halves of the samples of `real_samples`, `(len(ids), *dataset.source.shape)` in [-1, 1].
+
+    Raises:
+        DataError: one of them cannot be read.
+    """
+    assert dataset.source is not None
+    return _stored(dataset, ids)[:, dataset.spec.channels :].contiguous()
+
+
+def _stored(dataset: Dataset, ids: np.ndarray | None) -> Tensor:
+    """Samples with all the channels that are stored."""
     ids = np.arange(len(dataset)) if ids is None else ids
     rows = np.empty((len(ids), *dataset.row_shape), dtype=dataset.dtype)
     failures = dataset.read(ids, rows)

@@ -104,7 +104,17 @@ class Player:
         return objective or any(penalty.penalty.sees_real for penalty in self.due_penalties(step))
 
     def loss(self, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
-        """The one summed loss of a turn, and its terms, detached, for the log."""
+        """The one summed loss of a turn, over its ways, and its terms, detached, for the log."""
+        total, figures = self._loss_of(turn)
+        if turn.back is None:
+            return total, figures
+        other, more = self._loss_of(turn.back)
+        is_mean = {name for name in figures if name.startswith(("accuracy", "logits"))}
+        both = {name: (value + more[name]) / (2 if name in is_mean else 1) for name, value in figures.items()}
+        return total + other, both
+
+    def _loss_of(self, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one way."""
         goal = self.objective.discriminator_loss if self.role == "discriminator" else self.objective.generator_loss
         total = goal(turn)
         terms = {"objective": total.detach()}

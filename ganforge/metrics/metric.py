@@ -65,11 +65,15 @@ class Metric(ABC):
     Attributes:
         looks_at: what it is given.
         needs_reals: whether it compares with real samples; if not, it gets none of them.
+        pairs: whether it compares the i-th fake with the i-th real sample, as translations have them.
+        decides: whether its main figure may decide by itself which generator is the best.
         better: names its figures, the first being the main one, and which way is better.
     """
 
     looks_at: ClassVar[View] = "features"
     needs_reals: ClassVar[bool] = True
+    pairs: ClassVar[bool] = False
+    decides: ClassVar[bool] = True
     better: ClassVar[dict[str, Literal["lower", "higher"]]]
 
     def check(self, num_fakes: int, num_reals: int) -> None:

@@ -9,8 +9,9 @@ import pytest
 from ganforge.nested import is_list
 from ganforge.options import validate
 from ganforge.recipe import PLACES, dump, resolve
-from ganforge.registry import Component
-from ganforge.testing.small import options_of
+from ganforge.registry import Component, register
+from ganforge.testing.small import is_translator, options_of
+from ganforge.translation_problems import PAIRS
 
 every_component = pytest.mark.ganforge_components()
 
@@ -78,7 +79,17 @@ def _recipe(path: tuple[str, ...], table: dict[str, Any], takes_several: bool) -
     for key in parents:
         parent = parent.setdefault(key, {})
     parent[last] = [table] if takes_several else table
-    return recipe
+    return recipe | _source(path, table)
+
+
+def _source(path: tuple[str, ...], table: dict[str, Any]) -> dict[str, Any]:
+    """What a translation needs beside the component, where its place or itself makes the game one."""
+    translator, other = {"name": "unet_translator"}, {"name": "digits"}
+    if path == ("generator",) and is_translator(register.generator.get(table["name"])):
+        return {"degrade": [{"name": "blur"}]}
+    if path[-1] in ("degrade", "domain"):
+        return {"generator": translator, **({"domain": other} if path[0] == "evaluation" else {})}
+    return {"generator": translator} if path == ("data",) and table["name"] == PAIRS else {}
 
 
 def _at(recipe: dict[str, Any], path: tuple[str, ...], takes_several: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from ganforge.registry import Component
 
-FILES = ("documented", "networks", "losses", "augmentations", "optimizers", "two_ranks")
+FILES = ("documented", "networks", "losses", "augmentations", "degradations", "optimizers", "two_ranks")
 """The modules beside this one that hold tests."""
 
 MARKER = "ganforge_components"

@@ -3,7 +3,7 @@
 import hashlib
 import zipfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -172,14 +172,15 @@ class DigitsSource(ArraySource):
 
     Args:
         size: height and width of the result.
-        part: `all`, or one of two halves that share no digit, `train` and `held_out`.
+        part: `all`, or one of two halves that share no digit, `train` and `held_out`, or one of the first one's halves.
         limit: only the first `limit` of the part; None for all of it.
+        inverted: dark on light.
 
     Raises:
         DataError: scikit-learn is not installed, or it has fewer pictures.
     """
 
-    def __init__(self, size: int, part: Literal["all", "train", "held_out"] = "all", limit: int | None = None) -> None:
+    def __init__(self, size: int, part: str = "all", limit: int | None = None, *, inverted: bool = False) -> None:
         try:
             from sklearn.datasets import load_digits
         except ImportError as error:
@@ -189,11 +190,19 @@ class DigitsSource(ArraySource):
         if part != "all" or limit is not None:  # else in the order of the file, as ever
             order = np.random.RandomState(1998).permutation(order)  # a stream that NumPy keeps as it is for good
         half = (len(order) + 1) // 2
-        order = {"all": order, "train": order[:half], "held_out": order[half:]}[part]
+        parts = {
+            "all": order,
+            "train": order[:half],
+            "held_out": order[half:],
+            "train_first": order[: half // 2],
+            "train_second": order[half // 2 : half],
+        }
+        order = parts[part]
         if limit is not None and limit > len(order):
             raise DataError(f"digits: limit is {limit}, and there are {len(order)} digits; lower it")
         order = order[:limit]
         pictures = np.stack([_enlarge(picture, size) for picture in digits.images[order]])
+        pictures = 255 - pictures if inverted else pictures
         super().__init__(pictures, digits.target[order], "digits", tuple(str(digit) for digit in range(10)))
 
 

@@ -27,6 +27,10 @@ def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay, save
     progress = run.progress
     with run.statistics.for_evaluation():
         figures = run.evaluator(generated(run.game))
+        if run.back_evaluator is not None:
+            back = run.back_evaluator(lambda indices: run.game.sample_back("evaluation", indices))
+            figures["seconds"] += back.pop("seconds")
+            figures |= {f"back/{name}": value for name, value in back.items()}
         seconds = figures.pop("seconds")
         progress.evaluation_seconds += seconds
         progress.figures, progress.figures_step = figures, run.step
