@@ -1,6 +1,8 @@
 """The game of a generator that is given latents (Goodfellow et al. 2014), and labels where the data has classes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +11,7 @@ from ganforge.data.loader import Loader
 from ganforge.game.augmentations import Augmentations
 from ganforge.game.averaged import AveragedGenerator
 from ganforge.game.latents import IndexedLatents
+from ganforge.game.latents_ahead import LatentsAhead
 from ganforge.game.player import Player
 from ganforge.game.turn import Turn
 
@@ -44,6 +47,11 @@ class LatentGame:
     packing: int = 1
     reuse_fakes: bool = False
     _shared: Fakes | None = field(default=None, init=False)
+    _ahead: LatentsAhead = field(init=False)
+
+    def __post_init__(self) -> None:
+        first = self.batch * self.rank
+        self._ahead = LatentsAhead(self.latents, range(first, first + self.batch))
 
     def turns(self, moving: Player, step: int, number: int) -> list[Turn]:
         """One move, in micro-batches. Takes real samples from the loader only if a term looks at them."""
@@ -51,29 +59,25 @@ class LatentGame:
         if moving.sees_real(step):
             real = self.loader.next()
             samples, real_labels = real.samples, real.labels
-        first = self.batch * self.rank
-        fakes = self._fakes(moving, step, number, range(first, first + self.batch), real_labels)
+        fakes = self._fakes(moving, step, number, real_labels)
         latent, fake_labels, ready = fakes if not self.reuse_fakes else self._share(moving, number, fakes)
-        size = self.batch // moving.micro_batches
-
-        def part(values: Tensor | None, index: int) -> Tensor | None:
-            return None if values is None else values[index * size : (index + 1) * size]
-
+        values = (latent, fake_labels, samples, real_labels, ready)
+        parts = zip(*(_parts(whole, moving.micro_batches) for whole in values), strict=True)
         return [
             Turn(
                 player=moving.role,
                 step=step,
                 generator=self.generator,
                 discriminator=self.discriminator,
-                latent=latent[index * size : (index + 1) * size],
-                fake_labels=part(fake_labels, index),
-                real_samples=part(samples, index),
-                real_labels=part(real_labels, index),
+                latent=latent,
+                fake_labels=fake_labels,
+                real_samples=samples,
+                real_labels=real_labels,
                 augment=self.augment,
-                ready_fakes=part(ready, index),
+                ready_fakes=ready,
                 packing=self.packing,
             )
-            for index in range(moving.micro_batches)
+            for latent, fake_labels, samples, real_labels, ready in parts
         ]
 
     def inputs(self, stream: str, number: int, indices: range) -> tuple[Tensor, Tensor | None]:
@@ -85,9 +89,9 @@ class LatentGame:
         """Samples of the averaged generator by index, `(len(indices), *spec.shape)` on the device."""
         return self.averaged.network(*self.inputs(stream, 0, indices))
 
-    def _fakes(self, moving: Player, step: int, number: int, indices: range, real_labels: Tensor | None) -> Fakes:
+    def _fakes(self, moving: Player, step: int, number: int, real_labels: Tensor | None) -> Fakes:
         """What this turn's fakes are made of."""
-        latent, labels = self.inputs(moving.role, step * moving.turns_per_step + number, indices)
+        latent, labels = self._ahead(moving.role, step * moving.turns_per_step + number)
         if moving.objective.pairs_labels and real_labels is not None:
             labels = real_labels
         return latent, labels, None
@@ -106,3 +110,11 @@ class LatentGame:
             shared, self._shared = self._shared, None
             return shared
         return fakes
+
+
+def _parts(values: Tensor | None, count: int) -> Sequence[Any]:
+    """A batch in `count` micro-batches; as it is where there is one."""
+    if values is None or count == 1:
+        return (values,) * count
+    size = len(values) // count
+    return [values[first : first + size] for first in range(0, len(values), size)]
