@@ -139,7 +139,7 @@ def check_boundary(recipe: Recipe, objective: Objective, schedule: Schedule, aug
     places = [("schedule", recipe.schedule.name)] if schedule.needs_boundary_at_zero else []
     places += [
         (f"augment.{index}", recipe.augment[index].name)
-        for index, step in augment.watching()
+        for index, step in augment.watching
         if step.needs_boundary_at_zero
     ]
     if places:

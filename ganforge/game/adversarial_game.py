@@ -1,6 +1,8 @@
 """The game of two players (Goodfellow et al. 2014): turns of real batches, and of fakes that are made of a source."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,36 +74,27 @@ class AdversarialGame:
             fake_labels = real_labels
         fakes: Fakes = given, fake_labels, None
         given, fake_labels, ready = fakes if not self.reuse_fakes else self._share(moving, number, fakes)
-        size = self.batch // moving.micro_batches
-
-        def part(values: Tensor | None, index: int) -> Tensor | None:
-            return None if values is None else values[index * size : (index + 1) * size]
-
+        values = (given, fake_labels, samples, real_labels, ready)
+        parts = zip(*(_parts(whole, moving.micro_batches) for whole in values), strict=True)
         if self.has_two_ways:
-            assert samples is not None
-            return [
-                self._there_and_back(
-                    moving, step, given[index * size : (index + 1) * size], samples[index * size : (index + 1) * size]
-                )
-                for index in range(moving.micro_batches)
-            ]
+            return [self._there_and_back(moving, step, given, samples) for given, _, samples, _, _ in parts]
         return [
             Turn(
                 player=moving.role,
                 step=step,
                 generator=self.generator,
                 discriminator=self.discriminator,
-                source=given[index * size : (index + 1) * size],
-                fake_labels=part(fake_labels, index),
-                real_samples=part(samples, index),
-                real_labels=part(real_labels, index),
+                source=given,
+                fake_labels=fake_labels,
+                real_samples=samples,
+                real_labels=real_labels,
                 augment=self.augment,
-                ready_fakes=part(ready, index),
+                ready_fakes=ready,
                 packing=self.packing,
-                beside=self._beside(given[index * size : (index + 1) * size], part(samples, index)),
+                beside=self._beside(given, samples),
                 pool=self.pools[0] if self.pools else None,
             )
-            for index in range(moving.micro_batches)
+            for given, fake_labels, samples, real_labels, ready in parts
         ]
 
     def inputs(self, stream: str, number: int, indices: range) -> tuple[Tensor, Tensor | None]:
@@ -167,3 +160,11 @@ class AdversarialGame:
             shared, self._shared = self._shared, None
             return shared
         return fakes
+
+
+def _parts(values: Tensor | None, count: int) -> Sequence[Any]:
+    """A batch in `count` micro-batches; as it is where there is one."""
+    if values is None or count == 1:
+        return (values,) * count
+    size = len(values) // count
+    return [values[first : first + size] for first in range(0, len(values), size)]

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ganforge.data.loader import Batch
 from ganforge.game.latents import IndexedLatents
+from ganforge.game.latents_ahead import LatentsAhead
 from ganforge.spec import DataSpec
 
 Given = tuple[Tensor, Tensor | None]
@@ -59,9 +60,12 @@ class Latents(Source):
 
     def __init__(self, indexed: IndexedLatents) -> None:
         self.indexed = indexed
+        self._ahead: LatentsAhead | None = None
 
     def of_turn(self, stream: str, number: int, indices: range, reals: Batch | None, start: int) -> Given:
-        return self.indexed(stream, number, indices)
+        if self._ahead is None or self._ahead.indices != indices:
+            self._ahead = LatentsAhead(self.indexed, indices)
+        return self._ahead(stream, number)
 
     def shown(self, stream: str, number: int, indices: range) -> Given:
         return self.indexed(stream, number, indices)

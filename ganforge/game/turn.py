@@ -131,16 +131,23 @@ class Turn:
         """`real_logits`, `fake_logits` or `fake`, if a term has looked at it already; else None."""
         return self.__dict__.get(name)
 
-    def figures(self) -> dict[str, Tensor]:
-        """Detached scalars about the forwards that this turn happened to compute."""
-        found: dict[str, Tensor] = {}
-        if self.player == "discriminator":
-            for name, sign in (("real", 1), ("fake", -1)):
-                logits = self.computed(f"{name}_logits")
-                if logits is not None:
-                    found[f"accuracy_{name}"] = (sign * logits.detach() > 0).float().mean()
-                    found[f"logits_{name}"] = logits.detach().float().mean()
-        return found
+    def judged(self) -> dict[str, Tensor]:
+        """The logits that the discriminator's turn happened to compute, `(batch,)`, detached, by what they judge.
+
+        Those of both ways, one after the other, where the game has two.
+        """
+        if self.player == "generator":
+            return {}
+        found = {name: self.computed(f"{name}_logits") for name in ("real", "fake")}
+        logits = {name: values.detach() for name, values in found.items() if values is not None}
+        if self.back is None:
+            return logits
+        others = {name: self.back.computed(f"{name}_logits") for name in logits}
+        return {
+            name: torch.cat((values, other.detach()))
+            for name, values in logits.items()
+            if (other := others[name]) is not None
+        }
 
 
 def _bare(network: Network) -> nn.Module:

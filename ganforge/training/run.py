@@ -36,7 +36,7 @@ from ganforge.parallel.launch import check_launch
 from ganforge.recipe import Recipe
 from ganforge.run_files import RunFolder
 from ganforge.saved.generator_config import GeneratorConfig
-from ganforge.telemetry.meters import Meters
+from ganforge.telemetry.meters import PENDING, Meters
 from ganforge.telemetry.probe import Probe, build_probe
 from ganforge.training.progress import Progress
 
@@ -135,7 +135,12 @@ class Run:
                 if networks.has_two_ways and parts is not None and parts.domain is not None
                 else None
             ),
-            meters=Meters(accelerator.device),
+            meters=Meters(
+                accelerator.device,
+                has_accuracy=terms.objective.has_boundary_at_zero,
+                # CUDA graphs write a turn's results where those of the turn before lay.
+                pending=1 if performance.has_cuda_graphs(recipe.performance, accelerator.device) else PENDING,
+            ),
             probe=build_probe(recipe, dataset, accelerator),
         )
         seed_everything(recipe.seed, f"rank {accelerator.process_index}")

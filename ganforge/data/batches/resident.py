@@ -52,7 +52,7 @@ class ResidentSource(BatchSource):
         start = position + self._part.offset
         index = self._index(start)
         labels = None if self._labels is None else self._labels.index_select(0, index)
-        ids = self._actual[self.order.ids(start, self._part.count)]
+        ids = self._actual[self._index.on_host(start)]
         return Rows(self._rows.index_select(0, index), labels, ids)
 
     def report(self) -> list[str]:
