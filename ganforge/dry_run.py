@@ -66,20 +66,24 @@ def _in_use(run: Run) -> Iterator[tuple[str, nn.Module, tuple[object, ...]]]:
 
 
 def _layers(network: nn.Module, inputs: tuple[object, ...]) -> list[tuple[str, tuple[int, ...], int]]:
-    """Leaf modules in the order of a forward pass: name, output shape without the batch, own parameters."""
+    """Modules with parameters of their own, and those without any inside, in the order of a forward pass.
+
+    Returns:
+        name, output shape without the batch, and the number of its own parameters.
+    """
     rows: list[tuple[str, tuple[int, ...], int]] = []
 
     def watch(name: str, module: nn.Module) -> torch.utils.hooks.RemovableHandle:
-        count = sum(parameter.numel() for parameter in module.parameters())
-
         def note(module: nn.Module, args: object, output: object) -> None:
-            if isinstance(output, torch.Tensor):
-                rows.append((f"{name} {type(module).__name__}", tuple(output.shape[1:]), count))
+            made = next(iter(output), None) if isinstance(output, tuple) else output
+            shape = tuple(made.shape[1:]) if isinstance(made, torch.Tensor) else ()
+            if shape or _own(module):
+                rows.append((f"{name} {_kind(module)}", shape, _own(module)))
 
         return module.register_forward_hook(note)
 
-    leaves = [(name, module) for name, module in network.named_modules() if not list(module.children())]
-    handles = [watch(name, module) for name, module in leaves]
+    listed = [(name, module) for name, module in network.named_modules() if _is_listed(name, module)]
+    handles = [watch(name, module) for name, module in listed]
     was_training = network.training
     try:
         network.eval()(*inputs)
@@ -88,6 +92,27 @@ def _layers(network: nn.Module, inputs: tuple[object, ...]) -> list[tuple[str, t
         for handle in handles:
             handle.remove()
     return rows
+
+
+PARAMETRISED = "parametrizations"
+"""Where torch keeps the weights that a layer computes its own from, as under spectral norm."""
+
+
+def _is_listed(name: str, module: nn.Module) -> bool:
+    inside = [child for child, _ in module.named_children() if child != PARAMETRISED]
+    return PARAMETRISED not in name.split(".") and (not inside or _own(module) > 0)
+
+
+def _own(module: nn.Module) -> int:
+    """Number of a module's own parameters, with those that its weight is computed from."""
+    of_weight = getattr(module, PARAMETRISED, None)
+    behind = list(of_weight.parameters()) if isinstance(of_weight, nn.ModuleDict) else []
+    return sum(parameter.numel() for parameter in [*module.parameters(recurse=False), *behind])
+
+
+def _kind(module: nn.Module) -> str:
+    """The class that the recipe's author knows: torch makes another of it for a parametrised layer."""
+    return type(module).__name__.removeprefix("Parametrized")
 
 
 def _arithmetic(run: Run) -> Table:

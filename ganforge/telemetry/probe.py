@@ -20,6 +20,7 @@ from ganforge.data.dataset import Dataset
 from ganforge.data.samples import real_samples
 from ganforge.errors import Problem, RecipeError
 from ganforge.game.averaged import AveragedGenerator
+from ganforge.game.effective import effective_parameters
 from ganforge.game.player import Player
 from ganforge.game.turn import Turn
 from ganforge.recipe import Recipe
@@ -99,12 +100,13 @@ class Probe:
 
     @torch.no_grad()
     def distance_of_average(self, averaged: AveragedGenerator, generator: nn.Module) -> dict[str, Tensor]:
-        """How far the averaged generator's weights are from the generator's, as a share of their length."""
-        pairs = list(zip(averaged.network.parameters(), generator.parameters(), strict=True))
-        apart = torch._foreach_sub(  # pyright: ignore[reportPrivateImportUsage]
-            [mine.detach() for mine, _ in pairs], [theirs.detach() for _, theirs in pairs]
+        """How far the averaged generator's weights are from the generator's, as a share of their length; as used."""
+        mine, theirs = (
+            [tensor.detach() for _, tensor in effective_parameters(network)]
+            for network in (averaged.network, generator)
         )
-        lengths = [norm_of(apart), norm_of([theirs.detach() for _, theirs in pairs])]
+        apart = torch._foreach_sub(mine, theirs)  # pyright: ignore[reportPrivateImportUsage]
+        lengths = [norm_of(apart), norm_of(theirs)]
         return {"average_distance": lengths[0] / lengths[1].clamp_min(1e-12)}
 
     def _translation(self, turn: Turn, fakes: Tensor, count: int) -> dict[str, Tensor]:
