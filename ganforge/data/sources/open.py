@@ -58,13 +58,13 @@ def _open(text: str, size: int, cache_dir: Path, labels: bool, channels: int) ->
 
 
 def _open_folder(path: Path, cache_dir: Path, labels: bool) -> Source:
-    from ganforge.data.pictures import is_picture_name
     from ganforge.data.sources.folder import FolderSource
+    from ganforge.data.sources.scientific import is_source_name
     from ganforge.data.sources.shards import ShardsSource
 
     entries = list(path.iterdir())
     has_tars = any(entry.suffix == ".tar" for entry in entries)
-    if has_tars and not any(is_picture_name(entry.name) for entry in entries):
+    if has_tars and not any(is_source_name(entry.name) for entry in entries):
         return ShardsSource(str(path), cache_dir, labels=labels)
     return FolderSource(path, labels=labels)
 
