@@ -21,6 +21,7 @@ class ResumeChoice(StrEnum):
 
 
 def train(
+    context: typer.Context,
     recipe: Annotated[Path | None, typer.Argument(help=RECIPE, show_default=False)] = None,
     overrides: Overrides = None,
     data: Annotated[
@@ -77,8 +78,10 @@ def train(
         raise GanforgeError("--restart starts from scratch and --resume must resumes; leave one out")
     if init_what_fits and init_from is None:
         raise GanforgeError("--init-what-fits says what to do with --init-from; name that as well")
+    if recipe is None and data is None:
+        context.fail("name a recipe, such as digits32, or your pictures with --data")
     if recipe is None:
-        resolved = load(_own_recipe(data, dry_run), overrides or [])
+        resolved = load(_own_recipe(str(data), dry_run), overrides or [])
     else:
         resolved = load(recipe, overrides or [], data=data)
     if dry_run:
@@ -102,13 +105,11 @@ def train(
     raise typer.Exit(exit_code)
 
 
-def _own_recipe(data: str | None, dry_run: bool) -> Path:
+def _own_recipe(data: str, dry_run: bool) -> Path:
     """The recipe for the data, written if it is not there."""
     from ganforge.errors import GanforgeError
     from ganforge.fitting.own import recipe_for
 
-    if data is None:
-        raise GanforgeError("name a recipe, such as digits32, or your pictures with --data; `ganforge recipe list`")
     if dry_run:
         raise GanforgeError(
             f"--dry-run writes nothing; `ganforge new --data {shlex.quote(data)}` writes a recipe to look at"

@@ -138,7 +138,6 @@ def test_a_zip_of_pictures_and_stylegans_folder_are_packed_and_shards_are_not(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("train",), "name a recipe, such as digits32, or your pictures with --data"),
         (
             ("train", "--data", "my pictures", "--dry-run"),
             "--dry-run writes nothing; `ganforge new --data 'my pictures'`",
