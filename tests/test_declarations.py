@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,7 @@ def test_a_mistake_is_told_without_torch() -> None:
 
 
 @pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The name of a module of a package `ganforge` in an empty folder, of which only the source counts."""
     monkeypatch.setattr(reading, "PACKAGE", tmp_path)
     yield "ganforge.mine"
