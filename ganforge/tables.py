@@ -23,7 +23,7 @@ from ganforge.loader_options import LoaderOptions
 from ganforge.nested import is_list, is_table
 from ganforge.options import OptionsModel
 from ganforge.run_files import RunFolder
-from ganforge.watching_tables import HealthTable, TrackingTable
+from ganforge.watching_tables import EvaluationTable, HealthTable, TrackingTable
 
 BatchSize = Annotated[int, Field(ge=1, le=2**20)]
 Turns = Annotated[int, Field(ge=1, le=1000)]
@@ -167,37 +167,6 @@ class CheckpointTable(OptionsModel):
     keep_last: Positive = 2
     keep_every: Count = 0
     keep_best: bool = False
-
-
-class EvaluationTable(OptionsModel):
-    """Metrics in training.
-
-    Args:
-        metrics: the metrics to compute, names or tables.
-        extractor: what turns pictures into features, for the metrics that need them; by default
-            `inception-v3-compat`.
-        data: a dataset that training never sees, to compare with in place of `[data]`, and to make sources of; a
-            translation that is judged on what it was trained on says little.
-        domain: a dataset that training never sees, to translate in place of `[domain]`. Where `data` is given as well
-            and has as many pictures, the i-th picture of one is taken for the translation of the i-th of the other.
-        every: steps between evaluations; 0 for only the one at the end.
-        at_end: evaluate once more after the last step.
-        num_fakes: generated samples an evaluation looks at.
-        num_reals: real samples it compares with, evenly spaced in the dataset; 0 for all.
-        best: the figure that decides which generator is the best, by default the first figure of the first metric.
-        patience: evaluations without a better `best` figure after which the run ends; 0 for never.
-    """
-
-    metrics: tuple[ComponentTable, ...] = ()
-    extractor: ComponentTable | None = None
-    data: ComponentTable | None = None
-    domain: ComponentTable | None = None
-    every: Count = 0
-    at_end: bool = True
-    num_fakes: Annotated[int, Field(ge=1, le=10**8)] = 2048
-    num_reals: Count = 0
-    best: str | None = None
-    patience: Count = 0
 
 
 def _folder_name(name: str) -> str:
