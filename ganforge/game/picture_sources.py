@@ -123,6 +123,7 @@ class Domain(Source):
     ) -> None:
         self.spec: DataSpec | None = spec
         self.loader = loader
+        self.digest = "" if loader is None else loader.dataset.digest
         self._shown = shown
         self._targets = targets
         self._is_paired = is_paired

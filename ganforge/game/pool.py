@@ -47,5 +47,6 @@ class Pool:
         self._kept, self._count = None, 0
         if kept is not None:
             self._count = min(len(kept), self.size)
-            self._kept = kept.new_empty((self.size, *kept.shape[1:]))
-            self._kept[: self._count] = kept[: self._count]
+            room = kept.new_empty((self.size, *kept.shape[1:]))
+            room[: self._count] = kept[: self._count]
+            self._kept = room

@@ -19,10 +19,12 @@ class Source(ABC):
     Attributes:
         spec: what a picture that the generator is given looks like; None for latents.
         needs_reals: whether a turn needs real samples even if none of its terms looks at them.
+        digest: of the dataset that it reads, if it has one of its own.
     """
 
     spec: DataSpec | None = None
     needs_reals: bool = False
+    digest: str = ""
 
     @abstractmethod
     def of_turn(self, stream: str, number: int, indices: range, reals: Batch | None, start: int) -> Given:

@@ -1,10 +1,10 @@
 """Two networks that one player holds, there and back (CycleGAN, Zhu et al. 2017)."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
-from ganforge.game.turn import HasNetwork, Network
+from ganforge.game.turn import HasNetwork
 
 WayName = Literal["there", "back"]
 WAYS: tuple[WayName, WayName] = ("there", "back")
@@ -33,6 +33,14 @@ class BothWays(nn.Module):
         return self.there if way == "there" else self.back
 
 
+class CallableWithNetwork(HasNetwork, Protocol):
+    """What a player is to a way."""
+
+    def __call__(self, *inputs: Any) -> Tensor:
+        """The player's network, wrapped or bare."""
+        ...
+
+
 class Way:
     """One way's network of a player, called as the player is: wrapped in its own turn, bare and frozen in the other's.
 
@@ -41,12 +49,11 @@ class Way:
         name: of the way.
     """
 
-    def __init__(self, player: Network, name: WayName) -> None:
-        assert isinstance(player, HasNetwork)
+    def __init__(self, player: CallableWithNetwork, name: WayName) -> None:
         assert isinstance(player.network, BothWays)
         self.name: WayName = name
         self.network = player.network.of(name)
-        self._call: Network = player
+        self._player = player
 
     def __call__(self, *inputs: Any) -> Tensor:
-        return self._call(self.name, *inputs)
+        return self._player(self.name, *inputs)

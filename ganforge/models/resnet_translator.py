@@ -18,8 +18,8 @@ class ResNetTranslator(nn.Module):
     many doublings, and a convolution of 7x7 with tanh; borders are mirrored and every map is normalised by itself. In:
     pictures `(batch, channels, height, width)` in [-1, 1] of the source, of any sides that divide by `divides`. Out:
     pictures of the target in [-1, 1]. Sources that are smaller than targets are enlarged first, each pixel repeated.
-    For RGB at the defaults it has 11,372,931 weights: the authors' 11,378,179 but for biases before a norm, which learn
-    nothing.
+    For RGB and with `up = "transposed"` it has 11,372,931 weights: the authors' 11,378,179 without biases before norms,
+    which learn nothing.
 
     Args:
         spec: what a target looks like.
@@ -27,8 +27,8 @@ class ResNetTranslator(nn.Module):
         width: channels of the first map.
         blocks: residual blocks; 9 for 256x256 in the paper, 6 for 128x128.
         halvings: how often the map is halved before the blocks.
-        up: how maps are doubled: `nearest` (each position repeated, then a convolution), or `transposed` convolutions
-            as in the authors' code, which show as a chequered pattern more easily.
+        up: how maps are doubled: `nearest` (each position repeated, then a convolution; convolutions of 4x4 halve), or
+            `transposed` convolutions as in the authors' code (3x3 both), which show as a chequered pattern more easily.
 
     Raises:
         ValueError: the pictures' sizes do not fit each other, or cannot be halved so often.
@@ -57,8 +57,11 @@ class ResNetTranslator(nn.Module):
         first = nn.Conv2d(source.channels, width, 7, padding=3, padding_mode="reflect", bias=False)
         layers: list[nn.Module] = [first, nn.InstanceNorm2d(width), nn.ReLU()]
         channels = width
+        # Of 3x3 a position lies over one pixel of two, and a transposed convolution leads back to it; repeated it lies
+        # over both, and so do those of 4x4. Otherwise pictures move by half a pixel a halving.
+        size = 3 if up == "transposed" else 4
         for _ in range(halvings):
-            halve = nn.Conv2d(channels, 2 * channels, 3, 2, 1, bias=False)
+            halve = nn.Conv2d(channels, 2 * channels, size, 2, 1, bias=False)
             layers += [halve, nn.InstanceNorm2d(2 * channels), nn.ReLU()]
             channels *= 2
         layers += [ResidualBlock(channels) for _ in range(blocks)]

@@ -27,7 +27,7 @@ def weights(network: nn.Module) -> int:
 def test_weights_are_as_many_as_the_papers() -> None:
     with torch.device("meta"):
         before_a_norm = 64 + 128 + 256 + 18 * 256 + 128 + 64
-        assert weights(translator("resnet_translator", RGB, RGB)) == 11_378_179 - before_a_norm
+        assert weights(translator("resnet_translator", RGB, RGB, up="transposed")) == 11_378_179 - before_a_norm
         unet = weights(translator("unet_translator", RGB, RGB, up="transposed", norm="batch"))
         assert unet == pytest.approx(54.41e6, rel=1e-3)
         joined = DataSpec((6, 256, 256))
@@ -100,3 +100,17 @@ def test_sizes_that_do_not_fit_are_refused_with_those_that_do(
 def test_a_decoder_and_wide_patches_do_not_go_together() -> None:
     with pytest.raises(RecipeError, match="decoder = false"):
         register.discriminator.make("unet_patch", GREY, wide=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("resnet_translator", {"width": 4, "blocks": 1}), ("unet_translator", {"width": 4, "depth": 3})],
+)
+def test_maps_lie_over_each_other_so_nothing_moves(name: str, options: dict[str, Any]) -> None:
+    """The mirrored network makes the mirrored picture; else a game without pairs moves its pictures to one side."""
+    network, mirrored = translator(name, **options), translator(name, **options)
+    with torch.no_grad():
+        for weight in mirrored.parameters():
+            weight.copy_(weight.flip(-1) if weight.dim() == 4 else weight)
+    seen = torch.rand(1, 1, 32, 32)
+    torch.testing.assert_close(mirrored(seen.flip(-1)).flip(-1), network(seen), atol=1e-5, rtol=1e-4)

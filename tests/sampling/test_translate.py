@@ -19,6 +19,7 @@ from ganforge.sampling.translate import Tiles, Translator, mirrored
 from ganforge.sampling.translated_files import translate_files
 from ganforge.saved.generator_config import GeneratorConfig
 from ganforge.saved.generator_file import flat_state, load_generator, read_config, save_generator
+from ganforge.search.write import write_inpainted
 from ganforge.spec import DataSpec
 
 GREY = DataSpec((1, 16, 16))
@@ -202,6 +203,21 @@ def test_a_unet_down_to_one_position_is_exported_at_its_own_size(tmp_path: Path)
     program, network = torch.export.load(tmp_path / "translator.pt2").module(), load_generator(run)
     seen = torch.rand(5, 1, 16, 16)
     torch.testing.assert_close(program(seen), network(seen, None), rtol=0, atol=1e-5)
+
+
+def test_a_translator_fills_holes_in_one_forward(tmp_path: Path) -> None:
+    run = saved(tmp_path, RESNET, RGB, RGB)
+    given = tmp_path / "given.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(given)
+    line = write_inpainted(run, [given], mask="4,4,12,12", out=tmp_path / "out")
+    assert line.startswith("1 filled picture")
+    with Image.open(given) as before, Image.open(tmp_path / "out" / "given.png") as after:
+        same = (np.asarray(before) == np.asarray(after)).all(axis=2)
+    assert same[:4].all()
+    assert same[:, 12:].all()
+    assert not same[4:12, 4:12].all()
+    with pytest.raises(GanforgeError, match="targets with holes"):
+        write_inpainted(saved(tmp_path), [given], mask="4,4,12,12", out=tmp_path / "other")
 
 
 def test_a_card_says_how_to_translate(tmp_path: Path) -> None:

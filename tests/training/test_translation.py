@@ -217,3 +217,72 @@ def test_a_pool_shows_half_of_what_was_and_keeps_what_took_its_place() -> None:
     kept = smaller.state_dict()["kept"]
     assert isinstance(kept, Tensor)
     assert len(kept) == 2
+
+
+PLUGIN = '''
+"""A degradation, a translator and a penalty from outside the tree."""
+
+import torch
+from torch import Tensor, nn
+
+from ganforge import register
+from ganforge.degradations import Degradation
+from ganforge.game.penalty import Penalty
+from ganforge.game.turn import Turn
+from ganforge.spec import DataSpec
+
+
+@register.degradation("mirrored_by_plugin")
+class Mirrored(Degradation):
+    """Left to right."""
+
+    def forward(self, pictures: Tensor, numbers: Tensor) -> Tensor:
+        return pictures.flip(3)
+
+
+@register.generator("one_layer_by_plugin")
+class OneLayer(nn.Module):
+    """One convolution (Nobody 2026); `(batch, channels, height, width)` to the same.
+
+    Args:
+        spec: of a target.
+        source: of a source.
+    """
+
+    def __init__(self, spec: DataSpec, source: DataSpec) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(source.channels, spec.channels, 3, padding=1)
+
+    def forward(self, source: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.layer(source).tanh()
+
+
+@register.penalty("brightness_by_plugin")
+class Brightness(Penalty):
+    """Mean brightness as the target's."""
+
+    player = "generator"
+    needs_pairs = True
+
+    def __call__(self, turn: Turn) -> Tensor:
+        return (turn.fake.mean() - turn.real.mean()).square()
+'''
+
+
+def test_a_plugin_adds_a_degradation_a_translator_and_a_penalty(
+    make_recipe, train_silently, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "translation_plugin.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    recipe = make_recipe(
+        **{
+            **SMALL,
+            "plugins": ["translation_plugin"],
+            "degrade": ["mirrored_by_plugin"],
+            "generator": "one_layer_by_plugin",
+            "penalties": ["brightness_by_plugin"],
+        }
+    )
+    assert train_silently(recipe) == 0
+    network = load_generator(recipe.folder, trust=True)
+    assert network(torch.rand(1, 1, 7, 9)).shape == (1, 1, 7, 9)
