@@ -1,8 +1,6 @@
 """The game of a generator that is given latents (Goodfellow et al. 2014), and labels where the data has classes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -61,24 +59,20 @@ class LatentGame:
             samples, real_labels = real.samples, real.labels
         fakes = self._fakes(moving, step, number, real_labels)
         latent, fake_labels, ready = fakes if not self.reuse_fakes else self._share(moving, number, fakes)
-        values = (latent, fake_labels, samples, real_labels, ready)
-        parts = zip(*(_parts(whole, moving.micro_batches) for whole in values), strict=True)
-        return [
-            Turn(
-                player=moving.role,
-                step=step,
-                generator=self.generator,
-                discriminator=self.discriminator,
-                latent=latent,
-                fake_labels=fake_labels,
-                real_samples=samples,
-                real_labels=real_labels,
-                augment=self.augment,
-                ready_fakes=ready,
-                packing=self.packing,
-            )
-            for latent, fake_labels, samples, real_labels, ready in parts
-        ]
+        turn = Turn(
+            player=moving.role,
+            step=step,
+            generator=self.generator,
+            discriminator=self.discriminator,
+            latent=latent,
+            fake_labels=fake_labels,
+            real_samples=samples,
+            real_labels=real_labels,
+            augment=self.augment,
+            ready_fakes=ready,
+            packing=self.packing,
+        )
+        return [turn] if moving.micro_batches == 1 else _in_parts(turn, self.batch // moving.micro_batches)
 
     def inputs(self, stream: str, number: int, indices: range) -> tuple[Tensor, Tensor | None]:
         """Latents `(len(indices), latent_dim)` and labels for generated samples, the same on any number of ranks."""
@@ -112,9 +106,20 @@ class LatentGame:
         return fakes
 
 
-def _parts(values: Tensor | None, count: int) -> Sequence[Any]:
-    """A batch in `count` micro-batches; as it is where there is one."""
-    if values is None or count == 1:
-        return (values,) * count
-    size = len(values) // count
-    return [values[first : first + size] for first in range(0, len(values), size)]
+def _in_parts(turn: Turn, size: int) -> list[Turn]:
+    """A turn in micro-batches of `size` samples."""
+
+    def part(values: Tensor | None, first: int) -> Tensor | None:
+        return None if values is None else values[first : first + size]
+
+    return [
+        replace(
+            turn,
+            latent=turn.latent[first : first + size],
+            fake_labels=part(turn.fake_labels, first),
+            real_samples=part(turn.real_samples, first),
+            real_labels=part(turn.real_labels, first),
+            ready_fakes=part(turn.ready_fakes, first),
+        )
+        for first in range(0, len(turn.latent), size)
+    ]

@@ -109,10 +109,13 @@ class Turn:
 
     def judged(self) -> dict[str, Tensor]:
         """The logits that the discriminator's turn happened to compute, `(batch,)`, detached, by what they judge."""
-        if self.player == "generator":
-            return {}
-        found = {name: self.computed(f"{name}_logits") for name in ("real", "fake")}
-        return {name: logits.detach() for name, logits in found.items() if logits is not None}
+        found: dict[str, Tensor] = {}
+        if self.player == "discriminator":
+            for name in ("real", "fake"):
+                logits = self.computed(f"{name}_logits")
+                if logits is not None:
+                    found[name] = logits.detach()
+        return found
 
 
 def _bare(network: Network) -> nn.Module:
