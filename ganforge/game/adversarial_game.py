@@ -1,8 +1,6 @@
 """The game of two players (Goodfellow et al. 2014): turns of real batches, and of fakes that are made of a source."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -74,28 +72,27 @@ class AdversarialGame:
             fake_labels = real_labels
         fakes: Fakes = given, fake_labels, None
         given, fake_labels, ready = fakes if not self.reuse_fakes else self._share(moving, number, fakes)
-        values = (given, fake_labels, samples, real_labels, ready)
-        parts = zip(*(_parts(whole, moving.micro_batches) for whole in values), strict=True)
+        size = self.batch // moving.micro_batches
         if self.has_two_ways:
-            return [self._there_and_back(moving, step, given, samples) for given, _, samples, _, _ in parts]
-        return [
-            Turn(
-                player=moving.role,
-                step=step,
-                generator=self.generator,
-                discriminator=self.discriminator,
-                source=given,
-                fake_labels=fake_labels,
-                real_samples=samples,
-                real_labels=real_labels,
-                augment=self.augment,
-                ready_fakes=ready,
-                packing=self.packing,
-                beside=self._beside(given, samples),
-                pool=self.pools[0] if self.pools else None,
-            )
-            for given, fake_labels, samples, real_labels, ready in parts
-        ]
+            assert samples is not None
+            parts = zip(given.split(size), samples.split(size), strict=True)
+            return [self._there_and_back(moving, step, sources, targets) for sources, targets in parts]
+        turn = Turn(
+            player=moving.role,
+            step=step,
+            generator=self.generator,
+            discriminator=self.discriminator,
+            source=given,
+            fake_labels=fake_labels,
+            real_samples=samples,
+            real_labels=real_labels,
+            augment=self.augment,
+            ready_fakes=ready,
+            packing=self.packing,
+            beside=self._beside(given, samples),
+            pool=self.pools[0] if self.pools else None,
+        )
+        return [turn] if moving.micro_batches == 1 else _in_parts(turn, size)
 
     def inputs(self, stream: str, number: int, indices: range) -> tuple[Tensor, Tensor | None]:
         """What the generator is given for samples by index, and their labels, the same on any number of ranks."""
@@ -162,9 +159,21 @@ class AdversarialGame:
         return fakes
 
 
-def _parts(values: Tensor | None, count: int) -> Sequence[Any]:
-    """A batch in `count` micro-batches; as it is where there is one."""
-    if values is None or count == 1:
-        return (values,) * count
-    size = len(values) // count
-    return [values[first : first + size] for first in range(0, len(values), size)]
+def _in_parts(turn: Turn, size: int) -> list[Turn]:
+    """A turn in micro-batches of `size` samples."""
+
+    def part(values: Tensor | None, first: int) -> Tensor | None:
+        return None if values is None else values[first : first + size]
+
+    return [
+        replace(
+            turn,
+            source=turn.source[first : first + size],
+            fake_labels=part(turn.fake_labels, first),
+            real_samples=part(turn.real_samples, first),
+            real_labels=part(turn.real_labels, first),
+            ready_fakes=part(turn.ready_fakes, first),
+            beside=part(turn.beside, first),
+        )
+        for first in range(0, len(turn.source), size)
+    ]

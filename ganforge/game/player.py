@@ -93,12 +93,13 @@ class Player:
                 parameter.requires_grad = not is_frozen
 
     def due_penalties(self, step: int) -> list[WeightedPenalty]:
-        return [penalty for penalty in self.penalties if penalty.is_due(step)]
+        return [penalty for penalty in self.penalties if penalty.is_due(step)] if self.penalties else []
 
     def sees_real(self, step: int) -> bool:
         """Whether anything in this step's turns looks at real samples."""
-        objective = self.role == "discriminator" or self.objective.generator_sees_real
-        return objective or any(penalty.penalty.sees_real for penalty in self.due_penalties(step))
+        if self.role == "discriminator" or self.objective.generator_sees_real:
+            return True
+        return any(penalty.penalty.sees_real for penalty in self.due_penalties(step))
 
     def loss(self, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
         """The one summed loss of a turn, over its ways, and its terms, detached, for the log."""

@@ -136,17 +136,18 @@ class Turn:
 
         Those of both ways, one after the other, where the game has two.
         """
-        if self.player == "generator":
-            return {}
-        found = {name: self.computed(f"{name}_logits") for name in ("real", "fake")}
-        logits = {name: values.detach() for name, values in found.items() if values is not None}
+        found: dict[str, Tensor] = {}
+        if self.player == "discriminator":
+            for name in ("real", "fake"):
+                logits = self.computed(f"{name}_logits")
+                if logits is not None:
+                    found[name] = logits.detach()
         if self.back is None:
-            return logits
-        others = {name: self.back.computed(f"{name}_logits") for name in logits}
+            return found
+        others = {name: self.back.computed(f"{name}_logits") for name in found}
         return {
-            name: torch.cat((values, other.detach()))
-            for name, values in logits.items()
-            if (other := others[name]) is not None
+            name: logits if (other := others[name]) is None else torch.cat((logits, other.detach()))
+            for name, logits in found.items()
         }
 
 

@@ -42,7 +42,7 @@ class ReplicatedEngine(Engine):
 
     @property
     def scaler(self) -> GradScaler | None:
-        return self.accelerator.scaler
+        return self._accelerator.scaler
 
     def train_forward(self, *inputs: Any) -> Tensor:
         return self._wrapped(*inputs)

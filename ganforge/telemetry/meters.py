@@ -8,9 +8,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-PENDING = 32
-"""Values of a figure that are kept as they come, and then added up together: an operation on one number costs the host
-as much as one on a hundred."""
+PENDING = 64
+"""Calls of `add` whose values are kept as they come, and then added up together: an operation on one number costs the
+host as much as one on a hundred."""
 
 
 class Meters:
@@ -21,13 +21,14 @@ class Meters:
     Args:
         device: where the values lie.
         has_accuracy: whether a logit above 0 means that the discriminator takes a sample for real.
-        pending: values of a figure that are kept before they are added up; 1 where a later step overwrites them.
+        pending: calls of `add` whose values are kept before they are added up; 1 where a later turn overwrites them.
     """
 
     def __init__(self, device: torch.device, *, has_accuracy: bool = True, pending: int = PENDING) -> None:
         self._device = device
         self._has_accuracy = has_accuracy
         self._limit = pending
+        self._pending = 0
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
         self._scalars: defaultdict[str, list[Tensor]] = defaultdict(list)
@@ -42,14 +43,13 @@ class Meters:
             logits: of the discriminator, detached, `(batch,)`, by what it judged: "real" or "fake". Figures are their
                 mean, `logits_real`, and the share that is right, `accuracy_real`.
         """
-        most = 0
         for name, value in terms.items():
-            values = self._scalars[f"{prefix}/{name}"]
-            values.append(value)
-            most = max(most, len(values))
-        for judged, batch in (logits or {}).items():
-            self._logits[prefix, judged].append(batch)
-        if most >= self._limit:
+            self._scalars[f"{prefix}/{name}"].append(value)
+        if logits:
+            for judged, batch in logits.items():
+                self._logits[prefix, judged].append(batch)
+        self._pending += 1
+        if self._pending >= self._limit:
             self._settle()
 
     def reduce(self, accelerator: Accelerator) -> dict[str, float]:
@@ -69,6 +69,7 @@ class Meters:
         self._counts.clear()
         self._scalars.clear()
         self._logits.clear()
+        self._pending = 0
 
     def state_dict(self) -> dict[str, dict[str, Tensor | int]]:
         self._settle()
@@ -90,6 +91,7 @@ class Meters:
                 columns[f"{prefix}/accuracy_{judged}"] = is_right.mean(1, dtype=torch.float32)
         self._scalars.clear()
         self._logits.clear()
+        self._pending = 0
         by_length: defaultdict[int, list[str]] = defaultdict(list)
         for key, column in columns.items():
             by_length[len(column)].append(key)

@@ -24,11 +24,12 @@ def finish_step(run: Run) -> str:
 
 def move(run: Run, moving: Player, resting: Player) -> None:
     """All turns of one player in a step, while the other rests. Nothing here waits for the device."""
+    step, performance = run.step, run.recipe.performance
     with resting.frozen():
         for turn_number in range(moving.turns_per_step):
-            if run.recipe.performance.cuda_graphs:
-                begin_turn(run.recipe.performance, run.accelerator.device)
-            turns = run.game.turns(moving, run.step, turn_number)
+            if performance.cuda_graphs:
+                begin_turn(performance, run.accelerator.device)
+            turns = run.game.turns(moving, step, turn_number)
             for micro_batch, turn in enumerate(turns):
                 terms, logits = moving.learn(turn, micro_batch), turn.judged()
                 run.meters.add(moving.role, terms, logits)
@@ -36,7 +37,7 @@ def move(run: Run, moving: Player, resting: Player) -> None:
                 if "real" in logits:
                     run.augment.observe(logits["real"])
             is_last_turn = turn_number == moving.turns_per_step - 1
-            if run.probe is not None and is_last_turn and is_looked_at(run.step + 1, run.recipe.training.log_every):
+            if run.probe is not None and is_last_turn and is_looked_at(step + 1, run.recipe.training.log_every):
                 run.meters.add("health", run.probe.look(moving, turns[-1]))
-            if figures := moving.update(run.step, run.learning_rate_scale):
+            if figures := moving.update(step, run.learning_rate_scale):
                 run.meters.add(moving.role, figures)

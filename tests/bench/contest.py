@@ -72,6 +72,10 @@ class Result:
     def median(self) -> float:
         return statistics.median(self.seconds)
 
+    @property
+    def least(self) -> float:
+        return min(self.seconds)
+
     def ratio_to(self, other: "Result") -> tuple[float, float, float]:
         """How many times faster than `other`: median and quartiles of the rounds' own ratios."""
         ratios = [theirs / mine for mine, theirs in zip(self.seconds, other.seconds, strict=True)]

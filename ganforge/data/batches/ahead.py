@@ -35,19 +35,14 @@ class Ahead:
 
     def __call__(self, start: int) -> Tensor:
         """Values of the positions from `start` on, as many as this rank's part of a batch has; read-only."""
-        (_, values), offset = self._many(start)
-        return values.narrow(-1, offset, self._count)
+        return self.pair(start)[1]
 
-    def on_host(self, start: int) -> np.ndarray:
-        """The same on the host."""
-        (values, _), offset = self._many(start)
-        return values[..., offset : offset + self._count]
-
-    def _many(self, start: int) -> tuple[tuple[np.ndarray, Tensor], int]:
-        """Values of many positions, on the host and on the device, and where among them `start` is."""
+    def pair(self, start: int) -> tuple[np.ndarray, Tensor]:
+        """The same, on the host and on the device."""
         offset = start - self._begin
         if self._ready is None or not 0 <= offset <= self._length - self._count:
             values = self._values(start, self._length)
             self._ready = values, to_device(values, self._device)
             self._begin, offset = start, 0
-        return self._ready, offset
+        on_host, on_device = self._ready
+        return on_host[..., offset : offset + self._count], on_device.narrow(-1, offset, self._count)

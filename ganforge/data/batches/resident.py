@@ -49,11 +49,9 @@ class ResidentSource(BatchSource):
         reader.close()
 
     def take(self, position: int) -> Rows:
-        start = position + self._part.offset
-        index = self._index(start)
+        ids, index = self._index.pair(position + self._part.offset)
         labels = None if self._labels is None else self._labels.index_select(0, index)
-        ids = self._actual[self._index.on_host(start)]
-        return Rows(self._rows.index_select(0, index), labels, ids)
+        return Rows(self._rows.index_select(0, index), labels, self._actual[ids])
 
     def report(self) -> list[str]:
         return self._problems
