@@ -82,7 +82,7 @@ class _Bench:
             lines = -(-APART // training.log_every)
             found.append(Occasion("the doctor's look", self._look(), lines * training.log_every))
         parts = (run, self.tracking, self.display, self.saver)
-        grid = self._median(lambda: show_samples(*parts))
+        grid = self._median(lambda: show_samples(*parts), before=lambda: self.saver.write_later(lambda: None).result())
         found.append(Occasion(f"a grid of {recipe.samples.num} samples", grid, recipe.samples.every))
         if evaluation and run.evaluator is not None:
             evaluate(*parts)  # the first takes the reals' statistics too, once a run
