@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganforge.bench.counting import operations_counted
+from ganforge.bench.occasions import Occasion, measure_occasions
 from ganforge.bench.scaling import Links, all_reduce_seconds, predict
 from ganforge.bench.train import bench_train
 from ganforge.bench.train import step as take_step
@@ -108,6 +109,28 @@ def test_a_report_counts_the_gradients_of_both_players_and_leaves_no_folder(make
     assert 0 <= report.wait_share <= 1
     assert report.ceilings.flops > 1e8
     assert not Path(recipe.output).exists()
+    training, samples, checkpoint = recipe.training, recipe.samples, recipe.checkpoint
+    assert [(occasion.name, occasion.every) for occasion in report.occasions] == [
+        ("a line of the log", training.log_every),
+        ("the doctor's look", training.log_every),
+        (f"a grid of {samples.num} samples", samples.every),
+        ("a checkpoint of 0 MB", checkpoint.every),
+    ]
+    assert all(0 < occasion.milliseconds < 60_000 for occasion in report.occasions)
+
+
+def test_what_interrupts_the_steps_takes_its_share_of_those_between_two_of_them(make_recipe):
+    assert Occasion("a grid", milliseconds=7.0, every=100).share(step_ms=0.7) == pytest.approx(0.1)
+    assert Occasion("an evaluation", milliseconds=7.0, every=0).share(step_ms=0.7) == 0
+    lines = {
+        every: next(
+            occasion.every
+            for occasion in measure_occasions(make_recipe(training={"log_every": every}), take_step, evaluation=False)
+            if occasion.name == "the doctor's look"
+        )
+        for every in (1, 4, 30)
+    }
+    assert lines == {1: 10, 4: 12, 30: 30}, "one line in ten steps at most is looked at"
 
 
 def test_a_lazy_penalty_is_counted_as_often_as_it_comes(make_recipe):

@@ -33,10 +33,21 @@ def predictions(
     return predict(turns, rest, report.batch // report.ranks, links, counts)
 
 
-def tables(report: TrainReport, links: Links, images_per_second: float | None = None) -> Iterable[Table]:
-    """The step, the players, and what more GPUs would do."""
+def tables(
+    report: TrainReport, links: Links, images_per_second: float | None = None, step_ms: float | None = None
+) -> Iterable[Table]:
+    """The step, the players, what interrupts the steps, and what more GPUs would do.
+
+    Args:
+        report: measurements of this device.
+        links: links between devices.
+        images_per_second: speed of one device of another kind; by default the speed measured here.
+        step_ms: time of a step that interruptions are a share of; by default the time measured here.
+    """
     yield _step(report)
     yield _players(report)
+    if report.occasions:
+        yield _occasions(report, step_ms or report.seconds * 1e3)
     yield _scaling(report, links, images_per_second)
 
 
@@ -76,6 +87,26 @@ def _players(report: TrainReport) -> Table:
             f"{cost.traffic / 1e9:,.3f}",
             f"{cost.communicated / 1e6:,.2f}",
         )
+    return table
+
+
+def _occasions(report: TrainReport, step_ms: float) -> Table:
+    table = Table(
+        title=f"once in a while: what training waits for, and its share of steps of {step_ms:,.2f} ms",
+        title_justify="left",
+        caption="measured on this device and disk; what is done only at the end has no share",
+        caption_justify="left",
+        show_footer=True,
+    )
+    table.add_column("what", "together")
+    table.add_column("ms", justify="right")
+    table.add_column("every", justify="right")
+    together = sum(occasion.share(step_ms) for occasion in report.occasions)
+    table.add_column("share", f"{together:.2%}", justify="right")
+    for occasion in report.occasions:
+        every = counted(occasion.every, "step") if occasion.every else "at the end"
+        share = f"{occasion.share(step_ms):.2%}" if occasion.every else "-"
+        table.add_row(occasion.name, f"{occasion.milliseconds:,.1f}", every, share)
     return table
 
 

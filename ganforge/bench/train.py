@@ -3,13 +3,14 @@
 import math
 import resource
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 
 from ganforge.bench.ceilings import Ceilings, measure_ceilings, now
 from ganforge.bench.counting import gradient_bytes, operations_counted
+from ganforge.bench.occasions import Occasion, measure_occasions
 from ganforge.errors import LaunchError
 from ganforge.game.engine import WHOLE
 from ganforge.game.player import Player
@@ -57,6 +58,7 @@ class TrainReport:
         peak_memory: bytes of tensors on CUDA, elsewhere of the whole process.
         players: costs by role.
         ceilings: measured peaks of the device.
+        occasions: what interrupts the steps; of one process only.
     """
 
     device: str
@@ -72,6 +74,7 @@ class TrainReport:
     peak_memory: int
     players: dict[str, PlayerCost]
     ceilings: Ceilings
+    occasions: tuple[Occasion, ...] = ()
 
     def of_step(self, what: str) -> float:
         """A player's cost times its turns, summed: `flops`, `traffic`, `communicated` or `milliseconds`."""
@@ -97,13 +100,14 @@ class TrainReport:
         return {**asdict(self), **own}
 
 
-def bench_train(recipe: Recipe, *, steps: int, warmup: int) -> TrainReport | None:
-    """Build the run and step it; nothing is written. All ranks call it together.
+def bench_train(recipe: Recipe, *, steps: int, warmup: int, evaluation: bool = False) -> TrainReport | None:
+    """Build the run and step it; nothing is left behind. All ranks call it together.
 
     Args:
         recipe: resolved.
         steps: steps timed without interruption, and once more turn by turn.
         warmup: steps before that, at least one: first kernels, caches, compilation.
+        evaluation: whether to time an evaluation, too, which may take minutes.
 
     Returns:
         the report of the main process, None on the others.
@@ -118,9 +122,11 @@ def bench_train(recipe: Recipe, *, steps: int, warmup: int) -> TrainReport | Non
         )
     try:
         report = measure(run, steps=steps, warmup=warmup)
-        return report if run.accelerator.is_main_process else None
     finally:
         run.close()
+    if report.ranks == 1:
+        report = replace(report, occasions=tuple(measure_occasions(recipe, step, evaluation=evaluation)))
+    return report if run.accelerator.is_main_process else None
 
 
 def measure(run: Run, *, steps: int, warmup: int) -> TrainReport:

@@ -27,13 +27,22 @@ def train(
         float | None,
         typer.Option(min=0.001, help="Predict for devices of this speed instead of this one's.", show_default=False),
     ] = None,
+    step_ms: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001, help="Share of steps this long that logs, grids and checkpoints take.", show_default=False
+        ),
+    ] = None,
+    evaluation: Annotated[
+        bool, typer.Option("--evaluation", help="Time an evaluation, too; it may take minutes.")
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Also write the figures to this file.")] = None,
 ) -> None:
     """Time and count the steps of a recipe; writes no run folder.
 
     Images/s, ms a turn, waiting for data, memory, operations and their share of what this device can do (measured
-    beside it), bytes exchanged, and a prediction for 8 to 1,024 GPUs. Predict from one process; links are what your
-    cluster's sheet says.
+    beside it), bytes exchanged, what a log line, a grid and a checkpoint cost, and a prediction for 8 to 1,024 GPUs.
+    Predict from one process; links are what your cluster's sheet says.
     """
     import json as json_format
     from dataclasses import asdict
@@ -48,10 +57,10 @@ def train(
     from ganforge.training.session import finish_processes
 
     links = Links(gpus_per_node, node_gb, network_gb, node_us, network_us)
-    report = bench_train(load(recipe, overrides or []), steps=steps, warmup=warmup)
+    report = bench_train(load(recipe, overrides or []), steps=steps, warmup=warmup, evaluation=evaluation)
     if report is not None:
         console = Console()
-        for table in tables(report, links, images_per_second):
+        for table in tables(report, links, images_per_second, step_ms):
             console.print(table)
         if json is not None:
             rows = [asdict(row) for row in predictions(report, links, images_per_second=images_per_second)]

@@ -6,10 +6,16 @@ import threading
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from rich.console import Console
 
 from ganforge.errors import CheckpointError, GanforgeError
 from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
 from ganforge.saved.checkpoint_writer import CheckpointWriter
+from ganforge.telemetry.progress import ProgressDisplay
+from ganforge.telemetry.tracking import Tracking
+from ganforge.training.between_steps.samples import show_samples
+from ganforge.training.run import Run
 from ganforge.training.saving import saver as saving
 
 
@@ -139,3 +145,34 @@ def test_a_new_run_can_start_from_anothers_weights(make_recipe, train_silently, 
     assert new.state["step"] == 1
     with pytest.raises(CheckpointError, match="the discriminator does not fit the recipe's"):
         run_session(make_recipe(name="third", discriminator={"width": 32}), init_from=first.folder)
+
+
+def test_a_grid_is_written_while_training_goes_on(make_recipe, monkeypatch):
+    """Training waits for the samples; making a PNG of them is for the thread."""
+    recipe = make_recipe()
+    recipe.folder.mkdir(parents=True)
+    run = Run.build(recipe)
+    display = ProgressDisplay(Console(quiet=True), start=0, total=1)
+    saver, tracking = saving.Saver(run, print), Tracking(recipe, 0)
+    go_on, save = threading.Event(), Image.Image.save
+
+    def slow(self, *args, **options):
+        assert go_on.wait(60)
+        save(self, *args, **options)
+
+    monkeypatch.setattr(Image.Image, "save", slow)
+    show_samples(run, tracking, display, saver)
+    assert not recipe.files.sample_grid(0).exists()
+    go_on.set()
+    saver.close()
+    assert recipe.files.sample_grid(0).is_file()
+    tracking.close()
+
+
+def test_what_breaks_in_the_thread_is_not_lost(make_recipe):
+    recipe = make_recipe()
+    recipe.folder.mkdir(parents=True)
+    saver = saving.Saver(Run.build(recipe), print)
+    saver.write_later(lambda: [][0])
+    with pytest.raises(IndexError):
+        saver.close()

@@ -25,13 +25,17 @@ def show_samples(run: Run, tracking: Tracking | None, display: ProgressDisplay, 
         reals = real_samples(run.dataset, np.arange(min(len(run.dataset), 1000)))
     picture = picture_of(samples, reals, has_alpha=run.dataset.spec.has_alpha)
     path = run.files.sample_grid(run.step)
-    try:
-        saver.require_folder()
-        path.parent.mkdir(exist_ok=True)
-        with replaced(path) as temporary:
-            picture.save(temporary, format="PNG")
-    except OSError as error:
-        display.cannot_write(run.files.samples.name, error.strerror or str(error))
+
+    def write() -> None:
+        try:
+            saver.require_folder()
+            path.parent.mkdir(exist_ok=True)
+            with replaced(path) as temporary:
+                picture.save(temporary, format="PNG")
+        except OSError as error:
+            display.cannot_write(run.files.samples.name, error.strerror or str(error))
+
+    saver.write_later(write)
     tracking.picture(run.step, "samples", picture)
 
 

@@ -44,6 +44,7 @@ class Saver:
         self._warn = warn
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
+        self._other: Future[None] | None = None
         self._writer: CheckpointWriter | None = None
         self._step = run.step
         self._folder = OwnFolder(run.folder) if run.accelerator.is_main_process else None
@@ -98,10 +99,24 @@ class Saver:
         if not fine:
             self._report(problem or "the main process could not write it", must)
 
+    def write_later(self, action: Callable[[], None]) -> Future[None]:
+        """Write something else, such as a picture, in the same thread while training goes on. Main process only.
+
+        Args:
+            action: answers for its errors of the disk; any other is raised here with the next one, or on closing.
+        """
+        if self._other is not None and self._other.done():
+            self._other.result()
+        self._other = self._thread.submit(action)
+        return self._other
+
     def close(self) -> None:
+        """Wait for what is being written."""
         self._thread.shutdown()
         if self._folder is not None:
             self._folder.close()
+        if self._other is not None:
+            self._other.result()
 
     def _stage(self) -> None:
         assert self._writer is not None
