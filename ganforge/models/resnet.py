@@ -22,7 +22,7 @@ from ganforge.models.conditioning import (
 from ganforge.models.layers import LatentDistribution, LayerStyle
 from ganforge.models.minibatch import GroupSize, MinibatchDeviation
 from ganforge.models.resampling import BlurDownsample, BlurUpsample
-from ganforge.models.sizes import Maps, NearestUpsample, Odd, Size, half_of, maps_of
+from ganforge.models.sizes import EVEN, Maps, NearestUpsample, Odd, Size, half_of, maps_of
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 
@@ -195,7 +195,7 @@ class GrowingBlock(TakesLabels, nn.Module):
     """Batch norm, ReLU, doubling, convolution, batch norm, ReLU, convolution, beside a doubled 1x1 convolution."""
 
     def __init__(
-        self, channels_in: int, channels: int, style: LayerStyle, spectral: bool, resample: Resample, odd: Odd
+        self, channels_in: int, channels: int, style: LayerStyle, spectral: bool, resample: Resample, odd: Odd = EVEN
     ) -> None:
         super().__init__()
         self.doubled = NearestUpsample(odd) if resample == "plain" else BlurUpsample(odd)

@@ -11,6 +11,7 @@ from ganforge.models.attention import SelfAttention
 from ganforge.models.conditioning import ConditionalBatchNorm
 from ganforge.models.layers import LayerStyle
 from ganforge.models.resnet import GrowingBlock, ResNetDiscriminator, ResNetGenerator, ShrinkingBlock
+from ganforge.models.sizes import EVEN
 from ganforge.spec import DataSpec
 
 CIFAR = DataSpec((3, 32, 32))
@@ -55,7 +56,7 @@ def test_a_bias_is_the_same_at_the_edges_of_a_map_as_in_its_middle(resample: Any
     style = LayerStyle("none", "relu", 0.0)
     blocks = [
         GrowingBlock(3, 3, style, False, resample),
-        ShrinkingBlock(3, 3, False, resample, is_first=is_first, halves=True),
+        ShrinkingBlock(3, 3, False, resample, is_first=is_first, halved=EVEN),
     ]
     for block in blocks:
         for layer in kinds(block, nn.Conv2d):
