@@ -51,7 +51,7 @@ def plan_values(source: Source, count: int, wanted: ValueRange | None, depth: De
     if dtype != "uint8":
         rules.append(
             f"values are kept as {dtype}, and {limits} become -1..1; "
-            "`ganforge data pack --range LOW,HIGH` says otherwise, `--dtype uint8` makes 8 bits of them"
+            "`ganforge data pack --range LOW,HIGH` says otherwise, `ganforge data pack --dtype uint8` makes 8 bits"
         )
     elif wanted is None:
         highest = max(int(array.max()) for array in arrays if array.size)

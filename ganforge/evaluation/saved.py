@@ -130,7 +130,12 @@ def _translations(
 
 
 def _of_sizes(fakes: DataSpec, reals: DataSpec) -> list[str]:
-    """What to say of fakes and reals that are not of one size."""
+    """What to say of fakes and reals that are not of one size, or whose values mean something else."""
+    if "uint8" not in (fakes.dtype, reals.dtype) and fakes.limits != reals.limits:
+        return [
+            "-1..1 stand for {:g}..{:g} in fakes and for {:g}..{:g} in reals: ".format(*fakes.limits, *reals.limits)
+            + "the figures compare other ranges; bring them to one with `ganforge data pack --range`"
+        ]
     if fakes.shape[1:] == reals.shape[1:]:
         return []
     return [

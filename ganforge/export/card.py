@@ -10,6 +10,7 @@ from ganforge.errors import GanforgeError
 from ganforge.registry import Component, register
 from ganforge.saved.generator_config import GeneratorConfig
 from ganforge.saved.hub import GENERATOR_NAME
+from ganforge.spec import DataSpec
 from ganforge.version import __version__
 
 PICTURE = "samples.png"
@@ -67,7 +68,7 @@ def model_card(
         *_call(config),
         "```",
         "",
-        f"Samples are {'pictures in [-1, 1]' if spec.is_image else 'points'}, `(batch, {sizes})`.",
+        f"Samples are {'pictures in [-1, 1]' if spec.is_image else 'points'}, `(batch, {sizes})`.{_range(spec)}",
         _command(config, repo),
         *_code(register.generator.get(config.generator["name"])),
         f"`{GENERATOR_NAME}` holds weights and config; opening it runs no code.",
@@ -106,6 +107,15 @@ def _code(component: Component) -> list[str]:
         return []
     module = component.described.__module__
     return [f"Loading it needs the plugin `{module}` ({component.package}), installed beside ganforge."]
+
+
+def _range(spec: DataSpec) -> str:
+    """What the samples' values mean, where it is not 8 bits of a colour."""
+    if not spec.is_image or (spec.dtype == "uint8" and not spec.has_alpha):
+        return ""
+    low, high = spec.limits
+    text = f" -1 and 1 stand for {low:g} and {high:g} of the data's {spec.dtype}."
+    return f"{text} The last channel is opacity." if spec.has_alpha else text
 
 
 def _call(config: GeneratorConfig) -> list[str]:

@@ -28,8 +28,9 @@ def published(model: str) -> Published:
 class CLIP(Extractor):
     """The image encoder of CLIP (Radford et al. 2021) in torch-fidelity's port.
 
-    Samples are rounded to 8 bits, grey ones repeated to RGB, resized to the model's 224 or 336 pixels and normalised.
-    The weights are fetched at first use; without a network, put them into `extractors/` of the cache folder.
+    Samples are rounded to 8 bits (of more, over their range), put on white where transparent, grey repeated to RGB,
+    resized to the model's 224 or 336 pixels and normalised. The weights are fetched at first use; without a network,
+    put them into `extractors/` of the cache folder.
 
     Args:
         dataset: pictures, grey or RGB.

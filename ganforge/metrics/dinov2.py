@@ -39,8 +39,9 @@ def published(model: str) -> Published:
 class DINOv2(Extractor):
     """DINOv2's class token (Oquab et al. 2023); with `fid` it gives FD-DINOv2 (Stein et al. 2023).
 
-    Samples are rounded to 8 bits, grey ones repeated to RGB, resized to 224x224 and normalised by torch-fidelity. The
-    weights are fetched at first use; without a network, put them into `extractors/` of the cache folder.
+    Samples are rounded to 8 bits (of more, over their range), put on white where transparent, grey repeated to RGB,
+    resized to 224x224 and normalised by torch-fidelity. The weights are fetched at first use; without a network, put
+    them into `extractors/` of the cache folder.
 
     Args:
         dataset: pictures, grey or RGB.

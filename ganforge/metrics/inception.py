@@ -42,8 +42,9 @@ def cleanly_resized(pictures: Tensor) -> Tensor:
 class InceptionV3(Extractor):
     """Inception v3 as the original FID used it, in torch-fidelity's port; what `fid`, `kid` and `is` mean in papers.
 
-    Samples are rounded to 8 bits, grey ones repeated to RGB, and resized to 299x299 as TensorFlow 1 did. The weights
-    (95 MB) are fetched at first use; without a network, put them into `extractors/` of the cache folder.
+    Samples are rounded to 8 bits (those of 16 bits and of floating point over their range), put on white where they are
+    transparent, grey ones repeated to RGB, and resized to 299x299 as TensorFlow 1 did. The weights (95 MB) are fetched
+    at first use; without a network, put them into `extractors/` of the cache folder.
 
     Args:
         dataset: pictures, grey or RGB.

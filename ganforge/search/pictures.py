@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from ganforge.arguments import argument
+from ganforge.data.depth import as_rows, scaled
 from ganforge.data.pictures import BadPicture, Fit, open_picture, to_pixels
+from ganforge.data.values import ValueRange
 from ganforge.errors import GanforgeError
 from ganforge.spec import DataSpec
 
@@ -22,8 +24,11 @@ def read_pictures(paths: Sequence[Path], spec: DataSpec) -> Tensor:
     """
     if not spec.is_image or spec.channels not in (1, 3):
         raise GanforgeError(f"this generator makes {spec}; latents are searched for by grey or RGB pictures")
-    pixels = np.stack([_read(path, spec, spec.channels) for path in paths])
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous()
+    if spec.dtype == "uint8":
+        pixels = np.stack([_read(path, Fit(spec.height, spec.width, "center", spec.channels)) for path in paths])
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous()
+    fit = Fit(spec.height, spec.width, "center", spec.channels, ValueRange(*spec.limits), spec.dtype)
+    return scaled(as_rows(np.stack([_read(path, fit) for path in paths])), torch.contiguous_format, spec)
 
 
 def read_mask(text: str, spec: DataSpec) -> Tensor:
@@ -41,7 +46,7 @@ def read_mask(text: str, spec: DataSpec) -> Tensor:
         left, top, right, bottom = _read_box(text, spec)
         mask[:, top:bottom, left:right] = 1.0
     else:
-        mask[0] = torch.from_numpy(_read(Path(text), spec, 1)[..., 0] > 127).float()
+        mask[0] = torch.from_numpy(_read(Path(text), Fit(spec.height, spec.width, "center", 1))[..., 0] > 127).float()
     share = float(mask.mean())
     if share in (0.0, 1.0):
         what = "nothing is missing" if share == 0 else "everything is missing"
@@ -64,10 +69,10 @@ def _read_box(text: str, spec: DataSpec) -> tuple[int, int, int, int]:
     )
 
 
-def _read(path: Path, spec: DataSpec, channels: int) -> np.ndarray:
-    """uint8 `(height, width, channels)`."""
+def _read(path: Path, fit: Fit) -> np.ndarray:
+    """`(height, width, channels)` of the fit's type."""
     try:
-        return to_pixels(open_picture(path.read_bytes()), Fit(spec.height, spec.width, "center", channels))
+        return to_pixels(open_picture(path.read_bytes()), fit)
     except OSError as error:
         raise GanforgeError(f"{path}: cannot be read: {error.strerror}") from error
     except BadPicture as error:

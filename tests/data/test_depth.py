@@ -264,3 +264,20 @@ def test_8_bits_are_scaled_as_ever(opened: Any) -> None:
     rows = torch.from_numpy(read_all(opened))
     expected = torch.empty(rows.permute(0, 3, 1, 2).shape).copy_(rows.permute(0, 3, 1, 2)).mul_(1 / 127.5).sub_(1)
     assert torch.equal(scaled(rows, torch.contiguous_format, opened.spec), expected)
+
+
+def test_a_picture_that_is_searched_for_has_the_range_of_the_generator(folder: Path) -> None:
+    from ganforge.search.pictures import read_pictures
+
+    spec = DataSpec((1, 16, 24), dtype="uint16")
+    found = read_pictures([folder / "00.png", folder / "01.png"], spec)
+    assert np.array_equal(stored_values(found, spec)[..., 0], FULL[:2])
+
+
+def test_figures_of_other_ranges_are_warned_about() -> None:
+    from ganforge.evaluation.saved import _of_sizes
+
+    fakes, reals = (DataSpec((1, 8, 8), dtype="uint16", values=values) for values in ((0, 4095), (0, 65_535)))
+    (warning,) = _of_sizes(fakes, reals)
+    assert "-1..1 stand for 0..4095 in fakes and for 0..65535 in reals" in warning
+    assert not _of_sizes(fakes, fakes)

@@ -51,7 +51,7 @@ def dicom_values(data: bytes) -> np.ndarray:
     """
     try:
         import pydicom
-        from pydicom.pixels import pixel_array
+        from pydicom.pixels.utils import pixel_array
     except ImportError as error:
         raise DataError("a DICOM file needs pydicom: pip install 'ganforge[medical]'") from error
     with _told("DICOM"):
