@@ -29,6 +29,9 @@ def new(
             show_default=False,
         ),
     ] = None,
+    size: Annotated[
+        str, typer.Option(help="Size to pack pictures to: 64, or 48x64 for height x width; by default what fits.")
+    ] = "",
     trust: Trust = False,
 ) -> None:
     """Write a recipe for your own pictures, fitted to them and to this machine.
@@ -36,6 +39,7 @@ def new(
     Its comments say each choice and why. With --like it is another recipe with its comments, in which only what follows
     from the data is changed. The networks are made once, to see that they fit. No file that exists is overwritten.
     """
+    from ganforge.data.plan import parse_size
     from ganforge.errors import GanforgeError
     from ganforge.fitting.own import packed
     from ganforge.fitting.write import name_for, write_fitted
@@ -48,7 +52,8 @@ def new(
         raise GanforgeError("name the file to be written, such as mine.toml")
     target = file or Path(f"{name_for(data or '')}{SUFFIX}")
     with shown_progress("packing", "pictures") as progress:
-        shards = None if data is None else packed(target, data, progress, typer.echo)
+        wanted = parse_size(size)
+        shards = None if data is None else packed(target, data, progress, typer.echo, like=like, size=wanted)
     if like is None:
         assert shards is not None
         typer.echo(write_fitted(target, shards))

@@ -1,6 +1,7 @@
 """The facts that a recipe is chosen by, read from data, registry and machine."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from ganforge.fitting.facts import Facts, Machine
 from ganforge.metrics.inception import ORIGINAL
 from ganforge.metrics.weights import is_here
 from ganforge.parallel.launch import uses_cpu
+from ganforge.recipe import Recipe
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 
@@ -67,6 +69,23 @@ def accepts(height: int, width: int, on_gpu: bool = False) -> bool:
     """Whether a network that recipes are fitted for can make pictures of this size."""
     found = families_for(DataSpec((3, height, width)))
     return "stylegan2" in found or ("dcgan" in found and not on_gpu)
+
+
+def networks_accept(recipe: Recipe) -> Callable[[int, int], bool]:
+    """Whether both networks of a recipe can make pictures of a height and a width."""
+    tables = ((register.generator, recipe.generator), (register.discriminator, recipe.discriminator))
+
+    def can_make(height: int, width: int) -> bool:
+        spec = DataSpec((3, height, width), ("some", "others"))  # a network that wants classes is not asked about them
+        try:
+            with torch.device("meta"):
+                for kind, table in tables:
+                    kind.get(table.name).build(table, spec=spec)
+        except ValueError:
+            return False
+        return True
+
+    return can_make
 
 
 def sizes_of(source: Source) -> list[tuple[int, int]]:

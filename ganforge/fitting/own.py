@@ -3,25 +3,51 @@
 import shlex
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from ganforge.data.shards.manifest import FILE_NAME
+from ganforge.data.shards.manifest import FILE_NAME, load_manifest
 from ganforge.errors import GanforgeError, LaunchError
 from ganforge.files import user_cache
-from ganforge.fitting.look import machine_at_hand
-from ganforge.fitting.pictures import Progress, check_unchanged, is_source, pack_beside, shards_beside, source_of
+from ganforge.fitting.look import accepts, machine_at_hand, networks_accept
+from ganforge.fitting.pictures import (
+    Progress,
+    check_unchanged,
+    is_source,
+    pack_beside,
+    shards_beside,
+    size_for,
+    size_given,
+    source_of,
+)
 from ganforge.fitting.write import check_new, name_for, write_fitted
 from ganforge.lookup import text
 from ganforge.parallel.launch import is_first_rank
-from ganforge.recipe import parse
+from ganforge.recipe import load, parse
 from ganforge.recipe_names import SUFFIX
 
 PATIENCE = 600.0
 """Seconds for which the other ranks wait without seeing rank 0 write anything: as long as for a collective."""
 
 
-def packed(file: Path, data: str, progress: Progress, say: Callable[[str], object]) -> str:
+def packed(
+    file: Path,
+    data: str,
+    progress: Progress,
+    say: Callable[[str], object],
+    *,
+    like: str | None = None,
+    size: tuple[int, int] | None = None,
+) -> str:
     """The shards for a new recipe: those that are named, or those that pictures are packed into beside it.
+
+    Args:
+        file: of the recipe.
+        data: pictures or shards.
+        progress: called with pictures done and pictures in all.
+        say: told what was written.
+        like: the recipe whose networks are to make such pictures; None for those that recipes are fitted for.
+        size: height and width to pack to; None for what the networks can make and the machine can train.
 
     Raises:
         GanforgeError: there is such a recipe, or the pictures cannot be packed.
@@ -30,9 +56,18 @@ def packed(file: Path, data: str, progress: Progress, say: Callable[[str], objec
     if not is_source(data):
         return data
     on_gpu = machine_at_hand(user_cache()).device == "gpu"
-    for line in pack_beside(file, data, on_gpu, progress):
+    can_make = partial(accepts, on_gpu=on_gpu) if like is None else networks_accept(load(like, is_own=False))
+    wanted = size_given(*size) if size else size_for(can_make, on_gpu)
+    for line in pack_beside(file, data, wanted, progress):
         say(line)
-    return str(shards_beside(file))
+    shards = shards_beside(file)
+    _, *found = load_manifest(shards).shape
+    if size and tuple(found) != size:
+        raise GanforgeError(
+            f"{shards}: was packed before, to {found[0]}x{found[1]} and not {size[0]}x{size[1]}; remove it, or name "
+            "another recipe"
+        )
+    return str(shards)
 
 
 def recipe_for(data: str, progress: Progress, say: Callable[[str], object]) -> Path:

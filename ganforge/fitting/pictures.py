@@ -15,12 +15,14 @@ from ganforge.data.sources.open import open_source
 from ganforge.errors import DataError
 from ganforge.files import user_cache
 from ganforge.fitting import large, small
-from ganforge.fitting.look import accepts, sizes_of
+from ganforge.fitting.look import sizes_of
 from ganforge.fitting.sizes import packed_size
 from ganforge.recipe_names import SUFFIX
 from ganforge.wording import counted
 
 Progress = Callable[[int, int], None]
+Wanted = Callable[[list[tuple[int, int]]], tuple[int, int, str]]
+"""From heights and widths of pictures to the height and width to pack to, and why."""
 
 _ARCHIVES = (".zip", ".npy", ".npz")
 _SOURCES = ("hf:", "torchvision:")
@@ -53,13 +55,13 @@ def source_of(data: str) -> Source:
     return open_source(data, size=0, cache_dir=user_cache())
 
 
-def pack_beside(file: Path, data: str, on_gpu: bool, progress: Progress) -> list[str]:
+def pack_beside(file: Path, data: str, wanted: Wanted, progress: Progress) -> list[str]:
     """Pack pictures for a recipe, unless that was done before.
 
     Args:
         file: of the recipe, which need not be there.
         data: a folder, zip, npy or npz, or another source of pictures.
-        on_gpu: whether a GPU is to train, which can do with larger pictures.
+        wanted: the size to pack to, and why, from the sizes of pictures.
         progress: called with pictures done and pictures in all.
 
     Returns:
@@ -73,18 +75,31 @@ def pack_beside(file: Path, data: str, on_gpu: bool, progress: Progress) -> list
     if out.exists():
         check_unchanged(file, data, source)
         return [f"{out}: has been packed from {data} before, and the pictures are the same"]
-    most = large.MOST_SIDE if on_gpu else small.MOST_SIDE
     try:
-        height, width, why = packed_size(sizes_of(source), most, partial(accepts, on_gpu=on_gpu))
+        height, width, why = wanted(sizes_of(source))
     except ValueError as error:
         raise DataError(f"{data}: {error}") from error
     manifest = pack(source, out, PackOptions(size=(height, width)), progress)
-    another = f"`ganforge data pack {shlex.quote(data)} OUT --size 32` takes another"
     return [
         f"{out}: written, {counted(manifest.count, 'picture')} of {manifest.spec}",
-        f"size: {height}x{width} (height x width): {why}; {another}",
+        f"size: {height}x{width} (height x width): {why}; another with `ganforge new --size`",
         *lines_of_report(out),
     ]
+
+
+def size_for(accepts: Callable[[int, int], bool], on_gpu: bool) -> Wanted:
+    """The size that networks can make and the machine can train; a GPU can do with larger pictures.
+
+    Args:
+        accepts: whether the networks can make pictures of a height and a width.
+        on_gpu: whether a GPU is to train.
+    """
+    return partial(packed_size, most=large.MOST_SIDE if on_gpu else small.MOST_SIDE, accepts=accepts)
+
+
+def size_given(height: int, width: int) -> Wanted:
+    """The size that the user wants."""
+    return lambda _: (height, width, "as you say")
 
 
 def _check_apart(file: Path, data: str) -> None:

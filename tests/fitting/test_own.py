@@ -116,6 +116,7 @@ def test_new_beside_another_folder_and_like_another_recipe(pictures: Path, ganfo
     Path("recipes").mkdir()
     done = ganforge("new", "recipes/mine.toml", "--like", "celeba64", "--data", pictures)
     assert done.code == 0, done.err
+    assert "size: 16x16" in done.out
     made = load("recipes/mine.toml").to_dict()
     assert made["data"]["path"] == "recipes/mine-shards"
     assert [table["name"] for table in made["augment"]] == ["diffaugment"], "ten pictures are few"
@@ -174,6 +175,23 @@ def test_another_recipe_of_the_name_is_not_trained_instead(pictures: Path, ganfo
     done = ganforge("train", "--data", pictures)
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert "my-pictures.toml: is there and trains on other data, not on my pictures" in done.err
+
+
+def test_like_another_recipe_pictures_are_packed_to_a_size_that_its_networks_make(
+    pictures: Path, ganforge: Command
+) -> None:
+    for path in pictures.iterdir():
+        path.unlink()
+    Image.new("RGB", (40, 24)).save(pictures / "wide.png")
+    assert ganforge("new", "a.toml", "--like", "digits32-stylegan2", "--data", pictures).code == 0
+    assert "# 1 picture, 24x40 RGB." in Path("a.toml").read_text()
+    assert ganforge("new", "b.toml", "--like", "celeba64-r3gan", "--data", pictures).code == 0
+    assert "# 1 picture, 16x16 RGB." in Path("b.toml").read_text()
+    assert ganforge("new", "c.toml", "--data", pictures, "--size", "32").code == 0
+    assert "1 picture of 32x32 RGB" in Path("c.toml").read_text()
+    Path("c.toml").unlink()
+    again = ganforge("new", "c.toml", "--data", pictures, "--size", "64")
+    assert (again.code, "c-shards: was packed before, to 32x32 and not 64x64" in again.err) == (2, True)
 
 
 def test_pictures_that_a_network_would_refuse_at_their_size_are_made_smaller(pictures: Path, ganforge: Command) -> None:
