@@ -92,7 +92,7 @@ class Registry:
             "metric",
             offers=("dataset", "cache_dir"),
             modules=tuple(
-                f"ganforge.metrics.{name}" for name in ("frechet", "scores", "neighbours", "modes", "by_class")
+                f"ganforge.metrics.{name}" for name in ("frechet", "scores", "neighbours", "modes", "by_class", "ppl")
             ),
         )
 

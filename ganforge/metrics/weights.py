@@ -63,6 +63,19 @@ def find_weights(published: Published, cache_dir: Path, path: str | None, sha256
     return place, _checked(place, published.sha256, "remove it")
 
 
+def given_weights(path: str, sha256: str) -> Path:
+    """A file of weights that the user has named with its sha256, checked.
+
+    Raises:
+        GanforgeError: there is no such file, or its hash is another.
+    """
+    named = Path(path).expanduser()
+    if not named.is_file():
+        raise GanforgeError(f"weights: {named} is not a file")
+    _checked(named, sha256, "or correct the sha256 if this is the right one")
+    return named
+
+
 def load_weights(path: Path) -> dict[str, Any]:
     """The tensors of a `.pth` file. Nothing but tensors and plain containers is ever built from it.
 

@@ -36,7 +36,7 @@ def turn_of(player: Role, spec: DataSpec, dtype: torch.dtype = torch.float32, ti
 
     The step is late enough that a term with a `start` step has begun.
     """
-    condition = {"conditional": "classifier"} if spec.classes else {}
+    condition: dict[str, Any] = {"conditional": "classifier"} if spec.classes else {}
     generator = mlp("generator", spec).to(dtype)
     discriminator = mlp("discriminator", spec, **condition).to(dtype)
     (discriminator if player == "generator" else generator).requires_grad_(False)
