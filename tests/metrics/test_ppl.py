@@ -56,7 +56,7 @@ def dataset(shape: tuple[int, ...] = (3, 32, 32)) -> Any:
 
 def lpips(weights: dict[str, str], one: Tensor, other: Tensor) -> Tensor:
     """The paper's formula with torchvision's network."""
-    network = vgg16(weights=None).features.eval()
+    network: Any = vgg16(weights=None).features.eval()
     state = torch.load(weights["vgg"], weights_only=True)
     network.load_state_dict({name.removeprefix("features."): tensor for name, tensor in state.items()})
     heads = torch.load(weights["heads"], weights_only=True)

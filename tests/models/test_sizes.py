@@ -41,7 +41,8 @@ weights, and the sum of their magnitudes; of the generator and of the discrimina
 def make(kind: str, family: str, size: tuple[int, int], channels: int = 3, **options: Any) -> nn.Module:
     component = register.kind(kind).get(family)
     torch.manual_seed(0)
-    return component.build(component.options(width=8, **options), spec=DataSpec((channels, *size)))
+    values: Any = {"width": 8, **options}
+    return component.build(component.options(**values), spec=DataSpec((channels, *size)))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -69,7 +70,8 @@ def test_a_resnet_with_attention_and_either_resampling_takes_odd_maps(size: tupl
 def test_a_u_net_judges_pictures_that_are_not_square(depth: int) -> None:
     component = register.discriminator.get("unet_patch")
     for size in ((48, 80), (100, 100), (36, 60)):
-        network = component.build(component.options(width=8, depth=depth), spec=DataSpec((3, *size)))
+        values: Any = {"width": 8, "depth": depth}
+        network = component.build(component.options(**values), spec=DataSpec((3, *size)))
         assert network(torch.rand(2, 3, *size)).shape == (2,)
 
 
@@ -98,7 +100,7 @@ def test_every_picture_that_is_not_too_long_has_maps_and_every_other_is_told_of_
 
 @pytest.mark.parametrize(("family", "side"), AS_BEFORE)
 def test_the_papers_sizes_have_the_same_layers_and_first_weights_as_before(family: str, side: int) -> None:
-    found: list[str | float] = []
+    found: list[Any] = []
     for kind in ("generator", "discriminator"):
         state = make(kind, family, (side, side)).state_dict()
         shapes = json.dumps({name: list(tensor.shape) for name, tensor in state.items()})
