@@ -102,7 +102,8 @@ class Registry:
             "metric",
             offers=("dataset", "cache_dir"),
             modules=tuple(
-                f"ganforge.metrics.{name}" for name in ("frechet", "scores", "neighbours", "modes", "by_class", "pairs")
+                f"ganforge.metrics.{name}"
+                for name in ("frechet", "scores", "neighbours", "modes", "by_class", "ppl", "pairs")
             ),
         )
 

@@ -56,7 +56,9 @@ class Subject:
         assert config is not None
         draw = latents_of(network.to(device), config)
         return Generated(
-            lambda indices: network(*draw("evaluation", 0, indices)), lambda indices: draw("evaluation", 0, indices)
+            lambda indices: network(*draw("evaluation", 0, indices)),
+            lambda indices: draw("evaluation", 0, indices),
+            network,
         )
 
 

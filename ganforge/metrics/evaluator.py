@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,7 @@ from ganforge.data.dataset import Dataset
 from ganforge.data.samples import real_samples
 from ganforge.metrics.exchange import batches_of, gather_rows, on_main, sum_over_ranks
 from ganforge.metrics.generated import Generated, SamplesByIndex
-from ganforge.metrics.metric import Extractor, LabelledMetric, Looked, Metric, MomentsMetric, View
+from ganforge.metrics.metric import Extractor, GeneratorMetric, LabelledMetric, Looked, Metric, MomentsMetric, View
 from ganforge.metrics.moments import Moments
 from ganforge.metrics.protocol import Protocol
 from ganforge.metrics.reference import ReferenceCache
@@ -65,10 +65,11 @@ class Evaluator:
         """Figures by name, the same on every rank, and the `seconds` that they took."""
         start = time.perf_counter()
         with full_precision(self._accelerator.device):
-            needs = {need_of(metric) for metric in self._metrics}
-            fakes = self._look(self.protocol.num_fakes, needs, sampler)
+            needs = {need_of(metric) for metric in self._metrics if not isinstance(metric, GeneratorMetric)}
+            asked = self._ask(sampler)
+            fakes = self._look(self.protocol.num_fakes, needs, sampler) if needs else {}
             self._prepare_reals({need_of(metric) for metric in self._metrics if metric.needs_reals})
-        figures = on_main(self._accelerator, lambda: self._figures(fakes, self._labels(sampler)))
+        figures = on_main(self._accelerator, lambda: self._figures(fakes, self._labels(sampler), asked))
         return {**figures, "seconds": time.perf_counter() - start}
 
     def better(self) -> dict[str, str]:
@@ -80,6 +81,18 @@ class Evaluator:
         new = [line for line in dict.fromkeys(self._warnings) if line not in self._told]
         self._told.update(new)
         return new
+
+    def _ask(self, sampler: SamplesByIndex) -> dict[GeneratorMetric, Tensor]:
+        """Rows of those metrics that ask the generator itself, of all ranks; none if there is no generator."""
+        found: dict[GeneratorMetric, Tensor] = {}
+        total, accelerator = self.protocol.num_fakes, self._accelerator
+        batches = batches_of(total, accelerator.process_index, accelerator.num_processes)
+        for metric in self._metrics if isinstance(sampler, Generated) else ():
+            if isinstance(metric, GeneratorMetric):
+                assert isinstance(sampler, Generated)
+                rows = [metric.look(sampler, indices, total) for indices in batches or [range(1)]]
+                found[metric] = gather_rows(torch.cat(rows) if batches else rows[0][:0], total, accelerator)
+        return found
 
     def _labels(self, sampler: SamplesByIndex) -> tuple[Tensor, Tensor] | None:
         """Labels of all fakes and reals; None if one of them has none, or nobody looks at them."""
@@ -97,12 +110,20 @@ class Evaluator:
         return np.floor(np.arange(indices.start, indices.stop) * stride).astype(np.int64)
 
     def _figures(
-        self, fakes: dict[Need, Tensor | Moments], labels: tuple[Tensor, Tensor] | None = None
+        self,
+        fakes: dict[Need, Tensor | Moments],
+        labels: tuple[Tensor, Tensor] | None,
+        asked: Mapping[GeneratorMetric, Tensor],
     ) -> dict[str, float]:
         device = self._accelerator.device
         figures: dict[str, float] = {}
         self._warnings = []
         for metric in self._metrics:
+            if isinstance(metric, GeneratorMetric):
+                figures.update(
+                    metric.of_rows(asked[metric]) if metric in asked else metric(torch.empty(0), torch.empty(0))
+                )
+                continue
             need = need_of(metric)
             fake, real = fakes[need], self._reals.get(need)
             self._warnings += self._look_closer(metric, fake, real)

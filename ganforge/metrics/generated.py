@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 SamplesByIndex = Callable[[range], Tensor]
 """Samples by index, on the device: the same index gives the same sample on any rank."""
@@ -14,16 +14,20 @@ class Generated:
     Args:
         samples: by index.
         inputs: the latents and labels of the same samples.
+        network: the generator, in evaluation mode.
     """
 
-    def __init__(self, samples: SamplesByIndex, inputs: Callable[[range], tuple[Tensor, Tensor | None]]) -> None:
+    def __init__(
+        self, samples: SamplesByIndex, inputs: Callable[[range], tuple[Tensor, Tensor | None]], network: nn.Module
+    ) -> None:
         self._samples = samples
-        self._inputs = inputs
+        self.inputs = inputs
+        self.network = network
 
     def __call__(self, indices: range) -> Tensor:
         return self._samples(indices)
 
     def labels(self, total: int) -> Tensor | None:
         """Labels of the first `total` samples, `(total,)` on the CPU; None without classes."""
-        labels = self._inputs(range(total))[1]
+        labels = self.inputs(range(total))[1]
         return None if labels is None else labels.cpu()

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from ganforge.metrics.generated import Generated
 from ganforge.metrics.moments import Moments
 
 View = Literal["samples", "features", "logits"]
@@ -106,6 +107,24 @@ class LabelledMetric(Metric):
     @abstractmethod
     def of_classes(self, fakes: Tensor, reals: Tensor, fake_labels: Tensor, real_labels: Tensor) -> dict[str, float]:
         """Figures from samples or features as for a call, and their labels `(num_fakes,)` and `(num_reals,)`."""
+
+
+class GeneratorMetric(Metric):
+    """A metric that asks the generator itself, and compares with nothing; of pictures in a folder it has no figure."""
+
+    looks_at: ClassVar[View] = "samples"
+    needs_reals: ClassVar[bool] = False
+
+    def __call__(self, fakes: Tensor, reals: Tensor) -> dict[str, float]:
+        return dict.fromkeys(self.better, math.nan)
+
+    @abstractmethod
+    def look(self, fakes: Generated, indices: range, total: int) -> Tensor:
+        """A row for each index, `(len(indices), ...)`; of the inputs by index those from `total` on are free."""
+
+    @abstractmethod
+    def of_rows(self, rows: Tensor) -> dict[str, float]:
+        """Figures from the rows of all indices."""
 
 
 class MomentsMetric(Metric):

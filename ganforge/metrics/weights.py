@@ -76,6 +76,19 @@ def _places(published: Published, cache_dir: Path) -> tuple[Path, Path]:
     )
 
 
+def given_weights(path: str, sha256: str) -> Path:
+    """A file of weights that the user has named with its sha256, checked.
+
+    Raises:
+        GanforgeError: there is no such file, or its hash is another.
+    """
+    named = Path(path).expanduser()
+    if not named.is_file():
+        raise GanforgeError(f"weights: {named} is not a file")
+    _checked(named, sha256, "or correct the sha256 if this is the right one")
+    return named
+
+
 def load_weights(path: Path) -> dict[str, Any]:
     """The tensors of a `.pth` file. Nothing but tensors and plain containers is ever built from it.
 

@@ -52,6 +52,7 @@ def figures(data, tmp_path, labels: torch.Tensor | None) -> dict[str, float]:
     fakes = Generated(
         lambda indices: samples[indices.start : indices.stop],
         lambda indices: (samples[indices.start : indices.stop], None if labels is None else labels[: len(indices)]),
+        torch.nn.Identity(),
     )
     found = evaluator(fakes)
     return {**found, "warnings": len([line for line in evaluator.warnings() if "nothing says" in line])}
@@ -113,7 +114,7 @@ def test_a_training_has_them_and_a_generator_without_classes_is_refused(tmp_path
     run = Run.build(resolve(table))
     assert run.evaluator is not None
     with run.statistics.for_evaluation():
-        found = run.evaluator(generated(run.game))
+        found = run.evaluator(generated(run.game, run.averaged.network))
     assert np.isfinite([found["fid_by_class"], found["fid_worst_class"], found["cas"]]).all()
     table["generator"]["conditional"] = "none"
     with pytest.raises(RecipeError, match=r"'fid_by_class' looks at classes of fakes.*set generator\.conditional"):

@@ -4,6 +4,8 @@ import math
 import time
 from collections.abc import Mapping
 
+from torch import nn
+
 from ganforge.game.game import Game
 from ganforge.metrics.best import Best, goodness
 from ganforge.metrics.generated import Generated
@@ -26,7 +28,7 @@ def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay, save
         return False
     progress = run.progress
     with run.statistics.for_evaluation():
-        figures = run.evaluator(generated(run.game))
+        figures = run.evaluator(generated(run.game, run.averaged.network))
         if run.back_evaluator is not None:
             back = run.back_evaluator(lambda indices: run.game.sample_back("evaluation", indices))
             figures["seconds"] += back.pop("seconds")
@@ -63,10 +65,12 @@ def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay, save
     return is_best
 
 
-def generated(game: Game) -> Generated:
+def generated(game: Game, network: nn.Module) -> Generated:
     """The samples that metrics look at, and their labels."""
     return Generated(
-        lambda indices: game.sample("evaluation", indices), lambda indices: game.inputs("evaluation", 0, indices)
+        lambda indices: game.sample("evaluation", indices),
+        lambda indices: game.inputs("evaluation", 0, indices),
+        network,
     )
 
 
