@@ -89,7 +89,7 @@ def test_two_ranks_are_one(make_recipe, tmp_path, game: str) -> None:
     two = on_two(make_recipe(**table), tmp_path / "two", DDP)
     assert_equal(two[0], two[1])
     alone = outcome(make_recipe(**table, name="alone"))
-    assert_close(two[0], alone, rtol=2e-4, atol=1e-5)
+    assert_close(two[0], alone, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow
