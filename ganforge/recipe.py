@@ -53,6 +53,7 @@ class Place(NamedTuple):
         return self.kind.table if self.has_keys else ComponentTable
 
 
+HELD_OUT = (("evaluation", "data"), ("evaluation", "domain"), ("health", "held_out"))
 PLACES = (
     Place(("data",), register.dataset),
     Place(("domain",), register.dataset),
@@ -67,9 +68,7 @@ PLACES = (
     Place(("schedule",), register.schedule),
     Place(("evaluation", "metrics"), register.metric, is_list=True),
     Place(("evaluation", "extractor"), register.extractor),
-    Place(("evaluation", "data"), register.dataset, has_keys=False),
-    Place(("evaluation", "domain"), register.dataset, has_keys=False),
-    Place(("health", "held_out"), register.dataset, has_keys=False),
+    *(Place(path, register.dataset, has_keys=False) for path in HELD_OUT),
 )
 
 FALLBACKS: dict[str, Any] = {

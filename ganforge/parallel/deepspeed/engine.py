@@ -42,7 +42,7 @@ class ZeroEngine(ReplicatedEngine):
                 raise LaunchError(f"weight '{name}' is a single number, which DeepSpeed cannot send; use DDP")
         # It looks at weights as bytes and lays them in one flat piece, for which channels-last ones do not do.
         for parameter in network.parameters():
-            parameter.data = parameter.data.contiguous()
+            parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
         super().__init__(accelerator, network, optimizer)
         self.precision = precision
         self._engine = cast(Any, self._wrapped)

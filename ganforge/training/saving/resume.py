@@ -21,6 +21,17 @@ from ganforge.wording import counted
 
 Resume = Literal["auto", "must", "never"]
 
+ADDED: Mapping[str, Any] = {
+    "degrade": [],
+    "data.inverted": False,
+    "discriminator.sees_source": False,
+    "discriminator.wide": 0,
+    "optimizer.generator.constant": 0.0,
+    "optimizer.discriminator.constant": 0.0,
+    "training.pool": 0,
+}
+"""Options that recipes of earlier checkpoints lack, and the values at which they train what was trained without."""
+
 KEEPS_THE_RUN = (
     "output",
     "training.steps",
@@ -96,7 +107,8 @@ def check_same_run(recipe: Recipe, checkpoint: Checkpoint, allow_changed: bool) 
         DamagedCheckpointError: the checkpoint's recipe cannot be read.
     """
     old = as_written(_recipe_of(checkpoint))
-    changes = difference(old, as_written(recipe.to_dict()))
+    found = difference(old, as_written(recipe.to_dict()))
+    changes = {key: (was, now) for key, (was, now) in found.items() if was is not None or ADDED.get(key, was) != now}
     lines = [f"{key}: {_show(before)} -> {_show(after)}" for key, (before, after) in changes.items()]
     breaking = [key for key in changes if not key.startswith(KEEPS_THE_RUN)]
     if breaking and not allow_changed:
@@ -156,7 +168,9 @@ def moved_learning_rates(run: Run, checkpoint: Checkpoint) -> list[str]:
             continue
         own = getattr(table, "lr", None)
         was, now = (
-            learning_rate_factor(table.warmup, table.decay, end)(step) * run.learning_rate_scale * (own or 1.0)
+            learning_rate_factor(table.warmup, table.decay, end, table.constant)(step)
+            * run.learning_rate_scale
+            * (own or 1.0)
             for end in (before, steps)
         )
         lines.append(
