@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint same clean
+.PHONY: demo test lint docs same clean
 
 $(BIN)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -29,9 +29,13 @@ lint: $(BIN)/.dev
 	$(BIN)/pyright
 	$(BIN)/pyright --project pyrightconfig.tests.json
 
+# The manual as a site: open site/index.html.
+docs: $(BIN)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 # Whether training is the same as at another commit, bit for bit: make same BASE=main
 same: $(BIN)/.dev
 	$(BIN)/python tests/same/compare.py $(BASE)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info
