@@ -2,7 +2,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs same clean
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
+
+.PHONY: demo check test soak lint types types-of-tests docs same clean
 
 $(BIN)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,14 +21,27 @@ demo: $(BIN)/.demo
 	$(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		-m ganforge train recipes/digits32.toml
 
+# While you work: lint, types, and every test that neither trains nor starts a Python.
+check: lint
+	$(PYTEST) -m "not slow" --quick
+
 # Everything a contributor must see green.
-test: $(BIN)/.dev lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 15
+test: lint
+	$(PYTEST) -m "not soak"
+
+# The rest: kills at scale, a SLURM, several hosts, quality on three seeds.
+soak: $(BIN)/.dev
+	$(PYTEST) -m soak
 
 lint: $(BIN)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(MAKE) --jobs 2 --output-sync types types-of-tests
+
+types: $(BIN)/.dev
 	$(BIN)/pyright
+
+types-of-tests: $(BIN)/.dev
 	$(BIN)/pyright --project pyrightconfig.tests.json
 
 # The manual as a site: open site/index.html.

@@ -54,7 +54,7 @@ def main(out: str, steps: int = 200) -> None:
                         step=step,
                         generator=generator,
                         discriminator=discriminator,
-                        latent=latents(SEED, moving.role, step, mine, LATENT, device=device),
+                        source=latents(SEED, moving.role, step, mine, LATENT, device=device),
                         real_samples=batch.samples,
                     )
                     terms = moving.learn(turn)

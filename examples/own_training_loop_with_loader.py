@@ -62,7 +62,7 @@ def main(folder: str, steps: int = 150) -> None:
                         generator=generator,
                         discriminator=discriminator,
                         # By their place, not by who draws them when: a run that goes on has the same.
-                        latent=latents(SEED, moving.role, step, range(BATCH), LATENT),
+                        source=latents(SEED, moving.role, step, range(BATCH), LATENT),
                         fake_labels=labels(SEED, moving.role, step, range(BATCH), dataset.spec.num_classes),
                         real_samples=batch.samples,
                         real_labels=batch.labels,

@@ -39,7 +39,7 @@ def main(out: str, steps: int = 300) -> None:
                 player="discriminator",
                 generator=generator,
                 discriminator=discriminator,
-                latent=torch.randn(BATCH, LATENT),
+                source=torch.randn(BATCH, LATENT),
                 real_samples=batch.samples,
             )
             loss_of_d = objective.discriminator_loss(turn) + r1(turn)
@@ -51,7 +51,7 @@ def main(out: str, steps: int = 300) -> None:
                 player="generator",
                 generator=generator,
                 discriminator=discriminator,
-                latent=torch.randn(BATCH, LATENT),
+                source=torch.randn(BATCH, LATENT),
             )
             loss_of_g = objective.generator_loss(turn)
             optimizer_of_g.zero_grad()

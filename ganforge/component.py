@@ -9,10 +9,12 @@ from typing import Any, TypeVar, cast
 
 from pydantic import create_model
 
+from ganforge.declarations import Declaration
 from ganforge.errors import RecipeError, RegistryError
 from ganforge.nested import as_toml
 from ganforge.option_docs import option_docs
-from ganforge.options import OptionsModel, validate
+from ganforge.options import OptionsModel, options_model, validate
+from ganforge.version import __version__
 
 Table = TypeVar("Table", bound=OptionsModel)
 
@@ -24,20 +26,33 @@ class Component:
     Args:
         kind: singular, such as `generator`.
         name: as in a recipe.
-        factory: the class or function.
+        described: what the signature and the docstring are of: the class or function, or its declaration in the source
+            of a module that is not imported yet.
         supplied: parameters before `*`, which the framework supplies.
-        options: parameters after `*`, as a schema.
     """
 
     kind: str
     name: str
-    factory: Callable[..., Any]
+    described: Callable[..., Any] | Declaration
     supplied: tuple[str, ...]
-    options: type[OptionsModel]
 
     def __str__(self) -> str:
         """`generator 'dcgan'`, as messages have it."""
         return f"{self.kind} '{self.name}'"
+
+    @cached_property
+    def factory(self) -> Callable[..., Any]:
+        """The class or function; its module is imported if it has only been read so far."""
+        return self.described.load() if isinstance(self.described, Declaration) else self.described
+
+    @cached_property
+    def options(self) -> type[OptionsModel]:
+        """Parameters after `*`, as a schema.
+
+        Raises:
+            RegistryError: the signature cannot be a schema, or a default does not fit its annotation.
+        """
+        return options_model(self.described, f"{self} ({self.origin})")
 
     def check(self, given: Mapping[str, Any]) -> OptionsModel:
         """Options by name, checked as a recipe's are, every default filled in.
@@ -82,21 +97,28 @@ class Component:
 
     @cached_property
     def summary(self) -> str:
-        return (inspect.getdoc(self.factory) or "").split("\n", 1)[0]
+        return self.doc.split("\n", 1)[0]
+
+    @property
+    def doc(self) -> str:
+        """The docstring."""
+        return inspect.getdoc(self.described) or ""
 
     @cached_property
     def option_docs(self) -> dict[str, str]:
-        return option_docs(self.factory)
+        return option_docs(self.described)
 
     @property
     def origin(self) -> str:
         """Dotted name of the class or function."""
-        return f"{self.factory.__module__}.{self.factory.__qualname__}"
+        return f"{self.described.__module__}.{self.described.__qualname__}"
 
     @property
     def package(self) -> str:
         """Distribution and version that the component comes from, or a note that it belongs to none."""
-        top = self.factory.__module__.split(".", 1)[0]
+        top = self.described.__module__.split(".", 1)[0]
+        if top == "ganforge":
+            return f"ganforge {__version__}"
         names = metadata.packages_distributions().get(top, [])
         if names:
             return f"{names[0]} {metadata.version(names[0])}"
@@ -108,8 +130,10 @@ class Component:
     @property
     def file(self) -> str:
         """Source file and line; for a decorated function, those of the function that it wraps."""
+        if isinstance(self.described, Declaration):
+            return self.described.place
         try:
-            source = inspect.unwrap(self.factory)
+            source = inspect.unwrap(self.described)
             return f"{inspect.getsourcefile(source)}:{inspect.getsourcelines(source)[1]}"
         except (OSError, TypeError):
             return "no source"

@@ -27,9 +27,12 @@ class DiscriminatorTable(ComponentTable):
     Args:
         packing: samples that are joined along their channels and given one logit (PacGAN, Lin et al. 2018); that a
             generator loses modes shows sooner in several samples than in one.
+        sees_source: whether it is shown each sample beside what it was made of, as further channels (Isola et al. 2017,
+            section 3.1); of games whose sources belong to targets.
     """
 
     packing: Annotated[int, Field(ge=1, le=1024)] = 1
+    sees_source: bool = False
 
 
 class PenaltyTable(ComponentTable):
@@ -61,6 +64,8 @@ class OptimizerTable(ComponentTable):
         warmup: steps in which the learning rate rises linearly from 0.
         decay: after warm-up it stays constant (`none`), or falls to 0 at the run's last step, linearly or along half a
             cosine.
+        constant: share of the steps after warm-up in which it stays constant before it decays; 0.5 in pix2pix and
+            CycleGAN (Isola et al. 2017; Zhu et al. 2017).
         clip_norm: largest Euclidean norm of all the player's gradients together (Pascanu et al. 2013); longer ones are
             scaled down to it. 0 for no limit.
         clip_value: largest absolute value of one entry of a gradient; 0 for no limit.
@@ -70,6 +75,7 @@ class OptimizerTable(ComponentTable):
 
     warmup: Count = 0
     decay: Literal["none", "linear", "cosine"] = "none"
+    constant: Annotated[float, Field(ge=0, lt=1)] = 0.0
     clip_norm: Annotated[float, Field(ge=0)] = 0.0
     clip_value: Annotated[float, Field(ge=0)] = 0.0
     clip_weights: Annotated[float, Field(ge=0)] = 0.0

@@ -9,6 +9,7 @@ from ganforge.errors import Problem
 from ganforge.nested import flat, is_list, put
 from ganforge.options import OptionsModel, validate
 from ganforge.tables import RampTable, Recipe
+from ganforge.translation_problems import translation_problems
 from ganforge.wording import counted, did_you_mean
 
 
@@ -38,6 +39,7 @@ def contradictions(recipe: Recipe) -> Iterator[Problem]:
         yield Problem(
             "performance.reuse_fakes", "needs a turn of the discriminator in every step; use schedule = 'fixed'"
         )
+    yield from translation_problems(recipe)
     options = dict(flat(recipe.to_dict()))
     for index, ramp in enumerate(recipe.ramps):
         if ramp.option in [other.option for other in recipe.ramps[:index]]:

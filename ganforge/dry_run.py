@@ -1,12 +1,18 @@
 """`train --dry-run`: build everything, say what would happen, take no step and write nothing."""
 
+from collections.abc import Iterator
+
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import nn
+from torch.nn import functional
 
+from ganforge.game.freezing import frozen_parameters
+from ganforge.game.ways import WAYS, BothWays
 from ganforge.recipe import Recipe
 from ganforge.training.run import Run
+from ganforge.translation_problems import PAIRS
 from ganforge.wording import counted
 
 
@@ -20,7 +26,7 @@ def describe_run(recipe: Recipe, console: Console) -> None:
                 console.print(renderable)
         run.accelerator.wait_for_everyone()
     finally:
-        run.loader.close()
+        run.close()
 
 
 def _networks(run: Run) -> Table:
@@ -28,19 +34,9 @@ def _networks(run: Run) -> Table:
     table.add_column("layer")
     table.add_column("output shape")
     table.add_column("parameters", justify="right")
-    latent, fake_labels = run.game.inputs("dry run", 0, range(max(2, run.recipe.discriminator.packing)))
     eager = torch.compiler.set_stance("force_eager")  # one look is not worth compiling
     with run.gathered(), torch.no_grad(), eager:
-        generator, discriminator = run.networks.generator, run.networks.discriminator
-        for role, network, inputs in (
-            (f"generator {run.recipe.generator.name}", generator, (latent, fake_labels)),
-            (
-                f"discriminator {run.recipe.discriminator.name}",
-                discriminator,
-                # The average is in evaluation mode: batch norm over all ranks would wait for the other ones.
-                (run.averaged.network(latent, fake_labels), fake_labels),
-            ),
-        ):
+        for role, network, inputs in _in_use(run):
             total = sum(parameter.numel() for parameter in network.parameters())
             table.add_row(f"[bold]{role}", "", f"[bold]{total:,}")
             for name, shape, count in _layers(network, inputs):
@@ -49,21 +45,45 @@ def _networks(run: Run) -> Table:
     return table
 
 
+def _in_use(run: Run) -> Iterator[tuple[str, nn.Module, tuple[object, ...]]]:
+    """Each network, and what it could be given; of a game with two ways, those of each."""
+    given, labels = run.game.inputs("dry run", 0, range(max(2, run.recipe.discriminator.packing)))
+    names = {"generator": run.recipe.generator.name, "discriminator": run.recipe.discriminator.name}
+    networks, average = run.networks, run.averaged.network
+    if not isinstance(networks.generator, BothWays) or not isinstance(networks.discriminator, BothWays):
+        yield f"generator {names['generator']}", networks.generator, (given, labels)
+        # The average is in evaluation mode: batch norm over all ranks would wait for the other ones.
+        made = average(given, labels)
+        if run.recipe.discriminator.sees_source:
+            made = torch.cat((made, functional.interpolate(given, size=made.shape[2:])), dim=1)
+        yield f"discriminator {names['discriminator']}", networks.discriminator, (made, labels)
+        return
+    for way in WAYS:
+        made = average(way, given, None)
+        yield f"generator {names['generator']}, {way}", networks.generator.of(way), (given, None)
+        yield f"discriminator {names['discriminator']}, {way}", networks.discriminator.of(way), (made, None)
+        given = made
+
+
 def _layers(network: nn.Module, inputs: tuple[object, ...]) -> list[tuple[str, tuple[int, ...], int]]:
-    """Leaf modules in the order of a forward pass: name, output shape without the batch, own parameters."""
+    """Modules with parameters of their own, and those without any inside, in the order of a forward pass.
+
+    Returns:
+        name, output shape without the batch, and the number of its own parameters.
+    """
     rows: list[tuple[str, tuple[int, ...], int]] = []
 
     def watch(name: str, module: nn.Module) -> torch.utils.hooks.RemovableHandle:
-        count = sum(parameter.numel() for parameter in module.parameters())
-
         def note(module: nn.Module, args: object, output: object) -> None:
-            if isinstance(output, torch.Tensor):
-                rows.append((f"{name} {type(module).__name__}", tuple(output.shape[1:]), count))
+            made = next(iter(output), None) if isinstance(output, tuple) else output
+            shape = tuple(made.shape[1:]) if isinstance(made, torch.Tensor) else ()
+            if shape or _own(module):
+                rows.append((f"{name} {_kind(module)}", shape, _own(module)))
 
         return module.register_forward_hook(note)
 
-    leaves = [(name, module) for name, module in network.named_modules() if not list(module.children())]
-    handles = [watch(name, module) for name, module in leaves]
+    listed = [(name, module) for name, module in network.named_modules() if _is_listed(name, module)]
+    handles = [watch(name, module) for name, module in listed]
     was_training = network.training
     try:
         network.eval()(*inputs)
@@ -74,11 +94,34 @@ def _layers(network: nn.Module, inputs: tuple[object, ...]) -> list[tuple[str, t
     return rows
 
 
+PARAMETRISED = "parametrizations"
+"""Where torch keeps the weights that a layer computes its own from, as under spectral norm."""
+
+
+def _is_listed(name: str, module: nn.Module) -> bool:
+    inside = [child for child, _ in module.named_children() if child != PARAMETRISED]
+    return PARAMETRISED not in name.split(".") and (not inside or _own(module) > 0)
+
+
+def _own(module: nn.Module) -> int:
+    """Number of a module's own parameters, with those that its weight is computed from."""
+    of_weight = getattr(module, PARAMETRISED, None)
+    behind = list(of_weight.parameters()) if isinstance(of_weight, nn.ModuleDict) else []
+    return sum(parameter.numel() for parameter in [*module.parameters(recurse=False), *behind])
+
+
+def _kind(module: nn.Module) -> str:
+    """The class that the recipe's author knows: torch makes another of it for a parametrised layer."""
+    return type(module).__name__.removeprefix("Parametrized")
+
+
 def _arithmetic(run: Run) -> Table:
     recipe, training = run.recipe, run.recipe.training
     ranks = run.accelerator.num_processes
     table = Table(title="arithmetic", title_justify="left", show_header=False)
     table.add_row("data", f"{len(run.dataset):,} samples of {run.dataset.spec}")
+    if run.networks.source is not None:
+        table.add_row("source", _source(run))
     table.add_row("reader", run.loader.describe())
     table.add_row("device", f"{ranks} x {run.accelerator.device.type}, precision {run.generator.engine.precision}")
     table.add_row("batch", f"{training.batch_size} = {counted(ranks, 'rank')} x {training.batch_size // ranks}")
@@ -87,6 +130,8 @@ def _arithmetic(run: Run) -> Table:
         reals = "reals and fakes" if player.sees_real(0) else "fakes"
         turns = f"{counted(player.turns_per_step, 'turn')} of {player.micro_batches} x {size} {reals} a rank"
         table.add_row(f"a step of {player.role}", f"{turns}; {_terms(player.role, run)}")
+    if frozen := frozen_parameters(run.networks.discriminator):
+        table.add_row("frozen", _frozen(run, frozen))
     images = training.steps * training.batch_size
     table.add_row(
         "length",
@@ -97,6 +142,36 @@ def _arithmetic(run: Run) -> Table:
     table.add_row("evaluation", _evaluation(recipe))
     table.add_row("checkpoint", _cadence(recipe.checkpoint.every))
     return table
+
+
+def _frozen(run: Run, frozen: dict[str, nn.Parameter]) -> str:
+    network = run.networks.discriminator
+    total = sum(weight.numel() for weight in network.parameters())
+    count = sum(weight.numel() for weight in frozen.values())
+    blocks = counted(run.recipe.training.freeze, "block")
+    return f"{blocks} of D ({', '.join(_frozen_modules(network))}): {count:,} of {total:,} parameters"
+
+
+def _frozen_modules(network: nn.Module) -> list[str]:
+    """Names of the outermost modules of which all parameters are frozen."""
+    found: list[str] = []
+    for name, module in network.named_modules():
+        weights = list(module.parameters())
+        is_within = any(name.startswith(f"{outer}.") for outer in found)
+        if weights and not is_within and not any(weight.requires_grad for weight in weights):
+            found.append(name)
+    return found
+
+
+def _source(run: Run) -> str:
+    """What the generator is given, and where it comes from."""
+    recipe, spec = run.recipe, run.networks.source
+    if recipe.domain is not None:
+        ways = "; there and back" if run.networks.has_two_ways else ""
+        return f"{spec}, of [domain] {recipe.domain.name}{ways}"
+    if recipe.degrade:
+        return f"{spec}, of the data by {', '.join(step.name for step in recipe.degrade)}"
+    return f"{spec}, stored beside the data"
 
 
 def _cadence(every: int, at_end: bool = True) -> str:
@@ -111,7 +186,10 @@ def _evaluation(recipe: Recipe) -> str:
     table = recipe.evaluation
     if not table.metrics:
         return "never: evaluation.metrics is empty"
-    return f"{_cadence(table.every, table.at_end)}: {', '.join(metric.name for metric in table.metrics)}"
+    known = recipe.domain is not None or bool(recipe.degrade) or recipe.data.name == PAIRS
+    warning = "; on the training data itself: set evaluation.data to pictures that training never sees"
+    names = ", ".join(metric.name for metric in table.metrics)
+    return f"{_cadence(table.every, table.at_end)}: {names}{warning if known and table.data is None else ''}"
 
 
 def _terms(role: str, run: Run) -> str:
@@ -127,7 +205,8 @@ def _files(run: Run) -> Table:
     table.add_row(files.metrics.name, "figures" + (f"; also to {', '.join(trackers)}" if trackers else ""))
     if run.probe is not None:
         table.add_row(files.health.name, "what the doctor finds")
-    table.add_row(files.any_sample_grid, f"{counted(run.recipe.samples.num, 'sample')}, always from the same latents")
+    given = "latents" if run.networks.source is None else "sources, each between its source and its target"
+    table.add_row(files.any_sample_grid, f"{counted(run.recipe.samples.num, 'sample')}, always from the same {given}")
     table.add_row(f"{files.any_checkpoint}/", f"the newest {run.recipe.checkpoint.keep_last}, for resuming")
     table.add_row(files.generator("last").name, "averaged generator with its config")
     if run.evaluator is not None:

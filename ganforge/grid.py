@@ -1,11 +1,13 @@
 """Samples as one picture for people: a grid of pictures, or a plot of points."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
+from torch.nn import functional
 
 BORDER = 2
 PLOT_SIZE = 480
@@ -18,14 +20,34 @@ def to_uint8(samples: Tensor) -> Tensor:
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu()
 
 
-def picture_of(samples: Tensor, reals: Tensor | None = None) -> Image.Image:
+def picture_of(samples: Tensor, reals: Tensor | None = None, *, has_alpha: bool = False) -> Image.Image:
     """A grid of pictures `(batch, channels, height, width)`, or a plot of points `(batch, dimensions)`.
 
     Args:
         samples: to show; of points, the first two dimensions.
         reals: real points, drawn in grey below the others; sets the plot's limits.
+        has_alpha: whether the last channel of pictures is opacity; they are then shown over a checkerboard.
     """
-    return _grid(samples) if samples.dim() == 4 else _plot(samples, reals)
+    return _grid(samples, has_alpha) if samples.dim() == 4 else _plot(samples, reals)
+
+
+def side_by_side(columns: Sequence[Tensor]) -> Tensor:
+    """Pictures of several kinds as one each, `(batch, 1 or 3, height, width)`: the first, second, ... from the left.
+
+    Args:
+        columns: `(batch, channels, height, width)` in [-1, 1], of any channels and sizes; smaller ones are enlarged,
+            each pixel repeated.
+    """
+    height, width = (max(pictures.shape[dim] for pictures in columns) for dim in (2, 3))
+    channels = 3 if any(pictures.shape[1] >= 3 for pictures in columns) else 1
+    shown: list[Tensor] = []
+    for pictures in columns:
+        pictures = pictures.detach().float().cpu()
+        if pictures.shape[2:] != (height, width):
+            pictures = functional.interpolate(pictures, size=(height, width))
+        pictures = pictures[:, :3] if pictures.shape[1] >= 3 else pictures[:, :1].expand(-1, channels, -1, -1)
+        shown.append(pictures)
+    return torch.cat(shown, dim=3)
 
 
 def single(pixels: np.ndarray) -> Image.Image:
@@ -34,9 +56,34 @@ def single(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels if channels in (3, 4) else np.ascontiguousarray(pixels[..., 0]))
 
 
-def _grid(samples: Tensor) -> Image.Image:
+def shown_pixels(samples: Tensor, has_alpha: bool) -> np.ndarray:
+    """Pictures in [-1, 1] as people are shown them, see `for_people`."""
+    return for_people(to_uint8(samples).numpy(), has_alpha)
+
+
+def for_people(pixels: np.ndarray, has_alpha: bool) -> np.ndarray:
+    """uint8 pictures `(batch, height, width, channels)` in one or three channels.
+
+    What is transparent lets a checkerboard through. Of more channels than three, the first three are shown; of two, the
+    first.
+    """
+    if has_alpha:
+        colours, opacity = pixels[..., :-1].astype(np.float32), pixels[..., -1:].astype(np.float32) / 255
+        board = checkerboard(*pixels.shape[1:3])[..., None]
+        pixels = np.rint(colours * opacity + board * (1 - opacity)).astype(np.uint8)
+    return pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., :1]
+
+
+def checkerboard(height: int, width: int) -> np.ndarray:
+    """White and light grey squares, about eight along the shorter side, uint8 `(height, width)`."""
+    side = max(2, min(height, width) // 8)
+    rows, columns = np.arange(height)[:, None] // side, np.arange(width)[None, :] // side
+    return np.where((rows + columns) % 2 == 0, 255, 204).astype(np.uint8)
+
+
+def _grid(samples: Tensor, has_alpha: bool) -> Image.Image:
     """As square as it gets, each pixel a whole number of pixels, so that small pictures can be seen."""
-    pixels = to_uint8(samples).numpy()
+    pixels = shown_pixels(samples, has_alpha)
     count, height, width, channels = pixels.shape
     columns, (sheet_width, sheet_height), scale = _layout(count, height, width)
     sheet = np.zeros((sheet_height, sheet_width, channels), np.uint8)

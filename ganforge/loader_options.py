@@ -17,6 +17,8 @@ class LoaderOptions(OptionsModel):
             samples as uint8 on the accelerator; `host` decodes once into a file of the cache folder that
             the ranks of a node share; `raw` gathers from uncompressed shards in place; `encoded` decodes
             each batch in threads; `webdataset` is the stock pipeline for sources without an index.
+        cut: height and width of a window that is cut out of each picture at a random place, before all else; samples
+            then have its size, and where they are looked at by number it is the window in the middle.
         flip: mirror half of the pictures left to right.
         crop: shift each picture by up to this many pixels, the border mirrored.
         rotate: turn each picture by up to this many degrees either way, the border mirrored.
@@ -28,6 +30,7 @@ class LoaderOptions(OptionsModel):
     """
 
     reader: ReaderName = "auto"
+    cut: tuple[Annotated[int, Field(ge=1, le=65_536)], Annotated[int, Field(ge=1, le=65_536)]] | None = None
     flip: bool = False
     crop: Annotated[int, Field(ge=0, le=4096)] = 0
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0

@@ -1,7 +1,7 @@
 """A recipe of one's own: the text of another with its comments, fitted to the data that it is to train on.
 
-Only what follows from the data is changed, each with a comment that says why. What would take a measurement, such as
-the batch size or the number of steps, stays as it is.
+Only what follows from the data is changed, each with a comment that says why: the path, classes, a metric that can be
+had, augmentation for few pictures. What makes the other recipe what it is stays: networks, losses, batch and steps.
 """
 
 import re
@@ -13,15 +13,21 @@ from typing import Any
 import tomli_w
 
 from ganforge.building.networks import build_networks
-from ganforge.building.parts import build_dataset
-from ganforge.data.dataset import Dataset
+from ganforge.building.source import build_source_parts
 from ganforge.errors import GanforgeError
+from ganforge.files import user_cache
+from ganforge.fitting.choices import choose
+from ganforge.fitting.common import evaluation, few_pictures
+from ganforge.fitting.facts import Facts
+from ganforge.fitting.look import facts_of, machine_at_hand
+from ganforge.fitting.section import comment
+from ganforge.fitting.write import check_new, open_shards_of, write_new
 from ganforge.nested import is_table
 from ganforge.recipe import load, parse, resolve
 from ganforge.recipe_data import dataset_name
-from ganforge.recipe_names import SUFFIX, find
+from ganforge.recipe_names import find
 from ganforge.toml_files import decoded, tables_of
-from ganforge.wording import counted, printable
+from ganforge.wording import counted
 
 AS_STORED = ("name", "path", "size", "fit", "channels", "image_key", "stream")
 """Options of `shards` that say how pictures are stored; others, such as flip, are a choice about training."""
@@ -39,29 +45,21 @@ def write_recipe(file: Path, like: str, data: str | None = None) -> None:
         GanforgeError: there is such a file, the data are no shards, or networks like these cannot make such samples.
         TrustError: the other recipe has plugins, and the user has not allowed them.
     """
-    if file.suffix != SUFFIX:
-        raise GanforgeError(f"{file}: a recipe's file ends in {SUFFIX}; write {file}{SUFFIX}")
-    if file.exists():
-        raise GanforgeError(f"{file}: exists and is not overwritten; choose another name, or remove it")
+    check_new(file)
     load(like, is_own=False)  # a mistake in it is told as its own, not as one of the new file
     before = parse(find(like))
     text = _named(decoded(find(like).read_bytes()), file, like)
     dataset = None
     if data is not None:
-        if data != printable(data):
-            raise GanforgeError(f"{printable(data)}: is not UTF-8, which TOML has to be; rename the folder")
         table = _data_table(before, data)
-        dataset = build_dataset(resolve({**before, "name": file.stem, "data": table}, str(file)))
-        text = _fitted(text, before, table, dataset, like)
+        dataset = open_shards_of(file, data)
+        text = _fitted(text, before, table, facts_of(dataset, machine_at_hand(user_cache())), like)
     _check_rest(before, tables_of(text), like)
     recipe = resolve(tables_of(text), str(file))
     if dataset is not None:
-        build_networks(recipe, dataset)
-    try:
-        with file.open("x", encoding="utf-8") as out:  # `x`: another process may have written it meanwhile
-            out.write(text)
-    except OSError as error:
-        raise GanforgeError(f"{file}: cannot be written: {error.strerror}") from error
+        parts = build_source_parts(recipe, dataset)
+        build_networks(recipe, dataset, parts and parts.spec)
+    write_new(file, text)
 
 
 def _named(text: str, file: Path, like: str) -> str:
@@ -72,12 +70,7 @@ def _named(text: str, file: Path, like: str) -> str:
     )  # fmt: skip
     line = f"{tomli_w.dumps({'name': file.stem}).strip()}  # of the run folder too"
     rest = re.sub(r"^name *=.*$", lambda _: line, text, count=1, flags=re.MULTILINE)
-    return "".join(f"{_comment(line)}\n" for line in header) + rest
-
-
-def _comment(text: str) -> str:
-    """As a comment of TOML, which may hold no control characters: a path may have any."""
-    return f"# {re.sub(r'[^ -~]', lambda found: found[0] if found[0].isprintable() else '?', text)}".rstrip()
+    return "".join(f"{line}\n" for text in header for line in comment(text) or ["#"]) + rest
 
 
 def _data_table(before: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -86,27 +79,39 @@ def _data_table(before: Mapping[str, Any], path: str) -> dict[str, Any]:
     return {"name": "shards", "path": path, **kept}
 
 
-def _fitted(text: str, before: Mapping[str, Any], table: dict[str, Any], dataset: Dataset, like: str) -> str:
-    spec = dataset.spec
+def _fitted(text: str, before: Mapping[str, Any], table: dict[str, Any], facts: Facts, like: str) -> str:
+    spec = facts.spec
     lines = [
-        f"# {counted(len(dataset), 'picture')}, {spec}. Size, channels and classes stand nowhere in a recipe:",
+        f"# {counted(facts.count, 'picture')}, {spec}. Size, channels and classes stand nowhere in a recipe:",
         "# both networks take them from the data.",
     ]
     looks_at_classes = re.search(r"^conditional *=", text, re.MULTILINE) is not None
     if spec.num_classes > 1 and not looks_at_classes:
-        lines.append(_comment(f"{like} does not look at classes; a network does if its option `conditional` says how."))
+        lines += comment(f"{like} does not look at classes; a network does if its option `conditional` says how.")
+    if {"dcgan", "stylegan2"} & {*facts.families}:
+        own = {section.header: section.values for section in choose(facts)}
+        lines += comment(
+            f"On {facts.machine} `ganforge new` by itself takes {own['generator']['name']}, "
+            f"{own['training']['steps']:,} steps of {own['training']['batch_size']}."
+        )
     text = _with_table(text, "data", ["[data]", *lines, *tomli_w.dumps(table).strip().splitlines()], like)
     if spec.num_classes < 2:
         text = re.sub(
             r"^(conditional *= *[^#\n]*[^#\s]).*$", r"# \1: these pictures have no classes", text, flags=re.MULTILINE
         )
-    if "evaluation" in before and dataset_name(before) != "shards":
-        reason = [
-            _comment(f"No [evaluation]: the metric of {like} is made for its own data, '{dataset_name(before)}'."),
-            '# For pictures: metrics = ["fid"], every = 5000; its extractor, Inception, is fetched once.',
-        ]
-        text = _with_table(text, "evaluation", reason, like)
+    metric = evaluation(facts, every=5000).lines()
+    if "evaluation" not in before:
+        text = f"{text.rstrip()}\n\n{_joined(metric)}"
+    elif dataset_name(before) != "shards":
+        reason = comment(f"The metric of {like} is made for its own data, '{dataset_name(before)}'.")
+        text = _with_table(text, "evaluation", [*reason, *metric], like)
+    if "augment" not in before and (sections := few_pictures(facts)):
+        text = "\n".join([text.rstrip(), *("\n" + _joined(section.lines()) for section in sections)])
     return text
+
+
+def _joined(lines: list[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _with_table(text: str, name: str, block: list[str], like: str) -> str:
@@ -132,7 +137,8 @@ def _check_rest(before: Mapping[str, Any], after: Mapping[str, Any], like: str) 
     """Refuse to write what differs in more than was meant: any text that is TOML may come in here."""
 
     def rest(tables: Mapping[str, Any]) -> dict[str, Any]:
-        tables = {key: value for key, value in tables.items() if key not in ("name", "data", "evaluation")}
+        added = () if "augment" in before else ("augment",)
+        tables = {key: value for key, value in tables.items() if key not in ("name", "data", "evaluation", *added)}
         for player in ("generator", "discriminator"):
             if is_table(tables.get(player)):
                 tables[player] = {key: value for key, value in tables[player].items() if key != "conditional"}

@@ -40,3 +40,16 @@ def mean_over_ranks(tensor: Tensor) -> Tensor:
         return tensor
     ranks = torch.distributed.get_world_size()
     return tensor if ranks == 1 else sum_over_ranks(tensor) / ranks
+
+
+def gathered_over_ranks(tensor: Tensor) -> Tensor:
+    """The tensors of all ranks in their order, along the first dimension, without a graph; all call it together.
+
+    Args:
+        tensor: of the same shape on every rank.
+    """
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return tensor.detach()
+    parts = [torch.empty_like(tensor) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(parts, tensor.detach().contiguous())
+    return torch.cat(parts)

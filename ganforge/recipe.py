@@ -6,7 +6,6 @@ in all defaults; `load(dump(recipe)) == recipe`.
 """
 
 import copy
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,11 +23,11 @@ from ganforge.options import validate
 from ganforge.recipe_data import with_data
 from ganforge.recipe_names import find
 from ganforge.registry import Kind, load_plugins, register
-from ganforge.tables import EvaluationTable, OptimizerTables, Recipe
-from ganforge.toml_files import DEEPEST, read_toml, tables_of
+from ganforge.tables import OptimizerTables, Recipe
+from ganforge.toml_files import DEEPEST, read_toml, toml_value
 from ganforge.trust import check_commands, check_plugins
 from ganforge.variables import as_written, expand, unset_in
-from ganforge.watching_tables import HealthTable
+from ganforge.watching_tables import EvaluationTable, HealthTable
 
 __all__ = ["Recipe", "difference", "dump", "dump_for_people", "load", "load_saved", "override", "parse", "resolve"]
 
@@ -56,6 +55,8 @@ class Place(NamedTuple):
 
 PLACES = (
     Place(("data",), register.dataset),
+    Place(("domain",), register.dataset),
+    Place(("degrade",), register.degradation, is_list=True),
     Place(("generator",), register.generator),
     Place(("discriminator",), register.discriminator),
     Place(("objective",), register.objective),
@@ -66,6 +67,8 @@ PLACES = (
     Place(("schedule",), register.schedule),
     Place(("evaluation", "metrics"), register.metric, is_list=True),
     Place(("evaluation", "extractor"), register.extractor),
+    Place(("evaluation", "data"), register.dataset, has_keys=False),
+    Place(("evaluation", "domain"), register.dataset, has_keys=False),
     Place(("health", "held_out"), register.dataset, has_keys=False),
 )
 
@@ -159,20 +162,8 @@ def override(table: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, 
         if not separator or not all(keys) or len(keys) > DEEPEST:
             problem = Problem("", f"'{assignment}' is not of the form path.to.key=value")
             raise RecipeError(argument("overrides"), [problem])
-        put(merged, keys, _toml_value(text.strip()), assignment)
+        put(merged, keys, toml_value(text.strip()), assignment)
     return merged
-
-
-def _toml_value(text: str) -> Any:
-    try:
-        read = tables_of(f"value = {text}")
-    except ValueError:
-        return text
-    value = read.get("value")
-    is_finite = not isinstance(value, float) or math.isfinite(value)
-    # No option is a date or nan, but a name may read like one.
-    is_known = is_table(value) or is_list(value) or isinstance(value, bool | int | float | str)
-    return value if len(read) == 1 and is_known and is_finite else text
 
 
 def resolve(table: Mapping[str, Any], source: str = "recipe", *, later: bool = False) -> Recipe:

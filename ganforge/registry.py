@@ -29,7 +29,11 @@ class Registry:
 
     def __init__(self) -> None:
         families = tuple(f"ganforge.models.{name}" for name in ("dcgan", "mlp", "resnet", "r3gan", "stylegan2"))
-        self.generator = Kind("generator", offers=("spec",), modules=families)
+        self.generator = Kind(
+            "generator",
+            offers=("spec", "source"),
+            modules=(*families, "ganforge.models.unet_translator", "ganforge.models.resnet_translator"),
+        )
         self.discriminator = Kind(
             "discriminator",
             offers=("spec",),
@@ -44,6 +48,8 @@ class Registry:
                 "ganforge.objectives.hinge",
                 "ganforge.objectives.wasserstein",
                 "ganforge.objectives.relativistic",
+                "ganforge.objectives.auxiliary",
+                "ganforge.objectives.top_k",
             ),
         )
         self.penalty = Kind(
@@ -56,6 +62,7 @@ class Registry:
                 "ganforge.penalties.consistency",
                 "ganforge.penalties.lecam",
                 "ganforge.penalties.path_length",
+                "ganforge.penalties.translation",
             ),
             table=PenaltyTable,
         )
@@ -68,11 +75,16 @@ class Registry:
             ),
             plural="augmentations",
         )
+        self.degradation = Kind(
+            "degradation",
+            offers=("spec",),
+            modules=tuple(f"ganforge.degradations.{name}" for name in ("size", "holes", "noise")),
+        )
         self.schedule = Kind("schedule", modules=("ganforge.schedules",))
         self.dataset = Kind(
             "dataset",
             offers=("cache_dir", "cache_limit_bytes"),
-            modules=("ganforge.data.shards.registered", "ganforge.data.digits", "ganforge.data.synthetic"),
+            modules=tuple(f"ganforge.data.{name}" for name in ("shards.registered", "pairs", "digits", "synthetic")),
             table=DataTable,
         )
         self.optimizer = Kind(
@@ -89,7 +101,9 @@ class Registry:
         self.metric = Kind(
             "metric",
             offers=("dataset", "cache_dir"),
-            modules=tuple(f"ganforge.metrics.{name}" for name in ("frechet", "scores", "neighbours", "modes")),
+            modules=tuple(
+                f"ganforge.metrics.{name}" for name in ("frechet", "scores", "neighbours", "modes", "by_class", "pairs")
+            ),
         )
 
     def kinds(self) -> dict[str, Kind]:

@@ -23,7 +23,7 @@ from ganforge.loader_options import LoaderOptions
 from ganforge.nested import is_list, is_table
 from ganforge.options import OptionsModel
 from ganforge.run_files import RunFolder
-from ganforge.watching_tables import HealthTable, TrackingTable
+from ganforge.watching_tables import EvaluationTable, HealthTable, TrackingTable
 
 BatchSize = Annotated[int, Field(ge=1, le=2**20)]
 Turns = Annotated[int, Field(ge=1, le=1000)]
@@ -71,9 +71,13 @@ class TrainingTable(OptionsModel):
         fake_labels: how classes of generated samples are drawn, in training and wherever they are judged or shown: as
             often as the data has them (`data`; Karras et al. 2020, whose code takes labels of the dataset), or all
             alike (`uniform`; Miyato and Koyama 2018). Where the data's labels are not known by number, all alike.
+        freeze: so many of the discriminator's first blocks keep the weights that they begin with (FreezeD, Mo et al.
+            2020), which a new run therefore has to be given (`--init-from`); 0 for none. `train --dry-run` lists them.
         ema: half-life of the averaged generator in images; 0 for none.
         ema_rampup: the half-life is at most this share of the images so far (Karras et al. 2020); 0 for no ramp.
         ema_start: images before which the averaged generator is the generator itself.
+        pool: earlier fakes of which half of what D sees is taken, for each rank (Shrivastava et al. 2017, section 2.3);
+            50 in CycleGAN, 0 for none.
         ema_batch_norm: where the averaged generator's batch norm takes its statistics from: `average` (of the
             generator's own, as its weights), or `reestimate` (from batches of its own samples, each time before it is
             used; Izmailov et al. 2018, section 3.2).
@@ -92,9 +96,11 @@ class TrainingTable(OptionsModel):
     generator_micro_batches: BatchSize = 1
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     fake_labels: Literal["data", "uniform"] = "data"
+    freeze: Annotated[int, Field(ge=0, le=1000)] = 0
     ema: Annotated[float, Field(ge=0)] = 10_000.0
     ema_rampup: Annotated[float, Field(ge=0)] = 0.05
     ema_start: Count = 0
+    pool: Annotated[int, Field(ge=0, le=2**20)] = 0
     ema_batch_norm: Literal["average", "reestimate"] = "average"
     log_every: Positive = 50
     on_divergence: Literal["stop", "rollback"] = "stop"
@@ -163,31 +169,6 @@ class CheckpointTable(OptionsModel):
     keep_best: bool = False
 
 
-class EvaluationTable(OptionsModel):
-    """Metrics in training.
-
-    Args:
-        metrics: the metrics to compute, names or tables.
-        extractor: what turns pictures into features, for the metrics that need them; by default
-            `inception-v3-compat`.
-        every: steps between evaluations; 0 for only the one at the end.
-        at_end: evaluate once more after the last step.
-        num_fakes: generated samples an evaluation looks at.
-        num_reals: real samples it compares with, evenly spaced in the dataset; 0 for all.
-        best: the figure that decides which generator is the best, by default the first figure of the first metric.
-        patience: evaluations without a better `best` figure after which the run ends; 0 for never.
-    """
-
-    metrics: tuple[ComponentTable, ...] = ()
-    extractor: ComponentTable | None = None
-    every: Count = 0
-    at_end: bool = True
-    num_fakes: Annotated[int, Field(ge=1, le=10**8)] = 2048
-    num_reals: Count = 0
-    best: str | None = None
-    patience: Count = 0
-
-
 def _folder_name(name: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is None:
         raise ValueError("must be letters, digits, '.', '_' and '-', as it names the run folder")
@@ -206,7 +187,9 @@ class Recipe(OptionsModel):
         seed: seed of weights, latents, and the order of the data.
         plugins: modules to import, which register components.
         output: folder that the run folder is made in.
-        generator: the network that turns latents into samples.
+        domain: for unpaired translation, where sources come from, with keys as `[data]`, which has the targets.
+        degrade: how sources are made of the targets, in this order; for super-resolution, inpainting and the like.
+        generator: the network that turns latents, or sources, into samples.
         objective: the loss of both players.
         augment: what reals and fakes go through before the discriminator sees them, in this order.
         schedule: decides which player moves in a step.
@@ -218,6 +201,8 @@ class Recipe(OptionsModel):
     plugins: tuple[str, ...] = ()
     output: str = "runs"
     data: DataTable
+    domain: DataTable | None = None
+    degrade: tuple[ComponentTable, ...] = ()
     generator: ComponentTable
     discriminator: DiscriminatorTable
     objective: ComponentTable
@@ -253,7 +238,12 @@ class Recipe(OptionsModel):
     @property
     def loader(self) -> LoaderOptions:
         """The loader's options of the `[data]` table."""
-        return LoaderOptions(**{name: getattr(self.data, name) for name in LoaderOptions.model_fields})
+        return self.loader_of(self.data)
+
+    @staticmethod
+    def loader_of(table: DataTable) -> LoaderOptions:
+        """The loader's options of a dataset's table."""
+        return LoaderOptions(**{name: getattr(table, name) for name in LoaderOptions.model_fields})
 
     @property
     def cache_dir(self) -> Path:

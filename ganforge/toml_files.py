@@ -1,6 +1,7 @@
 """TOML from bytes that anybody may have written: what is wrong is said in one sentence."""
 
 import codecs
+import math
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -85,3 +86,16 @@ def _is_deeper(tables: dict[str, Any], limit: int) -> bool:
 def _short(message: str) -> str:
     line = " ".join(message.split())
     return line if len(line) <= 200 else f"{line[:197]}..."
+
+
+def toml_value(text: str) -> Any:
+    """A value as TOML has it; a string if it is none that an option may have."""
+    try:
+        read = tables_of(f"value = {text}")
+    except ValueError:
+        return text
+    value = read.get("value")
+    is_finite = not isinstance(value, float) or math.isfinite(value)
+    # No option is a date or nan, but a name may read like one.
+    is_known = isinstance(value, dict | list | bool | int | float | str)
+    return value if len(read) == 1 and is_known and is_finite else text

@@ -12,7 +12,14 @@ from ganforge.nested import dotted, is_table
 PATHS = (
     ("output",),
     ("data", "path"),
+    ("data", "target"),
+    ("data", "source"),
     ("data", "cache_dir"),
+    ("domain", "path"),
+    ("evaluation", "data", "path"),
+    ("evaluation", "data", "target"),
+    ("evaluation", "data", "source"),
+    ("evaluation", "domain", "path"),
     ("health", "held_out", "path"),
     ("evaluation", "extractor", "weights"),
 )

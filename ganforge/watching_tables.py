@@ -1,10 +1,43 @@
-"""The tables of a recipe about who watches a run: the doctor, and trackers."""
+"""The tables of a recipe about who watches a run: metrics, the doctor, and trackers."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from ganforge.component_tables import ComponentTable
+from pydantic import Field
+
+from ganforge.component_tables import ComponentTable, Count
 from ganforge.doctor.illnesses import IllnessName
 from ganforge.options import OptionsModel
+
+
+class EvaluationTable(OptionsModel):
+    """Metrics in training.
+
+    Args:
+        metrics: the metrics to compute, names or tables.
+        extractor: what turns pictures into features, for the metrics that need them; by default
+            `inception-v3-compat`.
+        data: a dataset that training never sees, to compare with in place of `[data]`, and to make sources of; a
+            translation that is judged on what it was trained on says little.
+        domain: a dataset that training never sees, to translate in place of `[domain]`. Where `data` is given as well
+            and has as many pictures, the i-th picture of one is taken for the translation of the i-th of the other.
+        every: steps between evaluations; 0 for only the one at the end.
+        at_end: evaluate once more after the last step.
+        num_fakes: generated samples an evaluation looks at.
+        num_reals: real samples it compares with, evenly spaced in the dataset; 0 for all.
+        best: the figure that decides which generator is the best, by default the first figure of the first metric.
+        patience: evaluations without a better `best` figure after which the run ends; 0 for never.
+    """
+
+    metrics: tuple[ComponentTable, ...] = ()
+    extractor: ComponentTable | None = None
+    data: ComponentTable | None = None
+    domain: ComponentTable | None = None
+    every: Count = 0
+    at_end: bool = True
+    num_fakes: Annotated[int, Field(ge=1, le=10**8)] = 2048
+    num_reals: Count = 0
+    best: str | None = None
+    patience: Count = 0
 
 
 class HealthTable(OptionsModel):

@@ -1,7 +1,11 @@
 """Numbers and names in sentences."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""All control characters but tabs and ends of lines."""
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -18,3 +22,16 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 def printable(name: str) -> str:
     """A file's name as text that can be written; bytes of it that are not UTF-8 are escaped."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def harmless(text: str) -> str:
+    """A text in which no name, and no message of the system, moves the cursor of a terminal or colours a log file."""
+    return _CONTROL.sub("?", text)
+
+
+def ago(seconds: float) -> str:
+    """An age in its largest unit: `40 s`, `3 min`, `2 h`, `5 d`."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,5 +1,7 @@
 """With 200 digits to learn from, DiffAugment brings G nearer to digits that nobody has seen."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -61,10 +63,28 @@ def test_the_few_and_the_held_out_digits_share_none(unseen: Unseen) -> None:
     assert unseen.distance(unseen.pictures) < 1e-6 < unseen.distance(unseen.few)
 
 
+@pytest.fixture(scope="module")
+def distances(unseen: Unseen, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], tuple[float, float]]:
+    """By seed, without augmentation and with it, each training once for all tests here."""
+
+    @cache
+    def train_both(seed: int) -> tuple[float, float]:
+        folder = tmp_path_factory.mktemp("few")
+        plain = distance_at_the_end(unseen, seed, folder / "plain")
+        return plain, distance_at_the_end(unseen, seed, folder / "moved", TRANSLATION)
+
+    return train_both
+
+
 @pytest.mark.slow
-def test_diffaugment_helps_when_there_are_only_200_digits(unseen: Unseen, tmp_path: Path) -> None:
-    plain = [distance_at_the_end(unseen, seed, tmp_path / f"plain-{seed}") for seed in SEEDS]
-    moved = [distance_at_the_end(unseen, seed, tmp_path / f"moved-{seed}", TRANSLATION) for seed in SEEDS]
+@pytest.mark.timeout(1800)  # a training on a busy machine
+@pytest.mark.parametrize(
+    "seeds", [pytest.param((0,), id="seed 0"), pytest.param(SEEDS, id="three seeds", marks=pytest.mark.soak)]
+)
+def test_diffaugment_helps_when_there_are_only_200_digits(
+    unseen: Unseen, distances: Callable[[int], tuple[float, float]], seeds: tuple[int, ...]
+) -> None:
+    plain, moved = zip(*map(distances, seeds), strict=True)
     print(f"\nwithout: {np.round(plain, 2)}, mean {np.mean(plain):.2f}")
     print(f"DiffAugment, translation: {np.round(moved, 2)}, mean {np.mean(moved):.2f}")
     print(f"the 200 digits themselves: {unseen.distance(unseen.few):.2f}")

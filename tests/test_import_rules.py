@@ -25,16 +25,17 @@ ROOMS = (
     "lookup", "toml_files", "allocation",  # so far nothing of ganforge is imported
     "errors", "trust", "jsonlines", "run_files",
     "spec", "nested", "option_docs", "option_problems", "options", "doctor", "loader_options",
-    "variables", "component", "component_tables", "kind", "registry",
-    "augment", "data", "models", "optimizers",  # parts that know no game and no recipe
+    "variables", "declarations", "component", "component_tables", "kind", "registry",
+    "data", "augment", "degradations", "models", "optimizers",  # parts that know no game and no recipe
     "game",  # what a turn, a player and a loss are
     "objectives", "penalties", "schedules",  # parts written against it
     "saved", "importing",  # what a run leaves on the disk; what other programs left
-    "recipe_names", "recipe_data", "watching_tables", "tables", "contradictions", "recipe", "manual",
+    "recipe_names", "recipe_data", "watching_tables", "tables",
+    "translation_problems", "contradictions", "recipe", "manual",
     "metrics",
     "cluster", "report",
     "parallel",
-    "building", "new_recipe",
+    "building", "fitting", "new_recipe",
     "telemetry", "run_folder",
     "evaluation", "sampling", "training",
     "dry_run",
@@ -60,11 +61,11 @@ ONLY_THERE = {
 
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "accelerate", "wandb", "webdataset", "safetensors", "torch_fidelity"}
 LIGHT = {
-    "", "__main__", "arguments", "cli", "component", "component_tables", "contradictions", "division", "doctor",
-    "errors", "files",
+    "", "__main__", "arguments", "cli", "component", "component_tables", "contradictions", "declarations", "division",
+    "doctor", "errors", "files",
     "jsonlines", "kind", "loader_options", "lookup", "manual", "nested",
     "option_docs", "option_problems", "options", "recipe", "recipe_data", "recipe_names", "redaction",
-    "registry", "run_files", "tables", "toml_files", "trust", "variables", "version",
+    "registry", "run_files", "tables", "toml_files", "translation_problems", "trust", "variables", "version",
     "watching_tables", "wording",
 }  # fmt: skip
 """Rooms that `ganforge --help` or a check of recipes imports: nothing heavy at their files' top level."""

@@ -15,7 +15,7 @@ def turn_of(player: Role, real: Tensor | None, fake: Tensor, discriminator: Any 
         step=0,
         generator=generator or (lambda latent, labels: latent),
         discriminator=discriminator or (lambda samples, labels: samples),
-        latent=fake,
+        source=fake,
         fake_labels=None,
         real_samples=real,
         real_labels=None,

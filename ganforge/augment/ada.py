@@ -68,6 +68,11 @@ class ADA(Augmentation):
         self.register_buffer("signs", torch.zeros(2))  # the sum of the signs, and their number
         self.register_buffer("mean_sign", torch.tensor(0.0))
 
+    @torch.no_grad()
+    def begin_at(self, probability: float) -> None:
+        """Go on from the strength that another training has reached, up to this one's `limit`."""
+        self.probability.fill_(min(probability, self.limit))
+
     def forward(self, pictures: Tensor) -> Tensor:
         return augmented(pictures, self.probability, self.policy)
 

@@ -120,7 +120,7 @@ def bench_train(recipe: Recipe, *, steps: int, warmup: int) -> TrainReport | Non
         report = measure(run, steps=steps, warmup=warmup)
         return report if run.accelerator.is_main_process else None
     finally:
-        run.loader.close()
+        run.close()
 
 
 def measure(run: Run, *, steps: int, warmup: int) -> TrainReport:
@@ -155,7 +155,7 @@ def measure(run: Run, *, steps: int, warmup: int) -> TrainReport:
         images_per_second=steps * batch / wall,
         wait_share=waited / wall,
         reals=taken * batch / steps,
-        sample_bytes=math.prod(run.dataset.spec.shape) * (1 if run.dataset.spec.is_image else 4),
+        sample_bytes=math.prod(run.dataset.spec.shape) * run.dataset.dtype.itemsize,
         peak_memory=peak,
         players=costs,
         ceilings=measure_ceilings(device, DTYPES[accelerator.mixed_precision]),

@@ -6,10 +6,11 @@ from typing import Any
 from accelerate import Accelerator
 
 from ganforge.building.parts import build_component
+from ganforge.building.source import Judged, back
 from ganforge.data.dataset import Dataset
 from ganforge.errors import Problem, RecipeError
 from ganforge.metrics.evaluator import Evaluator
-from ganforge.metrics.metric import Extractor, Metric
+from ganforge.metrics.metric import Extractor, LabelledMetric, Metric
 from ganforge.metrics.protocol import Protocol, describe_extractor, versions
 from ganforge.recipe import Recipe
 from ganforge.registry import register
@@ -26,6 +27,7 @@ def build_evaluator(
     fakes: Mapping[str, Any] | None = None,
     reals: Mapping[str, Any] | None = None,
     taught_by: Dataset | None = None,
+    judged: Judged | None = None,
 ) -> Evaluator | None:
     """None when the recipe lists no metrics.
 
@@ -36,6 +38,7 @@ def build_evaluator(
         fakes: where generated samples come from, for the protocol; by default from the run's averaged generator.
         reals: where real samples come from; by default from the recipe's dataset.
         taught_by: samples that a self-trained extractor learns from; by default the reals.
+        judged: what a translation is compared with; by default fakes have no targets.
 
     Raises:
         RecipeError: metrics, extractor, dataset and counts do not go together.
@@ -57,7 +60,10 @@ def build_evaluator(
         extractor = build_component(recipe, register.extractor, chosen, "evaluation.extractor", **taught)
         described = describe_extractor(extractor, chosen.model_dump(mode="json", exclude_none=True))
     num_reals = min(table.num_reals, len(dataset)) if table.num_reals else len(dataset)
+    _check_pairs(recipe, metrics, judged is not None and judged.is_paired)
     _check_fit(recipe, metrics, extractor, num_reals)
+    if fakes is None:
+        _check_classes(recipe, metrics)
     evaluator = Evaluator(
         metrics,
         extractor,
@@ -67,7 +73,7 @@ def build_evaluator(
             metrics=tuple(metric.model_dump(mode="json", exclude_none=True) for metric in table.metrics),
             extractor=described,
             reals={
-                **(reals or _describe_dataset(recipe)),
+                **(reals or _describe_dataset(recipe, judged is not None and judged.held_out)),
                 "digest": dataset.digest,
                 "split": "all" if num_reals == len(dataset) else f"evenly spaced among {len(dataset)}",
             },
@@ -83,14 +89,64 @@ def build_evaluator(
         raise RecipeError(
             recipe.name, [Problem("evaluation.best", f"no metric gives '{table.best}'; there are: {known}")]
         )
+    _check_best(recipe, metrics)
     return evaluator
 
 
-def _describe_dataset(recipe: Recipe) -> dict[str, Any]:
+def build_back_evaluator(recipe: Recipe, judged: Judged, domain: Dataset, accelerator: Accelerator) -> Evaluator | None:
+    """The metrics of the way back of a game with two: sources are the reals.
+
+    Args:
+        recipe: its `[evaluation]` table.
+        judged: of the way there.
+        domain: the sources of the training, by which a self-trained extractor learns.
+        accelerator: for the device and the other ranks.
+    """
+    assert recipe.domain is not None
+    table = recipe.evaluation.domain or recipe.domain
+    reals = {"dataset": {"name": table.name}}
+    return build_evaluator(
+        recipe, back(judged).targets, accelerator, reals=reals, taught_by=domain, judged=back(judged)
+    )
+
+
+def _describe_dataset(recipe: Recipe, held_out: bool) -> dict[str, Any]:
     """The dataset's own options, without those about how it is read."""
-    options = register.dataset.get(recipe.data.name).options.model_fields
-    chosen = recipe.data.model_dump(mode="json", include=set(options), exclude_none=True)
-    return {"dataset": {"name": recipe.data.name, **chosen}}
+    table = recipe.evaluation.data if held_out and recipe.evaluation.data is not None else recipe.data
+    options = register.dataset.get(table.name).options.model_fields
+    chosen = table.model_dump(mode="json", include=set(options), exclude_none=True)
+    return {"dataset": {"name": table.name, **chosen}}
+
+
+def _check_pairs(recipe: Recipe, metrics: list[Metric], is_paired: bool) -> None:
+    """Refuse metrics that compare each sample with its target where there are none.
+
+    Raises:
+        RecipeError: naming the metric.
+    """
+    for index, metric in enumerate(metrics):
+        if metric.pairs and not is_paired:
+            text = (
+                f"'{recipe.evaluation.metrics[index].name}' compares each sample with its target, and these have none; "
+                "it is for translations: of [[degrade]] or pairs, or with evaluation.data and evaluation.domain that "
+                "belong together, number by number"
+            )
+            raise RecipeError(recipe.name, [Problem(f"evaluation.metrics.{index}", text)])
+
+
+def _check_best(recipe: Recipe, metrics: list[Metric]) -> None:
+    """Refuse a deciding figure that prefers the wrong generator.
+
+    Raises:
+        RecipeError: naming the figure.
+    """
+    best = recipe.evaluation.best or next(iter(metrics[0].better))
+    if any(best in metric.better and not metric.decides for metric in metrics):
+        text = (
+            f"'{best}' prefers blurred pictures, so it cannot decide alone which generator is the best; put another "
+            "metric first, such as ssim or fid, or name its figure here"
+        )
+        raise RecipeError(recipe.name, [Problem("evaluation.best", text)])
 
 
 def _check_fit(recipe: Recipe, metrics: list[Metric], extractor: Extractor | None, num_reals: int) -> None:
@@ -119,3 +175,18 @@ def _check_fit(recipe: Recipe, metrics: list[Metric], extractor: Extractor | Non
         if problem:
             raise RecipeError(recipe.name, [Problem(f"evaluation.metrics.{index}", problem)])
         givers.update(dict.fromkeys(metric.better, name))
+
+
+def _check_classes(recipe: Recipe, metrics: list[Metric]) -> None:
+    """Refuse figures of classes for a generator that does not look at labels.
+
+    Raises:
+        RecipeError: naming the metric.
+    """
+    if getattr(recipe.generator, "conditional", None) != "none":
+        return
+    for index, metric in enumerate(metrics):
+        if isinstance(metric, LabelledMetric):
+            name = recipe.evaluation.metrics[index].name
+            text = f"'{name}' looks at classes of fakes, and the generator at none; set generator.conditional"
+            raise RecipeError(recipe.name, [Problem(f"evaluation.metrics.{index}", text)])

@@ -1,26 +1,19 @@
-"""The game of a recipe, from its parts: the only place that decides which kind of game it is."""
+"""The game of a recipe, from its parts."""
 
-from ganforge.data.dataset import Dataset
 from ganforge.data.loader import Loader
+from ganforge.game.adversarial_game import AdversarialGame
 from ganforge.game.augmentations import Augmentations
 from ganforge.game.averaged import AveragedGenerator
 from ganforge.game.game import Game
-from ganforge.game.latent_game import LatentGame
-from ganforge.game.latents import IndexedLatents
-from ganforge.game.networks import Networks
 from ganforge.game.player import Player
+from ganforge.game.pool import Pool
+from ganforge.game.source import Source
 from ganforge.recipe import Recipe
-
-
-def class_counts(recipe: Recipe, dataset: Dataset) -> tuple[int, ...]:
-    """Samples of each class, by which labels of fakes are drawn; empty for all classes alike."""
-    return dataset.class_counts if recipe.training.fake_labels == "data" else ()
 
 
 def build_game(
     recipe: Recipe,
-    dataset: Dataset,
-    networks: Networks,
+    source: Source,
     discriminator: Player,
     generator: Player,
     averaged: AveragedGenerator,
@@ -29,22 +22,19 @@ def build_game(
 ) -> Game:
     """Tie players and data together."""
     accelerator = generator.accelerator
-    return LatentGame(
+    game = AdversarialGame(
         discriminator=discriminator,
         generator=generator,
         averaged=averaged,
         augment=augment,
         loader=loader,
-        latents=IndexedLatents(
-            recipe.seed,
-            networks.latent_dim,
-            networks.latent_distribution,
-            dataset.spec.num_classes,
-            accelerator.device,
-            class_counts(recipe, dataset),
-        ),
+        source=source,
         rank=accelerator.process_index,
         batch=recipe.training.batch_size // accelerator.num_processes,
         packing=recipe.discriminator.packing,
         reuse_fakes=recipe.performance.reuse_fakes,
+        sees_source=recipe.discriminator.sees_source,
     )
+    if recipe.training.pool:
+        game.pools = tuple(Pool(recipe.training.pool) for _ in range(2 if game.has_two_ways else 1))
+    return game

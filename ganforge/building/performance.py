@@ -74,21 +74,22 @@ def compile_network(network: nn.Module, table: PerformanceTable, device: torch.d
 
 
 TWICE = "a penalty differentiates twice and compiled networks cannot"
-HOOKS = "a penalty looks at its inner layers, which compiled networks do not show"
+HOOKS = "a loss looks at its inner layers, which compiled networks do not show"
 
 
-def reasons_to_stay_eager(role: Role, penalties: Iterable[Penalty]) -> list[str]:
+def reasons_to_stay_eager(role: Role, penalties: Iterable[Penalty], hears_classifier: bool = False) -> list[str]:
     """Why a player's network cannot be compiled; empty if it can.
 
     Args:
         role: whose network.
         penalties: all of the recipe.
+        hears_classifier: whether the objective hears D's classifier.
     """
     penalties = list(penalties)
     reasons = []
     if any(penalty.player == role and penalty.needs_double_backward for penalty in penalties):
         reasons.append(TWICE)
-    if role == "discriminator" and any(penalty.hooks_discriminator for penalty in penalties):
+    if role == "discriminator" and (hears_classifier or any(penalty.hooks_discriminator for penalty in penalties)):
         reasons.append(HOOKS)
     return reasons
 
@@ -103,19 +104,22 @@ def begin_turn(table: PerformanceTable, device: torch.device) -> None:
         torch.compiler.cudagraph_mark_step_begin()
 
 
-def describe(table: PerformanceTable, device: torch.device, penalties: Iterable[Penalty]) -> list[str]:
+def describe(
+    table: PerformanceTable, device: torch.device, penalties: Iterable[Penalty], hears_classifier: bool = False
+) -> list[str]:
     """Lines for whoever starts a run: what is compiled, what is not and why, and what this device does not support.
 
     Args:
         table: the recipe's.
         device: the run's.
         penalties: all of the recipe.
+        hears_classifier: whether the objective hears D's classifier.
     """
     if not table.compile:
         return []
     penalties = list(penalties)
     roles: tuple[Role, ...] = ("discriminator", "generator")
-    reasons = {role: reasons_to_stay_eager(role, penalties) for role in roles}
+    reasons = {role: reasons_to_stay_eager(role, penalties, hears_classifier) for role in roles}
     lines = []
     compiled = [role for role in roles if not reasons[role]]
     if compiled:

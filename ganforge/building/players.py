@@ -30,7 +30,9 @@ def build_players(recipe: Recipe, networks: Networks, terms: Terms) -> tuple[Pla
         accelerator = make_accelerator(recipe.training.precision, role)
         performance.keep_memory(recipe.performance, accelerator.device)
         performance.place(network.train(), recipe.performance, accelerator.device, accelerator.mixed_precision)
-        reasons = performance.reasons_to_stay_eager(role, [weighted.penalty for weighted in terms.penalties])
+        reasons = performance.reasons_to_stay_eager(
+            role, [weighted.penalty for weighted in terms.penalties], terms.objective.needs_classifier
+        )
         replace_sync_batch_norm(network, accelerator.device, performance.TWICE in reasons)
         if not reasons:
             performance.compile_network(network, recipe.performance, accelerator.device)
@@ -47,7 +49,7 @@ def build_players(recipe: Recipe, networks: Networks, terms: Terms) -> tuple[Pla
             make_engine(accelerator, network, optimizer, recipe.training.precision),
             objective=terms.objective,
             penalties=terms.of(role),
-            learning_rate_factor=learning_rate_factor(table.warmup, table.decay, recipe.training.steps),
+            learning_rate_factor=learning_rate_factor(table.warmup, table.decay, recipe.training.steps, table.constant),
             limits=Limits(table.clip_norm, table.clip_value, table.clip_weights),
             turns_per_step=getattr(recipe.training, f"{role}_turns"),
             micro_batches=getattr(recipe.training, f"{role}_micro_batches"),

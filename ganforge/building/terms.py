@@ -17,6 +17,11 @@ class Terms:
     objective: Objective
     penalties: list[WeightedPenalty]
 
+    @property
+    def go_back(self) -> bool:
+        """Whether the game has two ways: a penalty looks at the way back."""
+        return any(weighted.penalty.goes_back for weighted in self.penalties)
+
     def of(self, role: Role) -> list[WeightedPenalty]:
         """The penalties that join one player's loss."""
         return [weighted for weighted in self.penalties if weighted.penalty.player == role]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from rich.console import Console
     from rich.table import Table as RichTable
@@ -40,7 +40,7 @@ def list_components(
         listed = [("recipe", "recipes", summaries().items())]
     else:
         kinds = [register.kind(kind)] if kind else list(register.kinds().values())
-        listed = [(shelf.name, shelf.plural, _summaries(shelf)) for shelf in kinds]
+        listed = [(shelf.name, shelf.plural, shelf.summaries()) for shelf in kinds]
     if markdown:
         typer.echo("| kind | name | what it is |\n|---|---|---|")
         for one, _, names in listed:
@@ -66,18 +66,6 @@ def print_names(console: "Console", title: str, names: "Iterable[tuple[str, str]
     for name, what in names:
         table.add_row(f"[bold]{name}", escape(what))
     console.print(table, end="\n\n")
-
-
-def _summaries(shelf: "Kind") -> "Iterator[tuple[str, str]]":
-    """Names and what they are; an entry point that was not imported is named by where it is."""
-    from ganforge.kind import describe_entry_point
-
-    loaded = {component.name: component for component in shelf.loaded()}
-    for name in shelf.names():
-        if name in loaded:
-            yield name, loaded[name].summary
-        else:
-            yield name, f"entry point {' and '.join(describe_entry_point(point) for point in shelf.entry_points(name))}"
 
 
 def show(
@@ -129,11 +117,9 @@ def _print_table(console: "Console", table: "Table") -> None:
 
 
 def _print_component(console: "Console", shelf: "Kind", component: "Component") -> None:
-    import inspect
-
     from ganforge.manual import own_rows, shared_rows
 
-    _print_doc(console, f"{shelf.name} {component.name}", inspect.getdoc(component.factory) or "")
+    _print_doc(console, f"{shelf.name} {component.name}", component.doc)
     own, shared = own_rows(component), shared_rows(shelf)
     console.print(_options("options", own) if own else "no options of its own" if shared else "no options")
     if shared:

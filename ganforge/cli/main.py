@@ -23,6 +23,8 @@ from ganforge.cli import (
     styles,
     sweep,
     training,
+    translation,
+    watch,
 )
 from ganforge.cli.bench import app as bench_app
 from ganforge.cli.data import app as data_app
@@ -65,6 +67,7 @@ for name, command in {
     "neighbours": films.neighbours,
     "directions": styles.directions,
     "mix": styles.mix,
+    "translate": translation.translate,
     "inpaint": search.inpaint,
     "project": search.project,
     "export": export.export,
@@ -75,6 +78,7 @@ for name, command in {
     "show": components.show,
     "slurm": slurm,
     "status": status,
+    "watch": watch.watch,
 }.items():
     first_paragraph = " ".join((command.__doc__ or "").partition("\n\n")[0].split())
     app.command(name, short_help=first_paragraph)(command)  # by itself it would be cut at the end of a line

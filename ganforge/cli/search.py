@@ -36,6 +36,20 @@ SearchedSpace = Annotated[
         "auto: w where there are styles.",
     ),
 ]
+Noise = Annotated[
+    bool,
+    typer.Option(
+        "--optimise-noise",
+        help="Search for the noise maps as well, kept from holding the picture (Karras et al. 2020).",
+    ),
+]
+NoiseWeight = Annotated[float, typer.Option(min=0, help="How strongly the noise maps are held to be noise.")]
+Exploration = Annotated[
+    float,
+    typer.Option(
+        "--exploration", min=0, help="Noise on the styles in the first steps, in their deviation; 0.05 in the paper."
+    ),
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Latents moved at a time.")]
 
 
@@ -62,6 +76,9 @@ def inpaint(
     seed: Seed = 0,
     class_name: ClassName = None,
     space: SearchedSpace = Space.AUTO,
+    optimise_noise: Noise = False,
+    noise_weight: NoiseWeight = 0.1,
+    exploration: Exploration = 0.0,
     trust: Trust = False,
 ) -> None:
     """Fill holes with what the generator can make there (Yeh et al. 2017).
@@ -71,7 +88,7 @@ def inpaint(
     """
     from ganforge.search.write import write_inpainted
 
-    options = _options(steps, restarts, lr, batch_size, seed, space)
+    options = _options(steps, restarts, lr, batch_size, seed, space, optimise_noise, noise_weight, exploration)
     with progress_bar("searching") as progress:
         written = write_inpainted(
             run,
@@ -99,18 +116,41 @@ def project(
     seed: Seed = 0,
     class_name: ClassName = None,
     space: SearchedSpace = Space.AUTO,
+    optimise_noise: Noise = False,
+    noise_weight: NoiseWeight = 0.1,
+    exploration: Exploration = 0.0,
     trust: Trust = False,
 ) -> None:
     """Find the latent whose sample is nearest to a picture; saves it as .npy beside that sample."""
     from ganforge.search.write import write_projected
 
-    options = _options(steps, restarts, lr, batch_size, seed, space)
+    options = _options(steps, restarts, lr, batch_size, seed, space, optimise_noise, noise_weight, exploration)
     with progress_bar("searching") as progress:
         written = write_projected(run, pictures, out=out, options=options, class_name=class_name, progress=progress)
     typer.echo(written)
 
 
-def _options(steps: int, restarts: int, lr: float, batch_size: int, seed: int, space: Space) -> "SearchOptions":
+def _options(
+    steps: int,
+    restarts: int,
+    lr: float,
+    batch_size: int,
+    seed: int,
+    space: Space,
+    optimise_noise: bool,
+    noise_weight: float,
+    exploration: float,
+) -> "SearchOptions":
     from ganforge.search.latents import SearchOptions
 
-    return SearchOptions(steps=steps, lr=lr, restarts=restarts, seed=seed, batch_size=batch_size, space=space.value)
+    return SearchOptions(
+        steps=steps,
+        lr=lr,
+        restarts=restarts,
+        seed=seed,
+        batch_size=batch_size,
+        space=space.value,
+        optimise_noise=optimise_noise,
+        noise_weight=noise_weight,
+        exploration=exploration,
+    )

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ganforge.wording import ago
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -73,24 +75,17 @@ def _head(run: "RunStatus") -> tuple[str, str, str]:
         progress = f"{run.step:,} of {run.steps:,} ({run.step * 100 // run.steps}%)"
     state = run.state or ""
     if state == "silent" and run.silent_seconds is not None:
-        state = f"silent for {_age(run.silent_seconds)}"
+        state = f"silent for {ago(run.silent_seconds)}"
     return run.folder, progress, state
 
 
 def _details(run: "RunStatus") -> tuple[str, str, str, str, str]:
     """Speed, last checkpoint, best, finding, job; empty for what is not known."""
     speed = "" if run.images_per_second is None else f"{run.images_per_second:,.0f}"
-    saved = "" if run.checkpoint_age_seconds is None else f"{_age(run.checkpoint_age_seconds)} ago"
+    saved = "" if run.checkpoint_age_seconds is None else f"{ago(run.checkpoint_age_seconds)} ago"
     best = "" if run.best is None else f"{run.best['name']} {run.best['value']:.4g} at {run.best['step']:,}"
     finding = ""
     if run.finding is not None:
         word = "until" if run.finding.get("event") == "ends" else "since"
         finding = f"{run.finding.get('name', '?')} {word} step {run.finding.get('step', '?')}"
     return speed, saved, best, finding, "" if run.job is None else f"{run.job} {run.job_state}"
-
-
-def _age(seconds: float) -> str:
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

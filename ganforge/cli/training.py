@@ -1,22 +1,15 @@
 """`ganforge train`."""
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ganforge.cli.recipes import Overrides, RecipeFile
+from ganforge.cli.data import shown_progress
+from ganforge.cli.recipes import RECIPE, Overrides
 from ganforge.cli.trust import Trust
-
-Data = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PATH",
-        help="Shards to train on, such as a folder that `ganforge data pack` has written.",
-        show_default=False,
-    ),
-]
 
 
 class ResumeChoice(StrEnum):
@@ -28,9 +21,17 @@ class ResumeChoice(StrEnum):
 
 
 def train(
-    recipe: RecipeFile,
+    context: typer.Context,
+    recipe: Annotated[Path | None, typer.Argument(help=RECIPE, show_default=False)] = None,
     overrides: Overrides = None,
-    data: Data = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Shards to train the recipe on. Without a recipe, pictures or shards: a recipe is written for them.",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[
         ResumeChoice,
         typer.Option(
@@ -62,6 +63,9 @@ def train(
 ) -> None:
     """Train a recipe in its run folder, or resume where it stopped.
 
+    `ganforge train --data ~/pictures` is all that one's own pictures need: it packs them beside a recipe that it writes
+    for them, as `ganforge new` does, and trains that; the same command resumes.
+
     Exit codes: 0 finished; 2 an error that you can fix; 85 saved after SIGTERM or SIGUSR1, start again to resume;
     130 saved after Ctrl-C.
     """
@@ -74,12 +78,17 @@ def train(
         raise GanforgeError("--restart starts from scratch and --resume must resumes; leave one out")
     if init_what_fits and init_from is None:
         raise GanforgeError("--init-what-fits says what to do with --init-from; name that as well")
-    resolved = load(recipe, overrides or [], data=data)
+    if recipe is None and data is None:
+        context.fail("name a recipe, such as digits32, or your pictures with --data")
+    if recipe is None:
+        resolved = load(_own_recipe(str(data), dry_run), overrides or [])
+    else:
+        resolved = load(recipe, overrides or [], data=data)
     if dry_run:
         from ganforge.dry_run import describe_run
         from ganforge.trust import check_commands
 
-        check_commands(resolved.to_dict(), f"{recipe} with --dry-run")
+        check_commands(resolved.to_dict(), f"{recipe or resolved.name} with --dry-run")
         describe_run(resolved, Console())
         return
     from ganforge.training.session import finish_processes, run_session
@@ -94,3 +103,16 @@ def train(
     )
     finish_processes()
     raise typer.Exit(exit_code)
+
+
+def _own_recipe(data: str, dry_run: bool) -> Path:
+    """The recipe for the data, written if it is not there."""
+    from ganforge.errors import GanforgeError
+    from ganforge.fitting.own import recipe_for
+
+    if dry_run:
+        raise GanforgeError(
+            f"--dry-run writes nothing; `ganforge new --data {shlex.quote(data)}` writes a recipe to look at"
+        )
+    with shown_progress("packing", "pictures") as progress:
+        return recipe_for(data, progress, typer.echo)

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from ganforge.grid import for_people
+from ganforge.spec import DataSpec
+
 STRIP = 2
 """A sheet whose height is more than this multiple of its width is a strip."""
 
@@ -26,6 +29,17 @@ def contact_sheet(rows: np.ndarray, lines: Sequence[Sequence[int]]) -> Image.Ima
             top, left = gap + line * (height + gap), gap + column * (width + gap)
             sheet[top : top + height, left : left + width] = rows[number]
     return Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet)
+
+
+def displayed(rows: np.ndarray, spec: DataSpec) -> np.ndarray:
+    """Stored samples `(count, height, width, channels)` as people are shown them: uint8, one or three channels.
+
+    The range of values becomes 0..255, and what is transparent lets a checkerboard through.
+    """
+    if spec.dtype != "uint8":
+        low, high = spec.limits
+        rows = np.rint(np.clip((rows.astype(np.float64) - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+    return for_people(rows, spec.has_alpha)
 
 
 def lines_of(labels: np.ndarray | None, count: int, height: int, width: int) -> list[list[int]]:

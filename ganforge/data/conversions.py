@@ -36,13 +36,12 @@ def _kinds(
 ) -> tuple[str, ...]:
     frames, transparent, deep, colour = traits
     kinds = ["first of several frames or pages taken"] if frames else []
-    if transparent:
+    if transparent and not fit.has_alpha:
         kinds.append("transparent parts made white")
     if mode in ("CMYK", "YCbCr", "LAB", "HSV"):
         kinds.append(f"{mode} made RGB")
-    if deep:
-        kinds.append("more than 8 bits a channel made 8")
-    if fit.channels == 3 and not colour:
+    kinds += _changed_depth(deep, fit)
+    if fit.channels in (3, 4) and not colour:
         kinds.append("grey made RGB")
     elif fit.channels == 1 and colour:
         kinds.append("colour made grey")
@@ -55,15 +54,20 @@ def _kinds(
 
 def array_conversions(array: np.ndarray, fit: Fit, has_alpha: bool) -> tuple[str, ...]:
     """The same for an array `(height, width)` or `(height, width, channels)`."""
-    kinds = ["transparent parts made white"] if has_alpha else []
-    if array.dtype not in (bool, np.uint8):
-        kinds.append("more than 8 bits a channel made 8")
+    kinds = ["transparent parts made white"] if has_alpha and not fit.has_alpha else []
+    kinds += _changed_depth(array.dtype not in (bool, np.uint8), fit)
     colour = array.ndim == 3 and array.shape[2] > 1
     if fit.channels == 3 and not colour:
         kinds.append("grey made RGB")
     elif fit.channels == 1 and colour:
         kinds.append("colour made grey")
     return (*kinds, *_changed_size((array.shape[0], array.shape[1]), fit))
+
+
+def _changed_depth(deep: bool, fit: Fit) -> list[str]:
+    if fit.dtype == "uint8":
+        return ["more than 8 bits a channel made 8"] if deep else []
+    return [] if deep else [f"8 bits a channel made {fit.dtype}"]
 
 
 def _changed_size(size: tuple[int, int], fit: Fit) -> list[str]:
@@ -75,7 +79,14 @@ def _changed_size(size: tuple[int, int], fit: Fit) -> list[str]:
     if fit.crop == "celeba" and height != width:
         kinds.append("cropped")
     elif height * fit.width != width * fit.height:
-        kinds.append("squeezed" if fit.crop == "none" else "cropped")
+        kinds.append({"none": "squeezed", "pad": "padded"}.get(fit.crop, "cropped"))
+    if (
+        fit.crop == "pad"
+        and (height == fit.height or width == fit.width)
+        and height <= fit.height
+        and width <= fit.width
+    ):
+        return kinds  # a border is all that it got
     return [*kinds, "enlarged" if height < fit.height or width < fit.width else "resized"]
 
 

@@ -38,9 +38,11 @@ class Dataset(ABC):
             a picture codec.
         shard_sizes: samples of each shard.
         is_local: whether all samples lie on this machine; if not, the loader says by `keep_ahead` what it needs next.
-        is_strided: whether samples are stored as uint8 rows at regular distances, so that they are gathered undecoded.
+        is_strided: whether samples are stored as arrays at regular distances, so that they are gathered undecoded.
         is_streamable: whether `stream_urls` names tars that the stock webdataset pipeline can read.
         image_key: extension of the picture in a sample of a tar, such as `image.jpg`; empty to find it.
+        source: what the other half of each sample looks like, of which a translator makes it; None without one. Rows
+            then have the channels of both, the sample's first.
         fit: how stored pictures become samples of `spec`; None if they have its shape already.
     """
 
@@ -54,6 +56,7 @@ class Dataset(ABC):
     is_streamable: bool = False
     image_key: str = ""
     fit: "Fit | None" = None
+    source: DataSpec | None = None
 
     def __len__(self) -> int:
         return int(sum(self.shard_sizes))
@@ -62,12 +65,13 @@ class Dataset(ABC):
     def row_shape(self) -> tuple[int, ...]:
         """Shape of a stored sample: `(height, width, channels)`, or `(dimensions,)` of a point."""
         spec = self.spec
-        return (spec.height, spec.width, spec.channels) if spec.is_image else spec.shape
+        beside = 0 if self.source is None else self.source.channels
+        return (spec.height, spec.width, spec.channels + beside) if spec.is_image else spec.shape
 
     @property
     def dtype(self) -> np.dtype:
-        """uint8 for pictures, float32 for points."""
-        return np.dtype(np.uint8 if self.spec.is_image else np.float32)
+        """That of the spec for pictures, float32 for points."""
+        return np.dtype(self.spec.dtype if self.spec.is_image else np.float32)
 
     @property
     def class_counts(self) -> tuple[int, ...]:
@@ -123,7 +127,7 @@ class ArrayDataset(Dataset):
     """Samples that lie in one array in memory.
 
     Args:
-        rows: uint8 `(N, height, width, channels)` or float32 `(N, dimensions)`.
+        rows: `(N, height, width, channels)` of the spec's type, or float32 `(N, dimensions)`.
         spec: what a sample looks like.
         digest: of the content.
         labels: int64 `(N,)` or None.

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from ganforge.data.pictures import BadPicture, Fit, open_picture, to_pixels
+from ganforge.data.pictures import BadPicture, Fit, open_picture, to_pixels, values_in
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
@@ -17,7 +17,7 @@ Buffer = bytes | memoryview
 
 
 def decode_into(data: Buffer, out: np.ndarray, fit: Fit | None = None) -> None:
-    """Decode one picture into `out`, uint8 `(height, width, channels)`.
+    """Decode one picture into `out`, `(height, width, channels)` of uint8 or of what the picture is stored in.
 
     Args:
         data: encoded bytes.
@@ -28,8 +28,13 @@ def decode_into(data: Buffer, out: np.ndarray, fit: Fit | None = None) -> None:
         BadPicture: it is damaged, or has another size and `fit` is None.
     """
     grey = out.shape[2] == 1
+    if out.dtype != np.uint8:
+        _kept_into(data, out)
+        return
     try:
-        if _is_plain_jpeg(data, foreign=fit is not None):
+        if out.shape[2] not in (1, 3):
+            pass  # alpha is left to Pillow
+        elif _is_plain_jpeg(data, foreign=fit is not None):
             if _jpeg_into(data, out, grey):
                 return
         elif _is_plain_png(data) and struct.unpack_from(">II", data, 16) == (out.shape[1], out.shape[0]):
@@ -42,11 +47,20 @@ def decode_into(data: Buffer, out: np.ndarray, fit: Fit | None = None) -> None:
     picture = open_picture(bytes(data))
     if fit is None and sorted(picture.size) != sorted(out.shape[:2]):  # said by the header: not decoded in vain
         raise BadPicture(f"is {picture.width}x{picture.height}, not {out.shape[1]}x{out.shape[0]}")
-    wanted = fit or Fit(0, 0, "none", out.shape[2])
+    wanted = fit or Fit(0, 0, "none", out.shape[2], has_alpha=out.shape[2] == 4)
     pixels = to_pixels(picture, wanted)
     if pixels.shape != out.shape:
         raise BadPicture(f"is {pixels.shape[1]}x{pixels.shape[0]}, not {out.shape[1]}x{out.shape[0]}")
     out[...] = pixels
+
+
+def _kept_into(data: Buffer, out: np.ndarray) -> None:
+    """A picture of more than 8 bits, as packing stored it."""
+    values = values_in(bytes(data), with_alpha=True)
+    values = values[:, :, None] if values.ndim == 2 else values
+    if values.shape != out.shape or values.dtype != out.dtype:
+        raise BadPicture(f"is {values.dtype} of shape {values.shape}, not {out.dtype} of {out.shape}")
+    out[...] = values
 
 
 def describe_decoders() -> str:

@@ -16,8 +16,9 @@ def digits(
     cache_dir: Path,
     *,
     size: Annotated[int, Field(ge=8, le=256)] = 32,
-    part: Literal["all", "train", "held_out"] = "all",
+    part: Literal["all", "train", "held_out", "train_first", "train_second"] = "all",
     limit: Annotated[int, Field(ge=10, le=10_000)] | None = None,
+    inverted: bool = False,
 ) -> ShardDataset:
     """The 1,797 handwritten digits that come with scikit-learn (extra `demo`), grey, ten classes.
 
@@ -27,17 +28,20 @@ def digits(
     Args:
         size: height and width of the pictures.
         part: `all`, or one of two halves that share no digit and are always the same: `train` (899) and `held_out`
-            (898), to judge what was learnt from the first by the second.
+            (898), to judge what was learnt from the first by the second. `train_first` (449) and `train_second` (450)
+            are halves of `train`, for two domains that share no digit.
         limit: number of pictures, the first of a random order that is always the same; to see what few pictures do.
+        inverted: dark on light: a second domain, whose right translation is known.
     """
     chosen = "" if part == "all" else f"-{part}"
-    folder = cache_dir / f"digits-{size}{chosen}{'' if limit is None else f'-{limit}'}"
+    chosen += ("" if limit is None else f"-{limit}") + ("-inverted" if inverted else "")
+    folder = cache_dir / f"digits-{size}{chosen}"
     if not folder.exists():  # what is there needs no lock, which another user's cache may not give
-        _make(folder, size, part, limit)
+        _make(folder, size, part, limit, inverted)
     return open_folder(folder)
 
 
-def _make(folder: Path, size: int, part: Literal["all", "train", "held_out"], limit: int | None) -> None:
+def _make(folder: Path, size: int, part: str, limit: int | None, inverted: bool) -> None:
     from ganforge.data.pack import pack
     from ganforge.data.plan import PackOptions
     from ganforge.data.sources.arrays import DigitsSource
@@ -45,5 +49,5 @@ def _make(folder: Path, size: int, part: Literal["all", "train", "held_out"], li
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(str(folder) + ".use.lock"):  # ranks that start together: one packs, the others wait
         if not folder.exists():
-            source = DigitsSource(size, part, limit)
+            source = DigitsSource(size, part, limit, inverted=inverted)
             pack(source, folder, PackOptions(size=(size, size), crop="none", codec="raw", workers=1))

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ganforge.data.pictures import EXTENSIONS, BadPicture, encode
+from ganforge.data.pictures import EXTENSIONS, BadPicture
 from ganforge.data.shards.dataset import ShardDataset
+from ganforge.data.valuefile import value_file
 from ganforge.errors import DataError
 
 
 def export(dataset: ShardDataset, out: Path, limit: int = 0, progress: Callable[[int, int], None] | None = None) -> int:
-    """Write each sample as a picture file: stored pictures byte for byte, raw ones as PNG.
+    """Write each sample as a picture file: stored pictures byte for byte, arrays in a form that keeps their values.
 
     Files are numbered, never named after members of a tar, so no shard can place a file elsewhere.
 
@@ -32,7 +33,7 @@ def export(dataset: ShardDataset, out: Path, limit: int = 0, progress: Callable[
         raise DataError(f"{out}: is not empty; give a new folder")
     count = min(limit, len(dataset)) if limit else len(dataset)
     folders = [out / _safe(name, number) for number, name in enumerate(dataset.spec.classes)]
-    row = np.empty((1, *dataset.row_shape), np.uint8)
+    row = np.empty((1, *dataset.row_shape), dataset.dtype)
     for sample in range(count):
         folder = out if dataset.labels is None else folders[int(dataset.labels[sample])]
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +46,7 @@ def export(dataset: ShardDataset, out: Path, limit: int = 0, progress: Callable[
             problems = dataset.read(np.array([sample]), row)
             if problems:
                 raise DataError(f"{problems[0]}; run `ganforge data verify`")
-            extension, data = encode(row[0], "png")
+            extension, data = value_file(row[0], has_alpha=dataset.spec.has_alpha)
         (folder / f"{sample:09d}.{extension}").write_bytes(data)
         if progress is not None and (sample % 256 == 255 or sample == count - 1):
             progress(sample + 1, count)

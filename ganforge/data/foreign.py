@@ -19,11 +19,11 @@ from filelock import FileLock
 from ganforge.data.cache import CACHE_LIMIT_BYTES, ShardCache
 from ganforge.data.classes import label_classes, unlabelled
 from ganforge.data.fetch import Patience
+from ganforge.data.fitting import Crop
 from ganforge.data.npy import MAGIC, array_from
 from ganforge.data.pictures import (
     ARRAY_EXTENSION,
     BadPicture,
-    Crop,
     Fit,
     from_array,
     npy_header,
@@ -34,7 +34,7 @@ from ganforge.data.pictures import (
 from ganforge.data.plainjson import parse_json
 from ganforge.data.remote import UrlStore
 from ganforge.data.shards.dataset import ShardDataset
-from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard, load_manifest
+from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard, load_manifest, version_for
 from ganforge.data.shards.tarindex import write_idx
 from ganforge.data.shards.writer import raw_layout
 from ganforge.data.tarcontents import Contents, look_through, read_picture, without_unlabelled
@@ -55,7 +55,7 @@ class ReadOptions(NamedTuple):
     Attributes:
         size: height and width of samples; 0 for those of the first picture.
         fit: how pictures of other proportions are met.
-        channels: 1, 3, or 0 to find out.
+        channels: 1, 3, 4 with alpha, or 0 to find out.
         image_key: extension of the picture; empty to find it.
     """
 
@@ -68,7 +68,7 @@ class ReadOptions(NamedTuple):
     def probe(self) -> Fit:
         """How a picture is read to see its shape; without a size it keeps its own, except under a crop of its own."""
         crop = self.fit if self.size or self.fit == "celeba" else "none"
-        return Fit(self.size, self.size, crop, self.channels)
+        return Fit(self.size, self.size, crop, self.channels, has_alpha=self.channels == 4)
 
 
 def open_foreign(
@@ -179,6 +179,8 @@ def _index(where: str, locations: Sequence[str], cache: ShardCache, options: Rea
         labels_sha256=sha256,
         image_key=options.image_key,
         fit="" if all_raw else options.fit,
+        version=version_for("uint8", options.channels == 4),
+        has_alpha=options.channels == 4,
         values=None if all_raw or values is None else (values.low, values.high),
     )
     kept = [place if is_remote(place) else str(local_path(place).absolute()) for place in contents.locations]

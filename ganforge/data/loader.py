@@ -22,6 +22,7 @@ from ganforge.data.batches.source import RankSlice
 from ganforge.data.dataset import Dataset
 from ganforge.data.readers.choose import choose
 from ganforge.data.transform import Transform
+from ganforge.data.windows import RandomWindows, Windowed, check_window
 from ganforge.division import undivided
 from ganforge.errors import DataError
 from ganforge.files import user_cache
@@ -36,11 +37,13 @@ class Batch:
         samples: float32 in [-1, 1], `(batch, channels, height, width)`; points as they are, `(batch, dimensions)`.
         labels: int64 `(batch,)`, or None.
         ids: numbers of the samples in the dataset, on the host; empty when a stream has none.
+        source: the samples' other halves, `(batch, *dataset.source.shape)` in [-1, 1], of datasets of pairs; else None.
     """
 
     samples: Tensor
     labels: Tensor | None
     ids: np.ndarray
+    source: Tensor | None = None
 
 
 class Loader:
@@ -87,6 +90,10 @@ class Loader:
     ) -> None:
         check_batch_size(batch_size, world_size)
         options = LoaderOptions(**{**(options.model_dump() if options else {}), **overrides})
+        cut = options.cut or (dataset.size if isinstance(dataset, Windowed) else None)
+        dataset = dataset.whole if isinstance(dataset, Windowed) else dataset
+        if cut is not None:
+            check_window(dataset, cut)
         if options.crop and dataset.spec.is_image and options.crop >= min(dataset.spec.shape[1:]):
             raise DataError(f"data.crop: {options.crop} pixels are more than a picture of {dataset.spec} has; lower it")
         self.dataset = dataset
@@ -103,6 +110,9 @@ class Loader:
         self.source = make_source(
             dataset, self.choice.reader, options, part, node, seed=seed, device=self.device, cache_dir=folder
         )
+        self._windows = None
+        if cut is not None:
+            self._windows = RandomWindows(seed, cut, (dataset.spec.height, dataset.spec.width), part, self.device)
         self._offset = part.offset
         self._is_image = dataset.spec.is_image
         self._transform = Transform(
@@ -113,6 +123,7 @@ class Loader:
             crop=options.crop,
             rotate=options.rotate,
             channels_last=channels_last,
+            spec=dataset.spec,
         )
 
     def next(self) -> Batch:
@@ -122,9 +133,15 @@ class Loader:
             DataError: too many samples are unreadable, or a shard cannot be had.
         """
         rows, labels, ids = self.source.take(self.position)
-        samples = self._transform(rows, self.position + self._offset) if self._is_image else rows
+        start = self.position + self._offset
+        if self._windows is not None:
+            rows = self._windows(rows, start)
+        samples = self._transform(rows, start) if self._is_image else rows
         self.position += self.batch_size
-        return Batch(samples, labels, ids)
+        if self.dataset.source is None:
+            return Batch(samples, labels, ids)
+        targets, sources = samples.split((self.dataset.spec.channels, self.dataset.source.channels), dim=1)
+        return Batch(targets.contiguous(), labels, ids, sources.contiguous())
 
     def __iter__(self) -> "Loader":
         return self

@@ -26,7 +26,7 @@ from ganforge.data.conversions import Conversions, added_to
 from ganforge.data.packing import CHUNK, Chunk, Job, pack_chunk, start_worker, work
 from ganforge.data.packreport import REPORT_NAME, format_report
 from ganforge.data.plan import PackOptions, PackPlan, make_plan
-from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard
+from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard, version_for
 from ganforge.data.shards.writer import ShardWriter
 from ganforge.data.sources.base import Source
 from ganforge.errors import DataError
@@ -203,10 +203,15 @@ def _finish(partial: Path, source: Source, plan: PackPlan, done: _Packed) -> Man
         codec="keep" if kept else plan.codec,
         shards=shards,
         labels_sha256=labels_sha256,
+        version=version_for(plan.fit.dtype, plan.fit.has_alpha),
+        dtype=plan.fit.dtype,
+        values=None if plan.fit.dtype == "uint8" or plan.fit.values is None else plan.fit.values[:2],
+        has_alpha=plan.fit.has_alpha,
         made_with=plan.for_people(),
     )
     left_out = [*source.left_out, *done.bad]
-    (partial / REPORT_NAME).write_text(format_report(manifest.count, plan.rules, left_out, done.conversions))
+    report = format_report(manifest.count, plan.rules, left_out, done.conversions, source.fingerprint)
+    (partial / REPORT_NAME).write_text(report)
     for shard in done.shards:
         if not shard.count:
             (partial / shard.name).unlink()

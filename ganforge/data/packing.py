@@ -175,10 +175,10 @@ def picture_bytes(job: Job, item: Item) -> tuple[str, bytes, tuple[str, ...]]:
     orientation = picture.getexif().get(0x0112, 1)
     if deep:
         picture = open_picture(data)  # again: EXIF data of a PNG are found by loading it, in 8 bits
-    mode = {1: "L", 3: "RGB"}[fit.channels]
+    mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(fit.channels)
     size = (fit.width, fit.height)
     untouched = job.keep and kept is not None and picture.mode == mode and picture.size == size
-    untouched = untouched and orientation == 1 and in_range
+    untouched = untouched and orientation == 1 and in_range and fit.dtype == "uint8"
     kinds = conversions(picture, fit, orientation, deep)
     pixels = to_pixels(picture, fit)  # decoded even when kept, so that no damaged picture gets in
     return (kept, data, kinds) if untouched and kept else (*encode(pixels, job.codec), kinds)

@@ -11,7 +11,11 @@ REPORT_NAME = "pack_report.json"
 
 
 def format_report(
-    packed: int, rules: Sequence[str], left_out: Sequence[tuple[str, str]], conversions: Conversions
+    packed: int,
+    rules: Sequence[str],
+    left_out: Sequence[tuple[str, str]],
+    conversions: Conversions,
+    fingerprint: str = "",
 ) -> str:
     """The text of the report.
 
@@ -20,9 +24,11 @@ def format_report(
         rules: what was decided before, in sentences.
         left_out: name and reason of each picture that is not a sample.
         conversions: what was done to pictures, by kind.
+        fingerprint: of the source.
     """
     table = {
         "packed": packed,
+        "source": fingerprint,
         "rules": list(rules),
         "conversions": {
             kind: {"pictures": count, "first": name} for kind, (count, name) in sorted(conversions.items())
@@ -47,3 +53,12 @@ def lines_of_report(folder: Path) -> list[str]:
             f"{folder / REPORT_NAME} says why"
         )
     return lines
+
+
+def fingerprint_of(folder: Path) -> str:
+    """Fingerprint of the source that a folder was packed from; empty where that is not known."""
+    try:
+        table = json.loads((folder / REPORT_NAME).read_text())
+    except (OSError, ValueError):
+        return ""
+    return str(table.get("source", "")) if isinstance(table, dict) else ""

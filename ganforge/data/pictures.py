@@ -7,57 +7,32 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
-from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ganforge.arguments import argument
+from ganforge.data.deep import deep_pixels, raised
+from ganforge.data.fitting import CELEBA_SIZE, BadPicture, Fit, OutsideRange, crop_and_resize
 from ganforge.data.header import has_deep_values
 from ganforge.data.npy import MAGIC, array_from
+from ganforge.data.valuefile import png16
 from ganforge.data.values import SAY_RANGE, OutsideRangeError, ValueRange, deep_values, to_bytes
 
-Crop = Literal["center", "celeba", "none"]
 EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "ppm", "pgm", "pnm", "tif", "tiff", "gif", "avif")
 ARRAY_EXTENSION = "npy"
-# The usual square of the aligned 178x218 CelebA pictures, 128 pixels around (89, 121), as in the Progressive
-# GAN paper's data tool (Karras et al. 2018): left, top, right, bottom.
-_CELEBA_BOX = (25, 57, 153, 185)
-_CELEBA_SIZE = (178, 218)
+NOTHING_SAYS_ALPHA = (
+    "nothing says that the fourth is alpha; keep 3 of them, keep all with "
+    f"{argument('channels', 4)}, or name the array 'rgba' in an .npz"
+)
 MAX_PIXELS = 178_956_970
 """Pictures of more pixels are not decoded unasked: Pillow's own limit, above which it raises an error."""
+_BYTE = np.dtype(np.uint8)
 _ORIENTATION = 0x0112  # of EXIF
 # No codec reaches this many pixels a byte for anything but an empty page; smaller ones may be empty.
 _BOMB_PIXELS, _BOMB_RATIO = 2**24, 4096
-
-
-class BadPicture(Exception):
-    """A picture that cannot be used; the text says why."""
-
-
-class OutsideRange(BadPicture):
-    """A picture with values outside of the range that was found out on others."""
-
-
-@dataclass(frozen=True)
-class Fit:
-    """How a picture becomes a sample.
-
-    Args:
-        height: rows of the result; 0 keeps the picture's own size.
-        width: columns of the result.
-        crop: `center` cuts the largest centred part of the wanted proportions, `celeba` the usual square
-            of aligned CelebA, `none` squeezes the whole picture.
-        channels: 1 or 3; 0 keeps grey pictures grey and makes all others RGB.
-        values: the values that become black and white where there are more than 8 bits; None for all 16 bits.
-    """
-
-    height: int = 0
-    width: int = 0
-    crop: Crop = "center"
-    channels: int = 0
-    values: ValueRange | None = None
 
 
 @contextmanager
@@ -106,19 +81,21 @@ def to_pixels(picture: Image.Image, fit: Fit) -> np.ndarray:
     """Decode, turn upright, convert, crop and resize with antialiasing (Lanczos).
 
     Returns:
-        uint8 `(height, width, channels)`.
+        `(height, width, channels)` of `fit.dtype`.
 
     Raises:
         BadPicture: it is damaged, or of a mode that has no agreed 8-bit form.
     """
     try:
+        if fit.dtype != "uint8":
+            return _kept(picture, fit)
         if fit.height and picture.format == "JPEG":
             _draft(picture, fit)
         if fit.values is not None:
             picture = _in_range(picture, fit.values)
         picture = ImageOps.exif_transpose(picture)
         picture = _to_mode(picture, fit.channels)
-        picture = _crop_and_resize(picture, fit)
+        picture = crop_and_resize(picture, fit)
     except BadPicture:
         raise
     except OutsideRangeError as error:
@@ -129,6 +106,17 @@ def to_pixels(picture: Image.Image, fit: Fit) -> np.ndarray:
         raise BadPicture(f"is damaged: {str(error) or type(error).__name__}") from None
     pixels = np.asarray(picture, dtype=np.uint8)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _kept(picture: Image.Image, fit: Fit) -> np.ndarray:
+    """The same of values that are kept; those of 8-bit pictures are spread over the range."""
+    if not has_deep_values(picture):
+        values = fit.values if fit.values is not None and applies(fit.values, picture) else None
+        return raised(to_pixels(picture, replace(fit, dtype="uint8", values=values)), fit)
+    stored = deep_values(picture)
+    orientation = picture.getexif().get(_ORIENTATION, 1)  # after the values: a PNG is loaded by it
+    has_alpha = stored.ndim == 3 and stored.shape[2] in (2, 4)
+    return deep_pixels(stored, fit, has_alpha=has_alpha, orientation=orientation)
 
 
 def applies(values: ValueRange, picture: Image.Image) -> bool:
@@ -157,13 +145,13 @@ def _in_range(picture: Image.Image, values: ValueRange) -> Image.Image:
 def _draft(picture: Image.Image, fit: Fit) -> None:
     # libjpeg can decode at 1/2, 1/4 or 1/8. Lanczos still gets four times the pixels it needs, so the
     # result does not visibly differ, and a photograph of 4 megapixels decodes several times faster.
-    if fit.crop == "celeba" and picture.size == _CELEBA_SIZE:
+    if fit.crop == "celeba" and picture.size == CELEBA_SIZE:
         return
     picture.draft(None, (4 * fit.width, 4 * fit.height))
 
 
 def _to_mode(picture: Image.Image, channels: int) -> Image.Image:
-    """Grey or RGB, 8 bit. Transparent parts become white, as on a page."""
+    """Grey, RGB or RGBA, 8 bit. Without alpha transparent parts become white, as on a page."""
     mode = picture.mode
     if mode in ("I", "I;16", "I;16B", "I;16L"):
         values = np.asarray(picture).astype(np.int64)
@@ -172,6 +160,8 @@ def _to_mode(picture: Image.Image, channels: int) -> Image.Image:
         picture = Image.fromarray((values >> 8).astype(np.uint8))
     elif mode == "F":
         raise BadPicture(f"has floating-point pixels (mode F) without an agreed range; {SAY_RANGE}")
+    elif channels == 4:
+        return picture if mode == "RGBA" else picture.convert("RGBA")
     elif mode in ("LA", "La", "PA", "RGBA", "RGBa") or (mode in ("P", "L", "RGB") and "transparency" in picture.info):
         grey = mode in ("LA", "La", "L")
         layer = picture.convert("RGBA")
@@ -181,36 +171,8 @@ def _to_mode(picture: Image.Image, channels: int) -> Image.Image:
         picture = picture.convert("L")
     elif mode not in ("L", "RGB"):  # palettes, CMYK, YCbCr, Lab, HSV
         picture = picture.convert("RGB")
-    wanted = {0: picture.mode, 1: "L", 3: "RGB"}[channels]
+    wanted = {0: picture.mode, 1: "L", 3: "RGB", 4: "RGBA"}[channels]
     return picture if picture.mode == wanted else picture.convert(wanted)
-
-
-def _crop_and_resize(picture: Image.Image, fit: Fit) -> Image.Image:
-    width, height = picture.size
-    box: tuple[int, int, int, int] | None = None
-    if fit.crop == "celeba":
-        if (width, height) == _CELEBA_SIZE:
-            box = _CELEBA_BOX
-        elif width != height:
-            raise BadPicture(f"is {height}x{width}, and the celeba crop is for aligned pictures of 218x178")
-    elif fit.crop == "center":
-        box = _centred(width, height, fit.width or 1, fit.height or 1)
-    if not fit.height:
-        return picture.crop(box) if box else picture
-    if box is None and (width, height) == (fit.width, fit.height):
-        return picture
-    # Cropped first: with `box=`, the filter would look at pixels outside of it.
-    picture = picture.crop(box) if box else picture
-    return picture.resize((fit.width, fit.height), Image.Resampling.LANCZOS)
-
-
-def _centred(width: int, height: int, across: int, down: int) -> tuple[int, int, int, int] | None:
-    """The largest centred box of proportions across:down, None if that is the whole picture."""
-    box_width, box_height = min(width, height * across // down), min(height, width * down // across)
-    if (box_width, box_height) == (width, height):
-        return None
-    left, top = (width - box_width) // 2, (height - box_height) // 2
-    return left, top, left + box_width, top + box_height
 
 
 def from_array(array: np.ndarray, fit: Fit, *, has_alpha: bool = False) -> np.ndarray:
@@ -227,21 +189,33 @@ def from_array(array: np.ndarray, fit: Fit, *, has_alpha: bool = False) -> np.nd
     """
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
+    if fit.dtype != "uint8" or fit.channels not in (0, 1, 3):
+        return _any_channels(array, fit, has_alpha)
     if array.ndim == 3 and array.shape[2] == 4 and not has_alpha:
-        raise BadPicture(
-            "has 4 channels, and nothing says that the fourth is alpha; keep 3 of them, or name the array 'rgba' "
-            "in an .npz"
-        )
+        raise BadPicture(f"has 4 channels, and {NOTHING_SAYS_ALPHA}")
     is_known = array.dtype in (bool, np.uint8, np.uint16) or (fit.values is not None and array.dtype.kind in "uif")
     if not is_known or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        remedy = "" if is_known else f"; {SAY_RANGE}"
+        keep = array.ndim == 3 and array.shape[2] > 1
+        remedy = f"; {argument('channels', array.shape[2])} keeps them" if keep else ""
+        remedy = remedy if is_known else f"; {SAY_RANGE}"
         raise BadPicture(f"has shape {array.shape} of {array.dtype}, not 8-bit grey, RGB or RGBA{remedy}")
     eight = np.ascontiguousarray(_eight_bits(array, fit.values))
     return to_pixels(Image.fromarray(eight), replace(fit, values=None) if fit.values else fit)
 
 
-def values_in(data: bytes | np.ndarray) -> np.ndarray:
-    """All bits of the values of a picture, without alpha.
+def _any_channels(array: np.ndarray, fit: Fit, has_alpha: bool) -> np.ndarray:
+    """An array whose values, or all of whose channels, are kept."""
+    is_known = array.dtype in (bool, np.uint8, np.uint16) or (fit.values is not None and array.dtype.kind in "uif")
+    if not is_known or array.ndim not in (2, 3) or 0 in array.shape:
+        raise BadPicture(f"has shape {array.shape} of {array.dtype}{'' if is_known else f'; {SAY_RANGE}'}")
+    has_alpha = has_alpha or (fit.has_alpha and array.ndim == 3 and array.shape[2] == fit.channels)
+    if fit.channels not in (0, 1, 3) and array.dtype == np.uint16 and fit.values is None:
+        array = (array >> 8).astype(np.uint8)  # as grey and colour without a range
+    return deep_pixels(array, fit, has_alpha=has_alpha)
+
+
+def values_in(data: bytes | np.ndarray, *, with_alpha: bool = False) -> np.ndarray:
+    """All bits of the values of a picture, without alpha unless asked for.
 
     Raises:
         BadPicture: it is damaged or holds no numbers, or Pillow does not give them.
@@ -257,7 +231,7 @@ def values_in(data: bytes | np.ndarray) -> np.ndarray:
         raise BadPicture(f"is damaged: {str(error) or type(error).__name__}") from None
     if stored.dtype.kind not in "buif":
         raise BadPicture(f"holds {stored.dtype}, not numbers")
-    has_alpha = not is_array and stored.ndim == 3 and stored.shape[2] in (2, 4)
+    has_alpha = not with_alpha and not is_array and stored.ndim == 3 and stored.shape[2] in (2, 4)
     return stored[:, :, :-1] if has_alpha else stored
 
 
@@ -275,9 +249,14 @@ def _eight_bits(array: np.ndarray, values: ValueRange | None) -> np.ndarray:
 
 
 def encode(pixels: np.ndarray, codec: str) -> tuple[str, bytes]:
-    """Extension and bytes of uint8 `(height, width, channels)` in a codec, always the same bytes."""
+    """Extension and bytes of `(height, width, channels)` in a codec, always the same bytes.
+
+    JPEG takes uint8, PNG uint16 as well, of one, three or four channels; an array takes everything.
+    """
     if codec == "raw":
-        return ARRAY_EXTENSION, npy_header(pixels.shape) + pixels.tobytes()
+        return ARRAY_EXTENSION, npy_header(pixels.shape, pixels.dtype) + pixels.tobytes()
+    if pixels.dtype == np.uint16:
+        return "png", png16(pixels)
     buffer = io.BytesIO()
     picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     if codec == "png":
@@ -288,10 +267,10 @@ def encode(pixels: np.ndarray, codec: str) -> tuple[str, bytes]:
 
 
 @cache
-def npy_header(shape: tuple[int, ...]) -> bytes:
-    """What NumPy writes before uint8 values in C order; made once, since it costs as much as writing them."""
+def npy_header(shape: tuple[int, ...], dtype: np.dtype = _BYTE) -> bytes:
+    """What NumPy writes before values in C order; made once, since it costs as much as writing them."""
     buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(buffer, {"descr": dtype.str, "fortran_order": False, "shape": shape})
     return buffer.getvalue()
 
 

@@ -7,28 +7,26 @@ from typing import Any, Literal
 import numpy as np
 
 from ganforge.arguments import argument
-from ganforge.data.header import array_sight, is_colour, is_deep, look
+from ganforge.data.fitting import Crop
+from ganforge.data.header import is_colour
 from ganforge.data.pictures import (
     MAX_PIXELS,
     BadPicture,
-    Crop,
     Fit,
     from_array,
     open_picture,
     pixel_limit,
     to_pixels,
-    values_in,
 )
+from ganforge.data.planvalues import Depth, plan_values, sight
 from ganforge.data.sources.base import Source
-from ganforge.data.values import RANGE_PROBES, ValueRange, extremes, range_of, spread
+from ganforge.data.values import ValueRange
 from ganforge.errors import DataError
 from ganforge.wording import counted
 
 Codec = Literal["auto", "raw", "png", "jpeg", "keep"]
 _RAW_UP_TO = 64
 _PROBES = 64
-_DEPTH_PROBES = 256
-"""Headers, spread evenly, that are read to see whether there are more than 8 bits; a surprise later is an error."""
 _SHARD_BYTES = 128_000_000
 
 
@@ -42,10 +40,11 @@ class PackOptions:
         codec: `auto` is raw up to 64 pixels; above, untouched bytes of pictures that have the size, else PNG.
         shard_bytes: size at which a shard is closed.
         workers: processes; 0 for one a core.
-        channels: 1 or 3; 0 for 1 if all pictures are grey, else 3.
+        channels: 1, 3, 4 with alpha, or as many as arrays have; 0 for 1 if all pictures are grey, else 3.
         limit: pack only the first `limit` pictures; 0 for all.
         max_bad: pictures that may be left out, a number or a share in percent such as `1%`.
         values: those that become black and white where there are more than 8 bits; None to find out.
+        dtype: as what values are stored; `auto` keeps them, and `uint8` makes 8 bits of all.
         max_pixels: pictures of more are not decoded.
     """
 
@@ -58,6 +57,7 @@ class PackOptions:
     limit: int = 0
     max_bad: str = "1%"
     values: ValueRange | None = None
+    dtype: Depth = "auto"
     max_pixels: int = MAX_PIXELS
 
 
@@ -84,6 +84,8 @@ class PackPlan:
     def for_people(self) -> dict[str, Any]:
         """What the manifest remembers of the options."""
         table = {"crop": self.fit.crop, "codec": "keep" if self.keep else self.codec, "shard_bytes": self.shard_bytes}
+        if self.fit.dtype != "uint8":
+            table["dtype"] = self.fit.dtype
         return table if self.fit.values is None else {**table, "range": list(self.fit.values[:2])}
 
 
@@ -98,22 +100,19 @@ def make_plan(source: Source, options: PackOptions) -> PackPlan:
         raise DataError("the source holds no pictures")
     rules = list(source.rules)
     with pixel_limit(options.max_pixels):
-        values = options.values or _values(source, count, rules)
+        values, dtype = plan_values(source, count, options.values, options.dtype, rules)
         channels = options.channels or _channels(source, count, rules)
-        size = options.size or _size(source, min(count, _PROBES), Fit(crop=options.crop, values=values), rules)
-    is_small = max(size) <= _RAW_UP_TO
-    codec: Literal["raw", "png", "jpeg"]
-    if options.codec == "auto":
-        codec, keep = ("raw", False) if is_small else ("png", True)
-    elif options.codec == "keep":
-        codec, keep = "png", True
-    else:
-        codec, keep = options.codec, False
+        fit = Fit(0, 0, options.crop, channels, values, dtype, _has_alpha(source, channels))
+        height, width = options.size or _size(source, min(count, _PROBES), fit, rules)
+    if options.crop == "pad":
+        rules.append("other proportions: padded to size with the median colour of each picture's own edge")
+    fit = replace(fit, height=height, width=width)
+    codec, keep = _codec(options.codec, fit)
     return PackPlan(
         fingerprint=source.fingerprint,
         count=count,
         classes=source.classes,
-        fit=Fit(size[0], size[1], options.crop, channels, values),
+        fit=fit,
         codec=codec,
         keep=keep,
         shard_bytes=options.shard_bytes,
@@ -124,21 +123,46 @@ def make_plan(source: Source, options: PackOptions) -> PackPlan:
     )
 
 
-def _sight(source: Source, index: int) -> tuple[bool, bool] | None:
-    """Colour and depth of a picture by its header; None if it cannot be told, which packing will say."""
+def _codec(wanted: Codec, fit: Fit) -> tuple[Literal["raw", "png", "jpeg"], bool]:
+    """How samples are stored, and whether files that fit already stay untouched.
+
+    Raises:
+        DataError: the codec cannot hold such samples.
+    """
+    has_png = fit.dtype != "float32" and (fit.channels in (1, 3) or (fit.channels == 4 and fit.has_alpha))
+    if wanted == "auto":
+        return ("raw", False) if max(fit.height, fit.width) <= _RAW_UP_TO or not has_png else ("png", True)
+    if wanted == "keep":
+        return ("png", True) if has_png else ("raw", False)
+    if (wanted == "png" and not has_png) or (wanted == "jpeg" and (fit.dtype != "uint8" or fit.channels not in (1, 3))):
+        raise DataError(
+            f"{argument('codec', wanted)}: has no form for {fit.dtype} in {counted(fit.channels, 'channel')}; "
+            f"take {argument('codec', 'raw')}"
+        )
+    return wanted, False
+
+
+def _has_alpha(source: Source, channels: int) -> bool:
+    """Whether the last channel will be opacity: that of pictures, and of arrays whose source says so.
+
+    Raises:
+        DataError: the pictures have other channels.
+    """
+    if channels in (0, 1, 3):
+        return False
     try:
-        start = source.start(index)
-        if isinstance(start, np.ndarray):
-            return start.ndim == 3 and start.shape[2] > 1, start.dtype not in (np.uint8, bool)
-        if start.startswith(b"\x93NUMPY"):
-            return array_sight(start)
-        colour, deep = is_colour(start), is_deep(start)
-        if colour is not None and deep is not None:
-            return colour, deep
-        data = source.item(index).data
-        return look(data) if isinstance(data, bytes) else None
+        item = source.item(0)
     except (BadPicture, OSError):
-        return None
+        return channels == 4  # said when it is packed
+    array = item.data
+    if isinstance(array, np.ndarray) and array.ndim == 3 and array.shape[2] == channels and not item.has_alpha:
+        return False
+    if channels != 4:
+        raise DataError(
+            f"{argument('channels', channels)}: give 1 for grey, 3 for RGB, 4 for alpha, 0 to take what comes, or the "
+            f"number that arrays have; {item.name} has another"
+        )
+    return True
 
 
 def _has_colour(source: Source, index: int) -> bool:
@@ -148,8 +172,8 @@ def _has_colour(source: Source, index: int) -> bool:
         return False  # said when it is packed
     colour = is_colour(start) if isinstance(start, bytes) else None
     if colour is None:
-        sight = _sight(source, index)
-        return sight is not None and sight[0]
+        seen = sight(source, index)
+        return seen is not None and seen[0]
     return colour
 
 
@@ -164,43 +188,9 @@ def _channels(source: Source, count: int, rules: list[str]) -> int:
     return 1
 
 
-def _values(source: Source, count: int, rules: list[str]) -> ValueRange | None:
-    """The range of pictures of more than 8 bits; None if none of those looked at has them."""
-    places = [0] if source.is_uniform else spread(range(count), _DEPTH_PROBES)
-    sights = [(place, _sight(source, place)) for place in places]
-    deep = [place for place, sight in sights if sight is not None and sight[1]]
-    if not deep:
-        return None
-    looked_at = spread(range(count) if source.is_uniform else deep, RANGE_PROBES)
-    arrays, names = [], []
-    for place in looked_at:
-        try:
-            item = source.item(place)
-            stored = values_in(item.data)
-            arrays.append(extremes(stored[:, :, :3] if item.has_alpha else stored))
-            names.append(item.name)
-        except (BadPicture, OSError):
-            continue  # said when it is packed
-    if not arrays:
-        return None
-    found = range_of(arrays)
-    if found is None:
-        array, name = next(pair for pair in zip(arrays, names, strict=True) if range_of([pair[0]]) is None)
-        raise DataError(
-            f"{name}: holds {array.dtype} from {array.min():g} to {array.max():g}; pixels must be uint8 or uint16, or "
-            f"say which values become black and white with {argument('values', 'LOW,HIGH')}"
-        )
-    highest = max(int(array.max()) for array in arrays if array.size)
-    rules.append(
-        f"{arrays[0].dtype} values up to {highest:,} in {counted(len(arrays), 'picture')} looked at, so {found} "
-        "become 0..255; `ganforge data pack --range LOW,HIGH` says otherwise"
-    )
-    return found
-
-
 def _size(source: Source, count: int, fit: Fit, rules: list[str]) -> tuple[int, int]:
     """Height and width of the first picture that can be used."""
-    if fit.crop == "center":
+    if fit.crop in ("center", "pad"):
         fit = replace(fit, crop="none")  # the proportions wanted are its own
     reason = ""
     for index in range(count):

@@ -53,8 +53,10 @@ class StreamDataset(Dataset):
             raise DataError(f"{urls[0]}: holds no samples")
         pixels = _first_pixels(first, options, urls[0])
         self.losses = (*_losses_of_depth(first, options, urls[0]), *_losses_of_labels(first))
-        self.spec = DataSpec((options.channels or pixels.shape[2], *pixels.shape[:2]))
-        self.fit = Fit(self.spec.height, self.spec.width, options.fit, self.spec.channels)
+        self.spec = DataSpec((options.channels or pixels.shape[2], *pixels.shape[:2]), has_alpha=options.channels == 4)
+        self.fit = Fit(
+            self.spec.height, self.spec.width, options.fit, self.spec.channels, has_alpha=self.spec.has_alpha
+        )
         # The content is unknown, so the digest can only stand for where it comes from.
         self.digest = hashlib.sha256(json.dumps([list(urls), options]).encode()).hexdigest()
 

@@ -11,7 +11,9 @@ from torch.nn import functional
 
 from ganforge.data.batches.ahead import Ahead
 from ganforge.data.batches.source import RankSlice
+from ganforge.data.depth import scaled
 from ganforge.data.transfer import to_device
+from ganforge.spec import DataSpec
 
 
 def uniform(seed: int, positions: np.ndarray, stream: int) -> np.ndarray:
@@ -25,7 +27,7 @@ def uniform(seed: int, positions: np.ndarray, stream: int) -> np.ndarray:
 
 
 class Transform:
-    """uint8 rows to float32 pictures in [-1, 1].
+    """Rows as they are stored to float32 pictures in [-1, 1].
 
     Args:
         seed: of the recipe.
@@ -35,6 +37,7 @@ class Transform:
         crop: shift by up to this many pixels.
         rotate: turn by up to this many degrees.
         channels_last: lay the pictures out as they are stored, which convolutions on many devices prefer.
+        spec: of the pictures, for the values that become -1 and 1; None for 0 and 255.
     """
 
     def __init__(
@@ -47,8 +50,10 @@ class Transform:
         crop: int = 0,
         rotate: float = 0.0,
         channels_last: bool = False,
+        spec: DataSpec | None = None,
     ) -> None:
         self.seed = seed
+        self.spec = spec
         self.flip = flip
         self.crop = crop
         self.rotate = rotate
@@ -60,21 +65,21 @@ class Transform:
         """Samples as networks see them.
 
         Args:
-            rows: uint8 `(batch, height, width, channels)`; may be written to.
+            rows: `(batch, height, width, channels)`, as `depth.tensor_type` has them; may be written to.
             start: position of the first in the endless order.
 
         Returns:
             float32 `(batch, channels, height, width)`.
         """
-        # Flips and shifts only move pixels, so they come before scaling, while a pixel is a byte a channel. Turns mix
-        # them, and a shift comes after a turn.
+        # Flips and shifts only move pixels, so they come before scaling, while a pixel is a byte or two a channel.
+        # Turns mix them, and a shift comes after a turn.
         if self.rotate:
             return self._turned_and_shifted(rows, start)
         if self.crop:
             rows = self._shifted(rows, start, flip=self.flip)
         elif self.flip:
             rows = self._flipped(rows, start)
-        return _scaled(rows, self._layout)
+        return scaled(rows, self._layout, self.spec)
 
     def _uniform(self, start: int, count: int, stream: int) -> np.ndarray:
         return uniform(self.seed, np.arange(start, start + count), stream)
@@ -110,7 +115,7 @@ class Transform:
     def _turned_and_shifted(self, rows: Tensor, start: int) -> Tensor:
         if self.flip:
             rows = self._flipped(rows, start)
-        pictures = self._turned(_scaled(rows, torch.contiguous_format), start)
+        pictures = self._turned(scaled(rows, torch.contiguous_format, self.spec), start)
         if self.crop:
             pictures = self._shifted(pictures.permute(0, 2, 3, 1), start, flip=False).permute(0, 3, 1, 2)
         return pictures.contiguous(memory_format=self._layout)
@@ -128,10 +133,3 @@ class Transform:
         grid = functional.affine_grid(theta, list(pictures.shape), align_corners=False)
         turned = functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
         return turned.clamp_(-1, 1)
-
-
-def _scaled(rows: Tensor, layout: torch.memory_format) -> Tensor:
-    """uint8 `(batch, height, width, channels)` to float32 `(batch, channels, height, width)` in [-1, 1]."""
-    stored = rows.permute(0, 3, 1, 2)
-    pictures = torch.empty(stored.shape, dtype=torch.float32, device=rows.device, memory_format=layout)
-    return pictures.copy_(stored).mul_(1 / 127.5).sub_(1)

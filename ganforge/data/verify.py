@@ -39,9 +39,9 @@ def verify(dataset: ShardDataset, progress: Callable[[int, int], None] | None = 
             report.problems += _check_files(dataset, number)
             opened = dataset.shard(number)
             start = int(sum(dataset.shard_sizes[:number]))
-            piece = max(1, min(_PIECE, _PIECE_BYTES // math.prod(dataset.row_shape)))
+            piece = max(1, min(_PIECE, _PIECE_BYTES // (math.prod(dataset.row_shape) * dataset.dtype.itemsize)))
             for ids in _pieces(start, start + shard.count, piece):
-                rows = np.empty((len(ids), *dataset.row_shape), np.uint8)
+                rows = np.empty((len(ids), *dataset.row_shape), dataset.dtype)
                 report.problems += [str(problem) for problem in dataset.read(ids, rows).values()]
                 report.samples += len(ids)
             del opened

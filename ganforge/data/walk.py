@@ -3,6 +3,7 @@
 import os
 import stat
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,12 +18,14 @@ class Found:
     """What lies below a folder.
 
     Attributes:
+        wanted: whether a file of this name is a picture.
         files: name relative to the folder, size and time of change (nanoseconds) of each picture, sorted by name;
             a link that leads nowhere has size -1.
         others: files of other kinds, by extension.
         skipped: links to folders that were read already, and what is not a plain file.
     """
 
+    wanted: Callable[[str], bool] = is_picture_name
     files: list[tuple[str, int, int]] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     skipped: list[str] = field(default_factory=list)
@@ -47,16 +50,20 @@ class Found:
         return notes
 
 
-def find_pictures(root: Path) -> Found:
+def find_pictures(root: Path, wanted: Callable[[str], bool] = is_picture_name) -> Found:
     """All pictures below a folder by their names; hidden files and folders, and macOS's `__MACOSX`, are left alone.
 
     Real folders come first, then links to folders that lie elsewhere, so a link to a parent or to a neighbour
     does not bring the same pictures again.
 
+    Args:
+        root: the folder.
+        wanted: whether a file of this name is a picture.
+
     Raises:
         DataError: there are no pictures, or a folder cannot be read.
     """
-    found = Found()
+    found = Found(wanted)
     seen: set[tuple[int, int]] = set()
     links: list[str] = [""]
     while links:
@@ -103,7 +110,7 @@ def _walk(root: Path, start: str, seen: set[tuple[int, int]], found: Found) -> l
 def _take(entry: os.DirEntry[str], name: str, found: Found) -> None:
     if entry.name == "dataset.json":
         return  # looked for by whom it concerns
-    if not is_picture_name(entry.name):
+    if not found.wanted(entry.name):
         found.others[os.path.splitext(entry.name)[1].lower() or "without extension"] += 1
         return
     try:

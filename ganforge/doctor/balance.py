@@ -32,7 +32,8 @@ def discriminator_wins(history: History, treatment: Treatment) -> Evidence | Non
         "health/gradient_generator": last.get("health/gradient_generator", float("nan")),
     }
     border = GAPS.get(treatment.objective, float("inf"))
-    wide = gap > (border if separation >= SURE else 2 * border)
+    # A translation's other terms go on teaching G where D has won.
+    wide = not treatment.translates and gap > (border if separation >= SURE else 2 * border)
     return known(evidence) if wide or _has_vanished(history) else None
 
 
@@ -45,10 +46,12 @@ def _has_vanished(history: History) -> bool:
 
 def generator_wins(history: History, treatment: Treatment) -> Evidence | None:
     """D takes fakes for more real than reals, or does not see fakes that are far from every real."""
-    window = history.last("health/separation", "health/coverage", lines=4, steps=100)
+    names = ["health/separation"] if treatment.translates else ["health/separation", "health/coverage"]
+    window = history.last(*names, lines=4, steps=100)
     if window is None:
         return None
-    separation, coverage = window.mean("health/separation"), window.mean("health/coverage")
+    separation = window.mean("health/separation")
+    coverage = float("nan") if treatment.translates else window.mean("health/coverage")
     is_blind = separation < 0.55 and coverage < 0.1
     if separation > 0.35 and not is_blind:
         return None
@@ -61,6 +64,14 @@ def generator_wins(history: History, treatment: Treatment) -> Evidence | None:
             "health/gradient_discriminator": last.get("health/gradient_discriminator", float("nan")),
         }
     )
+
+
+def copies_source(history: History, treatment: Treatment) -> Evidence | None:
+    """Translations are as good as their sources, though targets are far from those (the identity term's failure)."""
+    window = history.last("health/change", lines=4, steps=300)
+    if window is None or not window.always("health/change", below=0.02):
+        return None
+    return {"health/change": window.mean("health/change")}
 
 
 def oscillation(history: History, treatment: Treatment) -> Evidence | None:

@@ -14,6 +14,7 @@ IllnessName = Literal[
     "generator_wins",
     "collapse",
     "missing_classes",
+    "copies_source",
     "oscillation",
     "memorising",
     "exploding_gradients",
@@ -63,6 +64,12 @@ ILLNESSES = (
         "the generator leaves out classes: these hardly occur among its samples",
         "every class occurs again",
         variety.missing_classes,
+    ),
+    Illness(
+        "copies_source",
+        "the generator copies: its translations are their sources, though the targets differ from those",
+        "the generator changes its sources again",
+        balance.copies_source,
     ),
     Illness(
         "oscillation",

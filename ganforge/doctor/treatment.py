@@ -26,6 +26,12 @@ class Treatment:
     def objective(self) -> str:
         return text(self._recipe, "objective", "name") or ""
 
+    @property
+    def translates(self) -> bool:
+        """Whether the generator is given pictures: variety is its sources', and other terms than D's teach it."""
+        has_domain = self._get("domain", "name") is not None
+        return has_domain or bool(tables_at(self._recipe, "degrade")) or text(self._recipe, "data", "name") == "pairs"
+
     def remedies(self, illness: str) -> tuple[str, ...]:
         """What to change, the likeliest first; illnesses are those of `ganforge.doctor.illnesses`."""
         found: Sequence[str | None] = getattr(self, f"_{illness}")()
@@ -71,6 +77,17 @@ class Treatment:
             self._less_momentum(),
             self._gradient_penalty(),
             f"training.batch_size = {2 * batch}" if batch else None,
+        )
+
+    def _copies_source(self) -> Sequence[str | None]:
+        terms = enumerate(tables_at(self._recipe, "penalties"))
+        identity = next((index for index, penalty in terms if text(penalty, "name") == "identity"), None)
+        return (
+            f"leave out penalties.{identity}, 'identity', which forbids changing colours"
+            if identity is not None
+            else None,
+            self._faster("discriminator"),
+            "a larger patch: discriminator.depth + 1",
         )
 
     def _oscillation(self) -> Sequence[str | None]:

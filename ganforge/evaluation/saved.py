@@ -11,14 +11,16 @@ from accelerate import Accelerator
 from ganforge.arguments import argument
 from ganforge.building.evaluator import DEFAULT_EXTRACTOR, build_evaluator
 from ganforge.building.parts import build_dataset
+from ganforge.building.source import Judged, build_judged, build_picture_source, build_source_parts
 from ganforge.data.dataset import Dataset
 from ganforge.data.picture_folder import PictureFolder
 from ganforge.errors import DataError, GanforgeError
 from ganforge.evaluation.reals import find_reals, recipe_without_run
 from ganforge.evaluation.subject import Subject, find_subject
+from ganforge.metrics.evaluator import SamplesByIndex
 from ganforge.metrics.protocol import record
 from ganforge.parallel.start import make_accelerator
-from ganforge.recipe import load_saved, override, resolve
+from ganforge.recipe import Recipe, load_saved, override, resolve
 from ganforge.run_files import RunFolder
 from ganforge.spec import DataSpec
 
@@ -73,6 +75,8 @@ def evaluate_saved(
     tables = _tables(subject)
     reals = None if against is None else find_reals(against)
     folder = reals if isinstance(reals, PictureFolder) else None
+    if reals is not None:
+        tables.get("evaluation", {}).pop("data", None)  # what it is compared with has just been named
     if isinstance(reals, dict):
         cache = {key: value for key, value in tables["data"].items() if key == "cache_dir"}
         tables["data"] = {**cache, **reals}
@@ -84,21 +88,45 @@ def evaluate_saved(
     recipe = resolve(override(tables, overrides), "ganforge evaluate")
     dataset: Dataset = build_dataset(recipe) if folder is None else folder
     accelerator = make_accelerator("no")
+    judged, sampler = None, None
+    if subject.config is not None and subject.config.source is not None:
+        judged, sampler = _translations(subject, recipe, dataset, accelerator)
     evaluator = build_evaluator(
         recipe,
-        dataset,
+        dataset if judged is None else judged.targets,
         accelerator,
         fakes=subject.origin,
         reals=None if folder is None else {"dataset": "pictures"},
-        taught_by=None if against is None else _learned_from(subject),
+        taught_by=dataset if against is None else _learned_from(subject),
+        judged=judged,
     )
     assert evaluator is not None
-    figures = evaluator(subject.sampler(accelerator.device))
+    figures = evaluator(sampler or subject.sampler(accelerator.device))
     seconds = figures.pop("seconds")
     protocol = evaluator.protocol.to_dict()
     _keep(subject, figures, protocol, seconds, accelerator)
     warnings = (*_of_sizes(subject.spec, dataset.spec), *evaluator.warnings())
     return Evaluated(subject.name, figures, protocol, seconds, accelerator.is_main_process, warnings)
+
+
+def _translations(
+    subject: Subject, recipe: Recipe, dataset: Dataset, accelerator: Accelerator
+) -> tuple[Judged, SamplesByIndex]:
+    """What a translator is judged by: its run's own sources, or those computed of other targets.
+
+    Raises:
+        GanforgeError: nothing says what it translates.
+    """
+    network = subject.generator
+    assert network is not None
+    if subject.run is None:
+        raise GanforgeError(f"{subject.name}: the file alone does not say what to translate; name its run folder")
+    parts = build_source_parts(recipe, dataset)
+    assert parts is not None
+    judged = build_judged(recipe, dataset, parts.domain)
+    source = build_picture_source(recipe, parts, judged, accelerator.device)
+    network.to(accelerator.device)
+    return judged, lambda indices: network(*source.shown("evaluation", 0, indices))
 
 
 def _of_sizes(fakes: DataSpec, reals: DataSpec) -> list[str]:

@@ -11,7 +11,7 @@ from torch import nn
 from ganforge.data.picture_folder import PictureFolder
 from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
-from ganforge.metrics.evaluator import SamplesByIndex
+from ganforge.metrics.generated import Generated, SamplesByIndex
 from ganforge.run_files import CHECKPOINTS, CheckpointFolder, RunFolder
 from ganforge.saved.generator_config import GeneratorConfig
 from ganforge.saved.generator_file import find_generator, load_generator
@@ -55,7 +55,9 @@ class Subject:
         assert network is not None
         assert config is not None
         draw = latents_of(network.to(device), config)
-        return lambda indices: network(*draw("evaluation", 0, indices))
+        return Generated(
+            lambda indices: network(*draw("evaluation", 0, indices)), lambda indices: draw("evaluation", 0, indices)
+        )
 
 
 def find_subject(target: Path) -> Subject:

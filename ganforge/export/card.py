@@ -41,7 +41,7 @@ def model_card(
     lines = [
         "---",
         "library_name: ganforge",
-        "pipeline_tag: unconditional-image-generation",
+        f"pipeline_tag: {'image-to-image' if config.source else 'unconditional-image-generation'}",
         "tags:",
         "- gan",
         "- ganforge",
@@ -52,11 +52,11 @@ def model_card(
         f"# {_plain(repo.partition('/')[2] or repo)}",
         "",
         f"A GAN's generator, {_span(name)} with {parameters:,} parameters, trained with ganforge.",
-        f"Data: {spec}.",
+        f"Data: {spec}." if config.source is None else f"It makes pictures of {spec} of pictures of {config.source}.",
         "",
         f"![Samples]({PICTURE})",
         "",
-        "The first samples of seed 0, not selected.",
+        "The first samples of seed 0, not selected." if config.source is None else _SHEET,
         "",
         "## Use",
         "",
@@ -68,7 +68,7 @@ def model_card(
         "```",
         "",
         f"Samples are {'pictures in [-1, 1]' if spec.is_image else 'points'}, `(batch, {sizes})`.",
-        f"{_span(f'ganforge sample {repo} --n 64 --out grid.png')} draws a grid.",
+        _command(config, repo),
         *_code(register.generator.get(config.generator["name"])),
         f"`{GENERATOR_NAME}` holds weights and config; opening it runs no code.",
         "",
@@ -90,15 +90,28 @@ def model_card(
     return "\n".join(lines)
 
 
+_SHEET = "Sources and their translations, with the targets where there are some, not selected."
+
+
+def _command(config: GeneratorConfig, repo: str) -> str:
+    """What to type for pictures."""
+    if config.source is None:
+        return f"{_span(f'ganforge sample {repo} --n 64 --out grid.png')} draws a grid."
+    return f"{_span(f'ganforge translate {repo} PICTURES --out translated')} translates files of any size."
+
+
 def _code(component: Component) -> list[str]:
     """What loading needs: a generator file holds no code, and ganforge has only its own components."""
     if component.origin.startswith("ganforge."):
         return []
-    module = component.factory.__module__
+    module = component.described.__module__
     return [f"Loading it needs the plugin `{module}` ({component.package}), installed beside ganforge."]
 
 
 def _call(config: GeneratorConfig) -> list[str]:
+    if config.source is not None:
+        size = f"16, {config.source.channels}, {config.source.height}, {config.source.width}"
+        return [f"sources = torch.rand({size}) * 2 - 1  # pictures in [-1, 1]", "samples = generator(sources)"]
     distribution = config.generator.get("latent_distribution", "normal")
     drawn = "torch.randn(16, generator.latent_dim)"
     latent = drawn if distribution == "normal" else "2 * torch.rand(16, generator.latent_dim) - 1"

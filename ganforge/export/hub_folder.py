@@ -1,8 +1,10 @@
 """A folder as the Hugging Face Hub shows it: model card, weights with their config, recipe, pictures."""
 
 from pathlib import Path
+from shutil import copyfile as copy_file
 
 import tomli_w
+from torch import nn
 
 from ganforge.arguments import argument
 from ganforge.errors import GanforgeError
@@ -71,7 +73,7 @@ def export_hub(
     try:
         with replaced_folder(out) as making:
             save_generator(making / GENERATOR_NAME, flat_state(network), config)
-            picture_of(Sampler(network).many(NUM_SAMPLES)).save(making / PICTURE)
+            _save_picture(network, run, making / PICTURE)
             write_text(making / "README.md", text)
             if recipe is not None:
                 write_text(making / RECIPE, recipe)
@@ -82,3 +84,12 @@ def export_hub(
         return written
     assert repo is not None
     return f"{written}\n{upload(out, repo, private=private)}"
+
+
+def _save_picture(network: nn.Module, run: str | Path, path: Path) -> None:
+    """The first samples of seed 0; of a translator, the newest sheet of its run, if it has one."""
+    if config_of(network).source is None:
+        sampler = Sampler(network)
+        picture_of(sampler.many(NUM_SAMPLES), has_alpha=sampler.config.spec.has_alpha).save(path)
+    elif sheets := sorted(RunFolder(Path(run)).samples.glob("*.png")):
+        copy_file(sheets[-1], path)

@@ -40,8 +40,22 @@ class _OfLatentsAndLabels(nn.Module):
         return self.network(latent, labels)
 
 
+class _OfPictures(nn.Module):
+    """A translator, without the argument `labels`."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, source: Tensor) -> Tensor:
+        return self.network(source, None)
+
+
 class Traceable:
     """What is exported: a module of `latent (batch, latent_dim)` and, if it is conditional, `labels (batch,)` int64.
+
+    Of a translator it is a module of `source (batch, channels, height, width)` in [-1, 1], with any height and width
+    that its `divides` divides.
 
     Args:
         network: from `load_generator`, on the CPU.
@@ -50,18 +64,45 @@ class Traceable:
     def __init__(self, network: nn.Module) -> None:
         self.network = network
         self.config = config_of(network)
-        self.is_conditional = looks_at_labels(network)
+        self.is_translator = self.config.source is not None
+        self.is_conditional = not self.is_translator and looks_at_labels(network)
         wrapper = _OfLatentsAndLabels if self.is_conditional else _OfLatents
-        self.module = wrapper(network).eval()
+        self.module = (_OfPictures if self.is_translator else wrapper)(network).eval()
 
     @property
     def dynamic_shapes(self) -> dict[str, dict[int, Dim]]:
-        """The batch may have any size."""
+        """The batch may have any size, and a translator's pictures any that divide."""
         batch = Dim("batch", min=1, max=2**16)
+        if self.is_translator and not self._has_free_sides:
+            return {"source": {0: batch}}
+        if self.is_translator:
+            sides = {dim: self._side(name) for dim, name in ((2, "height"), (3, "width"))}
+            return {"source": {0: batch, **sides}}
         return {name: {0: batch} for name in self.inputs(1)}
 
+    @property
+    def _divides(self) -> int:
+        return int(getattr(self.network, "divides", 1))
+
+    @property
+    def _has_free_sides(self) -> bool:
+        """Whether the program takes any size: a graph of maps that shrink to one position takes that size alone."""
+        source = self.config.source
+        return source is not None and min(source.height, source.width) > self._divides
+
+    def _side(self, name: str) -> Dim:
+        """Any multiple of what the network's sides must divide by, from twice that."""
+        side = Dim(name, min=2, max=2**16 // self._divides)
+        return side if self._divides == 1 else self._divides * side
+
     def inputs(self, batch: int) -> Inputs:
-        """A batch of arguments by name."""
+        """A batch of arguments by name; of a translator, pictures of a size of their own for each size of a batch."""
+        if self.config.source is not None:
+            spec, divides = self.config.source, self._divides if self._has_free_sides else 0
+            height = max(spec.height + (batch - 2) * divides, 2 * divides)
+            width = max(spec.width + (batch // 2 - 1) * divides, 2 * divides)
+            random = torch.Generator().manual_seed(SEED)
+            return {"source": torch.rand(batch, spec.channels, height, width, generator=random) * 2 - 1}
         sampler = Sampler(self.network, SEED)
         inputs = {"latent": sampler.latents(range(batch))}
         if self.is_conditional:

@@ -1,15 +1,28 @@
 """What the loop asks of a game, whatever its generator is given."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor
 
 from ganforge.game.player import Player
+from ganforge.game.pool import Pool
+from ganforge.game.source import Source
 from ganforge.game.turn import Turn
 
 
 class Game(Protocol):
     """Makes the turns of both players, and samples to look at."""
+
+    @property
+    def source(self) -> Source:
+        """Of what the generator is given."""
+        ...
+
+    @property
+    def pools(self) -> Sequence[Pool]:
+        """Earlier fakes, for each way; empty in a game without."""
+        ...
 
     def turns(self, moving: Player, step: int, number: int) -> list[Turn]:
         """One move of a player, in micro-batches.
@@ -27,4 +40,12 @@ class Game(Protocol):
 
     def sample(self, stream: str, indices: range) -> Tensor:
         """Samples of the averaged generator by index, `(len(indices), *spec.shape)` on the device."""
+        ...
+
+    def sample_back(self, stream: str, indices: range) -> Tensor:
+        """Of a game with two ways: translations back by index, by the averaged generator."""
+        ...
+
+    def targets(self, stream: str, indices: range) -> Tensor | None:
+        """What samples by index should have become; None where nobody knows."""
         ...

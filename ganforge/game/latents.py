@@ -15,7 +15,10 @@ from torch import Tensor
 
 from ganforge.data.transfer import to_device
 
-WORDS = 4  # 64-bit words a Philox counter step gives
+WORDS = 4
+"""64-bit words that a step of Philox's counter gives."""
+TURN = 2**64
+"""Steps of the counter from a sample's place in one turn to that in the next."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,12 @@ class IndexedLatents:
         """Labels `(len(indices),)`, or None without classes."""
         return labels(self.seed, stream, turn, indices, self.num_classes, self.device, counts=self.class_counts)
 
+    def of_turns(self, stream: str, turns: range, indices: range) -> tuple[Tensor, Tensor | None]:
+        """Those of several turns at once: latents `(turns, samples, dim)`, and labels `(turns, samples)` or None."""
+        drawn = latents_of_turns(self.seed, stream, turns, indices, self.dim, self.distribution, self.device)
+        counts = self.class_counts
+        return drawn, labels_of_turns(self.seed, stream, turns, indices, self.num_classes, self.device, counts=counts)
+
 
 def latents(
     seed: int,
@@ -71,32 +80,37 @@ def latents(
         distribution: "normal" N(0, 1) by Box-Muller, or "uniform" on [-1, 1).
         device: where they are wanted.
     """
+    return latents_of_turns(seed, stream, range(turn, turn + 1), indices, dim, distribution, device)[0]
+
+
+def latents_of_turns(
+    seed: int,
+    stream: str,
+    turns: range,
+    indices: range,
+    dim: int,
+    distribution: str = "normal",
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """The latents of several turns at once, `(len(turns), len(indices), dim)`; the rest as for `latents`."""
     if distribution not in ("normal", "uniform"):
         raise ValueError(f"latent_distribution is 'normal' or 'uniform', not '{distribution}'")
-    even = dim + dim % 2
-    bits = _bits(seed, stream, turn, indices, even)
-    if torch.device(device).type == "cuda":
-        # Sine and cosine take the host longer than a whole step takes a fast GPU, so only the bits are made here.
-        return shaped_on_device(to_device(bits, device), dim, distribution)
-    uniform = bits.astype(np.float64) * 2.0**-53
-    if distribution == "uniform":
-        values = 2.0 * uniform[:, :dim] - 1.0
-    else:
-        radius = np.sqrt(-2.0 * np.log1p(-uniform[:, : even // 2]))
-        angle = (2.0 * np.pi) * uniform[:, even // 2 :]
-        values = np.concatenate((radius * np.cos(angle), radius * np.sin(angle)), axis=1)[:, :dim]
-    return to_device(values.astype(np.float32), device)
+    bits = to_device(_bits(seed, stream, turns, indices, dim + dim % 2), device)
+    return _shaped(bits.flatten(0, 1), dim, distribution).view(len(turns), len(indices), dim)
 
 
-def shaped_on_device(bits: Tensor, dim: int, distribution: str) -> Tensor:
-    """The same latents from their bits, int64 `(count, dim or dim + 1)`, to the last rounding of float32."""
-    uniform = bits.to(torch.float64) * 2.0**-53
+def _shaped(bits: Tensor, dim: int, distribution: str) -> Tensor:
+    """Latents `(count, dim)` from their bits, int64 `(count, dim or dim + 1)`, in a few operations on their device.
+
+    Each is computed in float64 and rounded once, so that devices agree to the last rounding of float32.
+    """
+    uniform = bits.to(torch.float64).mul_(2.0**-53)
     if distribution == "uniform":
-        return (2.0 * uniform[:, :dim] - 1.0).float()
+        return uniform[:, :dim].mul_(2.0).sub_(1.0).float().contiguous()
     half = bits.shape[1] // 2
-    radius = torch.sqrt(-2.0 * torch.log1p(-uniform[:, :half]))
-    angle = (2.0 * torch.pi) * uniform[:, half:]
-    return torch.cat((radius * torch.cos(angle), radius * torch.sin(angle)), dim=1)[:, :dim].float().contiguous()
+    radius = uniform[:, :half].neg().log1p_().mul_(-2.0).sqrt_()
+    angle = uniform[:, half:].mul(2.0 * torch.pi)
+    return torch.cat((angle.cos().mul_(radius), angle.sin_().mul_(radius)), dim=1)[:, :dim].float().contiguous()
 
 
 def labels(
@@ -123,23 +137,45 @@ def labels(
         device: where they are wanted.
         counts: samples of each class, by which classes are drawn; empty for all classes alike.
     """
+    drawn = labels_of_turns(seed, stream, range(turn, turn + 1), indices, num_classes, device, counts=counts)
+    return None if drawn is None else drawn[0]
+
+
+def labels_of_turns(
+    seed: int,
+    stream: str,
+    turns: range,
+    indices: range,
+    num_classes: int,
+    device: torch.device | str = "cpu",
+    *,
+    counts: Sequence[int] = (),
+) -> Tensor | None:
+    """The labels of several turns at once, `(len(turns), len(indices))`; the rest as for `labels`."""
     if num_classes == 0:
         return None
     assert len(counts) in (0, num_classes)
-    uniform = _bits(seed, f"{stream}/labels", turn, indices, 1)[:, 0].astype(np.float64) * 2.0**-53
+    uniform = _bits(seed, f"{stream}/labels", turns, indices, 1)[:, :, 0].astype(np.float64) * 2.0**-53
     last = np.cumsum(counts) if len(counts) else np.arange(1, num_classes + 1)  # of each class: the place behind it
     place = np.minimum((uniform * last[-1]).astype(np.int64), last[-1] - 1)  # the product may be rounded up to the end
     classes: np.ndarray = np.asarray(np.searchsorted(last, place, side="right"), dtype=np.int64)
     return to_device(classes, device)
 
 
-def _bits(seed: int, stream: str, turn: int, indices: range, dim: int) -> np.ndarray:
-    """53 random bits as int64, `(len(indices), dim)`: row i depends on (seed, stream, turn, indices[i]) alone."""
-    assert indices.step == 1
+def _bits(seed: int, stream: str, turns: range, indices: range, dim: int) -> np.ndarray:
+    """53 random bits as int64, `(len(turns), len(indices), dim)`.
+
+    Those of a row depend on seed, stream, its turn and its index alone.
+    """
+    assert indices.step == turns.step == 1
     steps_a_row = -(-dim // WORDS)
+    steps = len(indices) * steps_a_row
     generator = np.random.Philox(
         key=np.array([seed, zlib.crc32(stream.encode())], dtype=np.uint64),
-        counter=np.array([indices.start * steps_a_row, turn, 0, 0], dtype=np.uint64),
+        counter=np.array([indices.start * steps_a_row, turns.start, 0, 0], dtype=np.uint64),
     )
-    raw = generator.random_raw(len(indices) * steps_a_row * WORDS).reshape(len(indices), -1)[:, :dim]
-    return (raw >> np.uint64(11)).view(np.int64)
+    raw = np.empty((len(turns), steps * WORDS), np.uint64)
+    for words in raw:
+        words[:] = generator.random_raw(steps * WORDS)
+        generator.advance(TURN - steps)
+    return (raw.reshape(len(turns), len(indices), -1)[:, :, :dim] >> np.uint64(11)).view(np.int64)

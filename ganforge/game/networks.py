@@ -5,6 +5,9 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from ganforge.game.ways import BothWays
+from ganforge.spec import DataSpec
+
 
 @runtime_checkable
 class Generator(Protocol):
@@ -20,6 +23,20 @@ class Generator(Protocol):
 
     def __call__(self, latent: Tensor, labels: Tensor | None = None, /) -> Tensor:
         """Latents `(batch, latent_dim)` and labels `(batch,)` int64 to samples `(batch, *spec.shape)`."""
+        ...
+
+
+class Translator(Protocol):
+    """Maps pictures to pictures: a generator whose signature names `source` among what the framework supplies.
+
+    Attributes:
+        divides: what height and width of a source must divide by; 1 without it.
+    """
+
+    divides: int
+
+    def __call__(self, source: Tensor, labels: Tensor | None = None, /) -> Tensor:
+        """Pictures `(batch, *source.shape)` in [-1, 1] to pictures `(batch, *spec.shape)` in [-1, 1]."""
         ...
 
 
@@ -51,10 +68,22 @@ def latent_distribution_of(network: nn.Module) -> str:
 
 @dataclass(frozen=True)
 class Networks:
-    """The bare networks on the CPU, initialised from the recipe's seed: the same on every rank."""
+    """The bare networks on the CPU, initialised from the recipe's seed: the same on every rank.
+
+    Args:
+        discriminator: or both of them, as `BothWays`.
+        generator: or both of them, as `BothWays`.
+        source: what a picture that a translator is given looks like; None for a generator of latents.
+    """
 
     discriminator: nn.Module
     generator: nn.Module
+    source: DataSpec | None = None
+
+    @property
+    def has_two_ways(self) -> bool:
+        """Whether each player holds a network for each way."""
+        return isinstance(self.generator, BothWays)
 
     @property
     def latent_dim(self) -> int:

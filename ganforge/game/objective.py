@@ -19,11 +19,13 @@ class Objective(ABC):
     from the loader. `has_boundary_at_zero` says whether a logit above 0 means that D takes a sample for real; where
     only differences of logits count, its accuracy has no meaning, and components that rely on it are refused.
     `pairs_labels` says that the i-th fake picture is compared with the i-th real one and must be of its class.
+    `needs_classifier` says that it hears the classifier of a discriminator that has one, which then is not compiled.
     """
 
     generator_sees_real: bool = False
     has_boundary_at_zero: bool = True
     pairs_labels: bool = False
+    needs_classifier: bool = False
 
     @abstractmethod
     def discriminator_loss(self, turn: Turn) -> Tensor:

@@ -22,6 +22,10 @@ class Penalty(ABC):
     pictures, `needs_double_backward` whether it differentiates the player's network and is differentiated itself, which
     compiled networks cannot, `hooks_discriminator` whether it reads inner layers of D, which compiled networks do not
     show, and `reads_weights` whether it looks at weights themselves. ZeRO 3 supports none of the last three.
+
+    Of translations: `needs_pairs` says that the i-th sample is compared with the i-th target, `needs_equal_sides` that
+    the generator is shown targets as if they were sources, and `goes_back` that it looks at `turn.back`, which gives
+    the game two ways.
     """
 
     player: Role = "discriminator"
@@ -29,6 +33,9 @@ class Penalty(ABC):
     needs_double_backward: bool = False
     hooks_discriminator: bool = False
     reads_weights: bool = False
+    needs_pairs: bool = False
+    needs_equal_sides: bool = False
+    goes_back: bool = False
 
     @abstractmethod
     def __call__(self, turn: Turn) -> Tensor:

@@ -4,8 +4,9 @@ The moving player is called through its wrapper, which all-reduces its gradients
 resting one is called bare and frozen, so that it keeps no stray gradients and sends nothing.
 """
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Any
 
 from accelerate import Accelerator  # pyright: ignore[reportMissingTypeStubs]
@@ -81,19 +82,15 @@ class Player:
         finally:
             self._freeze(was_frozen)
 
-    @contextmanager
-    def frozen(self) -> Generator[None, None, None]:
+    def frozen(self) -> AbstractContextManager[None]:
         """While the other player moves: called bare, without gradients for its own parameters."""
-        self._freeze(True)
-        try:
-            yield
-        finally:
-            self._freeze(False)
+        return _Frozen(self._freeze)
 
     def _freeze(self, is_frozen: bool) -> None:
-        self._is_frozen = is_frozen
-        for parameter in self._trainable:
-            parameter.requires_grad_(not is_frozen)
+        if is_frozen != self._is_frozen:
+            self._is_frozen = is_frozen
+            for parameter in self._trainable:
+                parameter.requires_grad = not is_frozen
 
     def due_penalties(self, step: int) -> list[WeightedPenalty]:
         return [penalty for penalty in self.penalties if penalty.is_due(step)]
@@ -104,7 +101,15 @@ class Player:
         return objective or any(penalty.penalty.sees_real for penalty in self.due_penalties(step))
 
     def loss(self, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
-        """The one summed loss of a turn, and its terms, detached, for the log."""
+        """The one summed loss of a turn, over its ways, and its terms, detached, for the log."""
+        total, figures = self._loss_of(turn)
+        if turn.back is None:
+            return total, figures
+        other, more = self._loss_of(turn.back)
+        return total + other, {name: value + more[name] for name, value in figures.items()}
+
+    def _loss_of(self, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one way."""
         goal = self.objective.discriminator_loss if self.role == "discriminator" else self.objective.generator_loss
         total = goal(turn)
         terms = {"objective": total.detach()}
@@ -112,10 +117,7 @@ class Player:
             term = penalty(turn)
             terms[penalty.name] = terms.get(penalty.name, 0.0) + term.detach()  # a recipe may have two of a name
             total = total + term
-        figures = turn.figures()
-        if not self.objective.has_boundary_at_zero:
-            figures = {name: value for name, value in figures.items() if not name.startswith("accuracy")}
-        return total, {"loss": total.detach(), **terms, **figures}
+        return total, {"loss": total.detach(), **terms}
 
     def learn(self, turn: Turn, micro_batch: int = 0) -> dict[str, Tensor]:
         """Forward and backward of one micro-batch (from 0) of a turn; returns the terms of its loss for the log."""
@@ -149,3 +151,18 @@ class Player:
         self.engine.load_state_dict(state["engine"])
         for penalty, saved in zip(self.penalties, state["penalties"], strict=False):
             load_named_state(penalty.name, penalty.penalty, saved)
+
+
+class _Frozen(AbstractContextManager[None]):
+    """Frozen while inside; a generator with `contextmanager` would take several times as long."""
+
+    def __init__(self, freeze: Callable[[bool], None]) -> None:
+        self._freeze = freeze
+
+    def __enter__(self) -> None:
+        self._freeze(True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._freeze(False)

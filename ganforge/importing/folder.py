@@ -13,6 +13,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,20 @@ def imported_networks(folder: Path) -> dict[str, dict[str, Tensor]]:
     found = {name: _load(folder / FILES[name]) for name in FILES if name in names}
     found.setdefault("generator", dict(found["averaged"]))
     return found
+
+
+def imported_ada_probability(folder: Path) -> float | None:
+    """The probability that ADA had reached when the networks were saved; None if the file does not tell.
+
+    Raises:
+        CheckpointError: the folder is no import, or is damaged.
+    """
+    found = _state(folder).get("ada_probability")
+    if found is None:
+        return None
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < math.inf:
+        raise CheckpointError(f"{folder / STATE}: is damaged: its ada_probability is {found!r}; import the file again")
+    return float(found)
 
 
 def _state(folder: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -10,18 +10,17 @@ from typing import Literal
 import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ganforge.data.dataset import Dataset
 from ganforge.data.samples import real_samples
 from ganforge.metrics.exchange import batches_of, gather_rows, on_main, sum_over_ranks
-from ganforge.metrics.metric import Extractor, Looked, Metric, MomentsMetric, View
+from ganforge.metrics.generated import Generated, SamplesByIndex
+from ganforge.metrics.metric import Extractor, LabelledMetric, Looked, Metric, MomentsMetric, View
 from ganforge.metrics.moments import Moments
 from ganforge.metrics.protocol import Protocol
 from ganforge.metrics.reference import ReferenceCache
-
-SamplesByIndex = Callable[[range], Tensor]
-"""Samples by index, on the device: the same index gives the same sample on any rank."""
 
 Need = tuple[View, Literal["rows", "moments"]]
 """What a metric needs from a set of samples: a view of each sample, or only sums over the view."""
@@ -69,7 +68,7 @@ class Evaluator:
             needs = {need_of(metric) for metric in self._metrics}
             fakes = self._look(self.protocol.num_fakes, needs, sampler)
             self._prepare_reals({need_of(metric) for metric in self._metrics if metric.needs_reals})
-        figures = on_main(self._accelerator, lambda: self._figures(fakes))
+        figures = on_main(self._accelerator, lambda: self._figures(fakes, self._labels(sampler)))
         return {**figures, "seconds": time.perf_counter() - start}
 
     def better(self) -> dict[str, str]:
@@ -82,7 +81,24 @@ class Evaluator:
         self._told.update(new)
         return new
 
-    def _figures(self, fakes: dict[Need, Tensor | Moments]) -> dict[str, float]:
+    def _labels(self, sampler: SamplesByIndex) -> tuple[Tensor, Tensor] | None:
+        """Labels of all fakes and reals; None if one of them has none, or nobody looks at them."""
+        if not any(isinstance(metric, LabelledMetric) for metric in self._metrics):
+            return None
+        fakes = sampler.labels(self.protocol.num_fakes) if isinstance(sampler, Generated) else None
+        if fakes is None or self._dataset.labels is None:
+            return None
+        ids = self._ids(range(self.protocol.num_reals))
+        return fakes, torch.from_numpy(self._dataset.labels[ids])
+
+    def _ids(self, indices: range) -> NDArray[np.int64]:
+        """Reals evenly spaced in the dataset, as packed data may be sorted by class."""
+        stride = len(self._dataset) / self.protocol.num_reals
+        return np.floor(np.arange(indices.start, indices.stop) * stride).astype(np.int64)
+
+    def _figures(
+        self, fakes: dict[Need, Tensor | Moments], labels: tuple[Tensor, Tensor] | None = None
+    ) -> dict[str, float]:
         device = self._accelerator.device
         figures: dict[str, float] = {}
         self._warnings = []
@@ -99,8 +115,20 @@ class Evaluator:
             else:
                 assert isinstance(fake, Tensor)
                 reals = real if isinstance(real, Tensor) else fake[:0]
+                if isinstance(metric, LabelledMetric):
+                    figures.update(self._of_classes(metric, fake.to(device), reals.to(device), labels))
+                    continue
                 figures.update(metric(fake.to(device), reals.to(device)))  # distances of all pairs are much work
         return figures
+
+    def _of_classes(
+        self, metric: LabelledMetric, fakes: Tensor, reals: Tensor, labels: tuple[Tensor, Tensor] | None
+    ) -> dict[str, float]:
+        if labels is None:
+            named = ", ".join(metric.better)
+            self._warnings.append(f"{named}: no figure, as nothing says of which class the fakes or the reals are")
+            return metric(fakes, reals)
+        return metric.of_classes(fakes, reals, *(each.to(fakes.device) for each in labels))
 
     def _look_closer(self, metric: Metric, fake: Tensor | Moments, real: Tensor | Moments | None) -> list[str]:
         """Warnings about what makes a metric's figures unreliable or missing."""
@@ -122,11 +150,9 @@ class Evaluator:
         missing = on_main(self._accelerator, lambda: self._not_cached(needs))
         if not missing:
             return
-        stride = len(self._dataset) / self.protocol.num_reals  # evenly spaced, as packed data may be sorted by class
 
         def reals(indices: range) -> Tensor:
-            ids = np.floor(np.arange(indices.start, indices.stop) * stride).astype(np.int64)
-            return real_samples(self._dataset, ids).to(self._accelerator.device)
+            return real_samples(self._dataset, self._ids(indices)).to(self._accelerator.device)
 
         found = self._look(self.protocol.num_reals, missing, reals)
         if self._accelerator.is_main_process:

@@ -25,7 +25,7 @@ BATCH = 64
 """Pictures in a step of its training; an epoch drops the last incomplete batch."""
 
 
-class _Classifier(nn.Module):
+class SmallClassifier(nn.Module):
     """Three strided convolutions, one hidden layer; small enough to train in seconds on a CPU."""
 
     def __init__(self, channels: int, num_classes: int) -> None:
@@ -77,13 +77,13 @@ class DigitsCNN(Extractor):
         self._shape = spec.shape
         with torch.random.fork_rng(devices=[]):  # the extractor must not advance a run's random states
             torch.manual_seed(0)
-            self._network = _Classifier(spec.channels, spec.num_classes)
+            self._network = SmallClassifier(spec.channels, spec.num_classes)
         path = cache_dir / "extractors" / f"digits-cnn-{epochs}-{dataset.digest[:16]}.safetensors"
         if not path.exists():  # what is there needs no lock, which another user's cache may not give
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{path}.lock"):
                 if not path.exists():
-                    _train(self._network, dataset, epochs)
+                    _learn(self._network, dataset, epochs)
                     with replaced(path) as temporary:
                         save_file(self._network.state_dict(), temporary)
         self._network.load_state_dict(load_file(path))
@@ -106,18 +106,27 @@ class DigitsCNN(Extractor):
         return {"features": features, **({"logits": self._network.head(features)} if "logits" in views else {})}
 
 
-def _train(network: _Classifier, dataset: Dataset, epochs: int) -> None:
-    """Adam, a falling learning rate and shifts of up to two pixels; leaves the global random states as they were."""
+def _learn(network: SmallClassifier, dataset: Dataset, epochs: int) -> None:
     assert dataset.labels is not None
-    samples = real_samples(dataset)
-    labels = torch.from_numpy(dataset.labels)
+    fit_classifier(network, real_samples(dataset), torch.from_numpy(dataset.labels), epochs)
+
+
+def fit_classifier(network: SmallClassifier, samples: Tensor, labels: Tensor, epochs: int) -> None:
+    """Adam, a falling learning rate and shifts of up to two pixels; leaves the global random states as they were.
+
+    Args:
+        network: the classifier, which is changed.
+        samples: `(num, channels, height, width)`, 64 or more.
+        labels: `(num,)` int64, on the same device.
+        epochs: passes over the samples.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
         total = epochs * (len(samples) // BATCH)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=max(total, 2))
         for _ in range(epochs):
-            order = torch.randperm(len(samples))
+            order = torch.randperm(len(samples)).to(samples.device)
             for chosen in order.split(BATCH):
                 if len(chosen) < BATCH:
                     continue

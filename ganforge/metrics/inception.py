@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ganforge.data.dataset import Dataset
 from ganforge.errors import GanforgeError
@@ -25,6 +26,18 @@ ORIGINAL = Published(
 """TensorFlow's Inception of 2015 as torch-fidelity converted and published it."""
 
 
+SIDE = 299
+CLEAN = "8 bit RGB, bicubic with antialiasing to 299x299, rounded to 8 bits"
+
+
+def cleanly_resized(pictures: Tensor) -> Tensor:
+    """Pictures uint8 `(batch, 3, height, width)` at 299x299, with a low-pass filter where they shrink."""
+    resized = functional.interpolate(
+        pictures.float(), (SIDE, SIDE), mode="bicubic", antialias=True, align_corners=False
+    )
+    return resized.round().clamp(0, 255).to(torch.uint8)
+
+
 @register.extractor(NAME)
 class InceptionV3(Extractor):
     """Inception v3 as the original FID used it, in torch-fidelity's port; what `fid`, `kid` and `is` mean in papers.
@@ -38,6 +51,10 @@ class InceptionV3(Extractor):
         weights: another path of the file.
         sha256: hash of that file, if it is not the published one.
         layer: which features: the pooled 2048 of the papers, or an earlier block's, which are cheaper.
+        resize: how samples come to 299x299: bilinearly, without a low-pass filter where they shrink, as TensorFlow 1
+            did and the FID of most papers has it (`legacy`), or bicubically with one (`clean`, Parmar et al. 2022,
+            whose weights and resizing are these, but for a rounding to 8 bits here). It is a part of the protocol;
+            figures of the two do not compare.
     """
 
     has_logits: ClassVar = True
@@ -51,13 +68,17 @@ class InceptionV3(Extractor):
         weights: str | None = None,
         sha256: str | None = None,
         layer: Literal["64", "192", "768", "2048"] = "2048",
+        resize: Literal["legacy", "clean"] = "legacy",
     ) -> None:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
         check_pictures(dataset.spec)
         path, self.sha256 = find_weights(ORIGINAL, cache_dir, weights, sha256)
         self.name_of_weights = ORIGINAL.name if self.sha256 == ORIGINAL.sha256 else path.name
-        self._layer = layer
+        self._layer, self._is_clean = layer, resize == "clean"
+        if self._is_clean:
+            self.input = CLEAN
+            self.name_of_weights += " clean"  # other features, so another cache
         # torch-fidelity unpickles the file that it is given, so it is given one that was written here.
         plain = io.BytesIO()
         torch.save(load_weights(path), plain)
@@ -75,5 +96,6 @@ class InceptionV3(Extractor):
         layers: dict[View, str] = {"features": self._layer, "logits": "logits_unbiased"}
         self._network.to(samples.device)
         self._network.features_list = [layers[view] for view in views]  # it stops at the last layer that is wanted
-        found = self._network(to_rgb_bytes(samples))
+        pictures = to_rgb_bytes(samples)
+        found = self._network(cleanly_resized(pictures) if self._is_clean else pictures)
         return dict(zip(views, found, strict=True))

@@ -1,5 +1,6 @@
 """What a metric and a feature extractor are."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -64,11 +65,15 @@ class Metric(ABC):
     Attributes:
         looks_at: what it is given.
         needs_reals: whether it compares with real samples; if not, it gets none of them.
+        pairs: whether it compares the i-th fake with the i-th real sample, as translations have them.
+        decides: whether its main figure may decide by itself which generator is the best.
         better: names its figures, the first being the main one, and which way is better.
     """
 
     looks_at: ClassVar[View] = "features"
     needs_reals: ClassVar[bool] = True
+    pairs: ClassVar[bool] = False
+    decides: ClassVar[bool] = True
     better: ClassVar[dict[str, Literal["lower", "higher"]]]
 
     def check(self, num_fakes: int, num_reals: int) -> None:
@@ -90,6 +95,17 @@ class Metric(ABC):
     @abstractmethod
     def __call__(self, fakes: Tensor, reals: Tensor) -> dict[str, float]:
         """Figures from `(num_fakes, ...)` and `(num_reals, ...)`, float32, both on the run's device."""
+
+
+class LabelledMetric(Metric):
+    """A metric that looks at the classes of fakes and reals as well; without classes it has no figures."""
+
+    def __call__(self, fakes: Tensor, reals: Tensor) -> dict[str, float]:
+        return dict.fromkeys(self.better, math.nan)
+
+    @abstractmethod
+    def of_classes(self, fakes: Tensor, reals: Tensor, fake_labels: Tensor, real_labels: Tensor) -> dict[str, float]:
+        """Figures from samples or features as for a call, and their labels `(num_fakes,)` and `(num_reals,)`."""
 
 
 class MomentsMetric(Metric):

@@ -52,15 +52,28 @@ def find_weights(published: Published, cache_dir: Path, path: str | None, sha256
         if not named.is_file():
             raise GanforgeError(f"weights: {named} is not a file; {_remedy(published, named)}")
         return named, _checked(named, sha256 or published.sha256, "or, if it should be another, give its sha256")
-    place = cache_dir / "extractors" / published.name
-    for candidate in (place, Path(torch.hub.get_dir()) / "checkpoints" / published.name):
+    for candidate in _places(published, cache_dir):
         if candidate.is_file():
             return candidate, _checked(candidate, published.sha256, "remove it")
+    place = _places(published, cache_dir)[0]
     place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{place}.lock"):  # ranks that start together: one fetches, the others wait
         if not place.is_file():
             _fetch(published, place)
     return place, _checked(place, published.sha256, "remove it")
+
+
+def is_here(published: Published, cache_dir: Path) -> bool:
+    """Whether an original is on this machine, so that nothing need be fetched."""
+    return any(place.is_file() for place in _places(published, cache_dir))
+
+
+def _places(published: Published, cache_dir: Path) -> tuple[Path, Path]:
+    """Where an original is looked for, and first where it is fetched to."""
+    return (
+        cache_dir / "extractors" / published.name,
+        Path(torch.hub.get_dir()) / "checkpoints" / published.name,
+    )
 
 
 def load_weights(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from ganforge.spec import DataSpec
 
 GeneratorCondition = Literal["none", "embedding", "norm"]
 DiscriminatorCondition = Literal["none", "embedding", "projection"]
+ClassifyingCondition = Literal["none", "embedding", "projection", "classifier"]
 
 
 def num_classes_for(spec: DataSpec, conditional: str) -> int:
@@ -141,3 +142,25 @@ class Projection(nn.Module):
         """Features `(batch, channels, ...)` to what each position's logit gains, `(batch, ...)`."""
         vectors = self.classes(required(labels)).to(features.dtype)
         return torch.einsum("bc,bc...->b...", vectors, features)
+
+
+class Classifier(nn.Module):
+    """Logits of the classes from D's last features, for objectives that hear them (AC-GAN, Odena et al. 2017).
+
+    Args:
+        num_classes: number of classes.
+        channels: of the features.
+        spectral_norm: bound the largest singular value of its weight by 1, as that of D's layers.
+    """
+
+    def __init__(self, num_classes: int, channels: int, *, spectral_norm: bool = False) -> None:
+        super().__init__()
+        self.classes = nn.Linear(channels, num_classes)
+        nn.init.xavier_uniform_(self.classes.weight)
+        nn.init.zeros_(self.classes.bias)
+        if spectral_norm:
+            parametrizations.spectral_norm(self.classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features `(batch, channels)` to logits `(batch, num_classes)`."""
+        return self.classes(features)

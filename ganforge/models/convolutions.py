@@ -13,21 +13,25 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
+from ganforge.models.sizes import EVEN, Odd, strided_padding
+
 FEW_CHANNELS = 4
 """Pictures have at most this many channels, and four times as many still fit a vector of 16."""
 
 
-def doubling(channels_in: int, channels_out: int, kernel_size: int, bias: bool) -> nn.ConvTranspose2d:
-    """A transposed convolution that doubles the map exactly, for kernels of even and odd side."""
-    kind = PictureDoubling if kernel_size == 4 and channels_out <= FEW_CHANNELS else nn.ConvTranspose2d
-    padding, output_padding = (kernel_size - 1) // 2, kernel_size % 2
+def doubling(channels_in: int, channels_out: int, kernel_size: int, bias: bool, odd: Odd = EVEN) -> nn.ConvTranspose2d:
+    """A transposed convolution that doubles the map, less one where `odd` says so, for kernels of even and odd side."""
+    few = kernel_size == 4 and channels_out <= FEW_CHANNELS and odd == EVEN
+    kind = PictureDoubling if few else nn.ConvTranspose2d
+    padding, output_padding = strided_padding(kernel_size, odd)
     return kind(channels_in, channels_out, kernel_size, 2, padding, output_padding, bias=bias)
 
 
-def halving(channels_in: int, channels_out: int, kernel_size: int, bias: bool) -> nn.Conv2d:
-    """A convolution that halves the map exactly, for kernels of even and odd side."""
-    kind = PictureHalving if kernel_size == 4 and channels_in <= FEW_CHANNELS else nn.Conv2d
-    return kind(channels_in, channels_out, kernel_size, stride=2, padding=(kernel_size - 1) // 2, bias=bias)
+def halving(channels_in: int, channels_out: int, kernel_size: int, bias: bool, odd: Odd = EVEN) -> nn.Conv2d:
+    """A convolution that halves the map, odd sides of which are rounded up, for kernels of even and odd side."""
+    kind = PictureHalving if kernel_size == 4 and channels_in <= FEW_CHANNELS and odd == EVEN else nn.Conv2d
+    padding, _ = strided_padding(kernel_size, odd)
+    return kind(channels_in, channels_out, kernel_size, stride=2, padding=padding, bias=bias)
 
 
 class FirstMap(nn.ConvTranspose2d):

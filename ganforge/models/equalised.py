@@ -1,7 +1,7 @@
 """Layers with an equalised learning rate: weights are N(0, 1) and get their scale whenever they are used.
 
 All weights then have one size, so that Adam moves all of them at one relative speed (Karras et al. 2018, section 4.1).
-Whatever reads the weights directly (weight decay, clipping, distances of averages) sees them without that scale.
+`effective` gives them with that scale, for whatever compares or punishes weights; clipping sees them without it.
 """
 
 import math
@@ -85,6 +85,10 @@ class EqualisedLinear(nn.Module):
         self.bias_gain = rate
         self.has_activation = activation
 
+    def effective(self, name: str) -> Tensor:
+        """Its weight or bias as it is used, with the scale of run time."""
+        return self.weight * self.weight_gain if name == "weight" else self.bias * self.bias_gain
+
     def forward(self, values: Tensor) -> Tensor:
         with in_full(values):
             values = at_least_float32(values)
@@ -134,6 +138,10 @@ class EqualisedConvolution(nn.Module):
         elif scale == 0.5:
             before, self.stride, self.padding = Blur(padding=2), 2, 0
         self.before, self.after = before, after
+
+    def effective(self, name: str) -> Tensor:
+        """Its weight or bias as it is used, with the scale of run time."""
+        return self.weight * self.weight_gain if name == "weight" else getattr(self, name)
 
     def forward(self, maps: Tensor, gain: float = 1.0) -> Tensor:
         """`(batch, channels_in, height, width)` to maps of `scale` times the size, times `gain`."""

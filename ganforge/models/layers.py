@@ -10,6 +10,7 @@ from ganforge.models.conditioning import ConditionalBatchNorm
 
 Activation = Literal["relu", "leaky_relu", "elu", "silu", "gelu", "tanh"]
 Normalisation = Literal["batch", "sync", "none", "spectral"]
+MapNormalisation = Literal["batch", "sync", "instance", "none", "spectral"]
 LatentDistribution = Literal["normal", "uniform"]
 
 
@@ -38,8 +39,9 @@ class LayerStyle:
     """How every layer of one network is made, so that its blueprint says only what is different.
 
     Args:
-        norm: `batch` or `sync` (over all ranks) batch norm after hidden layers, `spectral` norm (Miyato et al. 2018) on
-            the weights of all layers, or `none`.
+        norm: `batch` or `sync` (over all ranks) batch norm after hidden layers of pictures, `instance` norm there (each
+            map of each picture by itself; Ulyanov et al. 2016), `spectral` norm (Miyato et al. 2018) on the weights of
+            all layers, or `none`.
         activation: non-linearity of hidden layers.
         leaky_slope: slope of `leaky_relu` below zero.
         dropout: probability that one activation is dropped while training, in [0, 1).
@@ -48,7 +50,7 @@ class LayerStyle:
         num_classes: classes for which batch norm has gains and biases of their own; 0 for one set shared by all.
     """
 
-    norm: Normalisation
+    norm: MapNormalisation
     activation: Activation
     leaky_slope: float
     dropout: float = 0.0
@@ -61,8 +63,11 @@ class LayerStyle:
 
     @property
     def hidden_bias(self) -> bool:
-        """Whether hidden layers have a bias: batch norm subtracts the mean, so a bias before it learns nothing."""
-        return not self.has_batch_norm
+        """Whether hidden layers have a bias: batch and instance norm subtract means, and so one before them, too.
+
+        Its gradient would be a rounding error, which Adam makes a step of.
+        """
+        return not self.has_batch_norm and self.norm != "instance"
 
     @property
     def has_spectral_norm(self) -> bool:
@@ -93,11 +98,14 @@ class LayerStyle:
         Args:
             channels: channels (or features) of the layer before.
             pictures: whether inputs are `(batch, channels, height, width)`, not `(batch, channels)`.
-            batch_norm: False where the network has none even when its style has.
+            batch_norm: False where the network has none, of instances neither, even when its style has.
         """
         layers: list[nn.Module] = []
         if batch_norm and self.has_batch_norm:
             layers.append(self._make_batch_norm(channels, pictures))
+        if batch_norm and self.norm == "instance":
+            assert pictures
+            layers.append(nn.InstanceNorm2d(channels))
         layers.append(make_activation(self.activation, self.leaky_slope))
         if self.dropout > 0:
             layers.append(nn.Dropout(self.dropout))

@@ -7,7 +7,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ganforge.models.conditioning import (
-    DiscriminatorCondition,
+    Classifier,
+    ClassifyingCondition,
     GeneratorCondition,
     LabelledLatent,
     LabelledSamples,
@@ -105,7 +106,8 @@ class MLPDiscriminator(nn.Module):
         dropout: probability that a hidden feature is dropped while training (the paper uses it here).
         conditional: how labels are looked at: not at all (`none`), by learned numbers of the class appended to the
             sample (`embedding`, Mirza and Osindero 2014), or by adding to the logit the inner product of a learned
-            vector of the class with the last hidden layer (`projection`, Miyato and Koyama 2018).
+            vector of the class with the last hidden layer (`projection`, Miyato and Koyama 2018), or by a classifier
+            that the objective `acgan` hears (`classifier`, Odena et al. 2017).
         minibatch_std: group size of the minibatch standard deviation that the last layer is given (Karras et al. 2018,
             whose code has 4); 0 for none. Groups lie within a rank's micro-batch and must divide it.
 
@@ -123,7 +125,7 @@ class MLPDiscriminator(nn.Module):
         activation: Activation = "leaky_relu",
         leaky_slope: LeakySlope = 0.2,
         dropout: Dropout = 0.0,
-        conditional: DiscriminatorCondition = "none",
+        conditional: ClassifyingCondition = "none",
         minibatch_std: GroupSize = 0,
     ) -> None:
         super().__init__()
@@ -134,9 +136,15 @@ class MLPDiscriminator(nn.Module):
         self.hidden = nn.Sequential(nn.Flatten(1), *hidden_layers(size, width, depth, style))
         first = [MinibatchDeviation(minibatch_std)] if minibatch_std else []
         self.head = nn.Sequential(*first, style.prepared(nn.Linear(width + len(first), 1)), nn.Flatten(0))
-        self.projection = None
+        self.classifier, self.projection = None, None
         if conditional == "projection":
             self.projection = Projection(num_classes, width, spectral_norm=style.has_spectral_norm)
+        if conditional == "classifier":
+            self.classifier = Classifier(num_classes, width, spectral_norm=style.has_spectral_norm)
+
+    def blocks_from_samples(self) -> list[tuple[nn.Module, ...]]:
+        """What `training.freeze` counts: hidden layers."""
+        return [(block,) for block in self.hidden if not isinstance(block, nn.Flatten)]
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples `(batch, *spec.shape)` to logits `(batch,)`."""
@@ -144,6 +152,8 @@ class MLPDiscriminator(nn.Module):
             samples = self.labelled(samples, labels)
         features = self.hidden(samples)
         logits = self.head(features)
+        if self.classifier is not None:
+            self.classifier(features)  # heard by an objective, and by nobody else
         if self.projection is not None:
             logits = logits + self.projection(features, labels)
         return logits

@@ -72,6 +72,12 @@ class StyledConvolution(Modulated):
         self.blur = Blur(padding=1, gain=4.0) if up else None
         self.has_noise, self.clamp = noise, clamp
 
+    def effective(self, name: str) -> Tensor:
+        """Its weight as it is used for a style of ones: filters of length 1, as demodulation leaves them."""
+        if name != "weight":
+            return getattr(self, name)
+        return self.weight * (self.weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).rsqrt()
+
     def forward(self, maps: Tensor, style: Tensor, gain: float = 1.0) -> Tensor:
         """Maps `(batch, channels_in, h, w)` and styles `(batch, w_dim)` to `(batch, channels, height, width)`."""
         styles, weight = self.affine(style), self.weight
@@ -110,6 +116,10 @@ class ToPicture(Modulated):
         super().__init__(channels_in, channels, w_dim, 1)
         self.weight_gain = 1.0 / math.sqrt(channels_in)
         self.clamp = clamp
+
+    def effective(self, name: str) -> Tensor:
+        """Its weight as it is used, with the scale of run time."""
+        return self.weight * self.weight_gain if name == "weight" else getattr(self, name)
 
     def forward(self, maps: Tensor, style: Tensor) -> Tensor:
         """Maps `(batch, channels_in, height, width)` and styles `(batch, w_dim)` to `(batch, channels, ...)`."""

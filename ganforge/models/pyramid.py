@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from ganforge.models.sizes import Size, nearest
 from ganforge.spec import DataSpec
 
 SMALLEST = 4
 LARGEST_START = 16 * 16
+_MOST_HALVINGS = 20
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,41 @@ def pyramid_of(spec: DataSpec, family: str, *, channel_base: int, channel_max: i
     """
     if not spec.is_image:
         raise ValueError(f"{family} makes pictures and these samples are {spec}: use 'mlp'")
-    height, width = spec.height, spec.width
-    halvings = 0
-    while height % 2 == 0 and width % 2 == 0 and min(height, width) >= 2 * SMALLEST:
-        height, width, halvings = height // 2, width // 2, halvings + 1
+    (height, width), halvings = _halved(spec.height, spec.width)
     if halvings == 0 or height * width > LARGEST_START:
+        rounded = (
+            (rounding(spec.height, 1 << halvings), rounding(spec.width, 1 << halvings))
+            for halvings in range(1, _MOST_HALVINGS)
+            for rounding in (_rounded_down, _rounded_up)
+        )
+        near = nearest((spec.height, spec.width), (size for size in rounded if _fits(*size)))
         raise ValueError(
             f"{family} has pictures whose sides are a small number times a power of 2, from 8 on; these are "
-            f"{spec.height}x{spec.width}, of which {halvings} halvings leave {height}x{width}: pack them again with "
-            "`ganforge data pack --size` (32, 96, 256, ...)"
+            f"{spec.height}x{spec.width}, of which {halvings} halvings leave {height}x{width} (nearest: {near}): "
+            "pack them again with `ganforge data pack --size`"
         )
     widths = tuple(min(channel_base // (SMALLEST << level), channel_max) for level in range(halvings + 1))
     if widths[-1] < 1:
         raise ValueError(f"channel_base = {channel_base} leaves no channel on a map of {spec.height}x{spec.width}")
     return Pyramid((height, width), widths)
+
+
+def _halved(height: int, width: int) -> tuple[Size, int]:
+    """A size after as many exact halvings as it has, and how many those are."""
+    halvings = 0
+    while height % 2 == 0 and width % 2 == 0 and min(height, width) >= 2 * SMALLEST:
+        height, width, halvings = height // 2, width // 2, halvings + 1
+    return (height, width), halvings
+
+
+def _fits(height: int, width: int) -> bool:
+    (height, width), halvings = _halved(height, width)
+    return halvings > 0 and height * width <= LARGEST_START
+
+
+def _rounded_down(side: int, factor: int) -> int:
+    return max(SMALLEST, side // factor) * factor
+
+
+def _rounded_up(side: int, factor: int) -> int:
+    return max(SMALLEST, -(-side // factor)) * factor

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ganforge.models.sizes import EVEN, Odd, strided_padding
+
 
 def low_pass_kernel() -> Tensor:
     """`(4, 4)` with sum 1: the outer product of [1, 3, 3, 1], which is [1, 2, 1] of StyleGAN (Karras et al. 2019) for
@@ -29,10 +31,17 @@ class BlurDownsample(_Blur):
     """Halves a map: low-pass filter, then every other pixel (Zhang 2019; the filter of R3GAN, Huang et al. 2024).
 
     `(batch, channels, height, width)` to `(batch, channels, height / 2, width / 2)`; outside of the map is 0.
+
+    Args:
+        odd: which sides of the map are odd; their half is rounded up.
     """
 
+    def __init__(self, odd: Odd = EVEN) -> None:
+        super().__init__()
+        self.padding, _ = strided_padding(4, odd)
+
     def forward(self, maps: Tensor) -> Tensor:
-        return functional.conv2d(maps, self.filters(maps), stride=2, padding=1, groups=maps.shape[1])
+        return functional.conv2d(maps, self.filters(maps), stride=2, padding=self.padding, groups=maps.shape[1])
 
 
 class BlurUpsample(_Blur):
@@ -40,11 +49,20 @@ class BlurUpsample(_Blur):
 
     `(batch, channels, height, width)` to `(batch, channels, 2 height, 2 width)`; outside of the map is 0. As in R3GAN
     (Huang et al. 2024) and StyleGAN (Karras et al. 2019).
+
+    Args:
+        odd: which sides of the doubled map are odd; they are one less.
     """
+
+    def __init__(self, odd: Odd = EVEN) -> None:
+        super().__init__()
+        self.padding, self.output_padding = strided_padding(4, odd)
 
     def forward(self, maps: Tensor) -> Tensor:
         filters = 4 * self.filters(maps)
-        return functional.conv_transpose2d(maps, filters, stride=2, padding=1, groups=maps.shape[1])
+        return functional.conv_transpose2d(
+            maps, filters, None, 2, self.padding, self.output_padding, groups=maps.shape[1]
+        )
 
 
 class Blur(_Blur):

@@ -188,6 +188,10 @@ class StyleGAN2Discriminator(nn.Module):
             features=width if num_classes else 1,
         )
 
+    def blocks_from_samples(self) -> list[tuple[nn.Module, ...]]:
+        """What `training.freeze` counts: blocks of one size of map, down to the one before 4x4."""
+        return [(self.get_submodule(name),) for name in self.blocks]
+
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """Pictures `(batch, channels, height, width)` in [-1, 1] to logits `(batch,)`."""
         maps: Tensor | None = None

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ganforge.models.conditioning import DiscriminatorCondition, LabelledSamples, Projection, num_classes_for
 from ganforge.models.convolutions import halving
-from ganforge.models.layers import Activation, LayerStyle, Normalisation
+from ganforge.models.layers import Activation, LayerStyle, MapNormalisation
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 
@@ -33,10 +33,13 @@ class UNetPatchDiscriminator(nn.Module):
         width: channels of the first hidden map.
         max_multiple: no map has more than `max_multiple * width` channels.
         depth: how often the map is halved. A patch is 4, 10, 22, 46, 94 pixels wide for 1 to 5.
+        wide: convolutions of 4x4 at the last map's size: 0 for none (the logits come from a 1x1), 1 for the one that
+            gives the logits, 2 for one before it that doubles the channels as well, as in the authors' code. With
+            `depth = 3` and 2, a patch is 70 pixels wide (Isola et al., appendix 6.1.2). Each takes 1 off the map.
         decoder: whether to judge pixels too; without it this is PatchGAN.
         judge: one logit a `picture`, or all those of its `patches`.
         norm: `spectral` (Schönfeld et al.), `batch` (not on the first layer; Isola et al.), `sync` (batch norm over all
-            ranks) or `none`.
+            ranks), `instance` (each map of each picture by itself, not on the first layer; Zhu et al. 2017) or `none`.
         activation: non-linearity after hidden layers.
         leaky_slope: slope below zero if `activation` is `leaky_relu`.
         dropout: probability that an activation of a hidden layer is dropped while training.
@@ -45,8 +48,8 @@ class UNetPatchDiscriminator(nn.Module):
             with the features at its position (`projection`, Miyato and Koyama 2018, as in Schönfeld et al.).
 
     Raises:
-        ValueError: the samples are not pictures, or their sides do not divide, or they have no labels though
-            `conditional` needs them.
+        ValueError: the samples are not pictures, or their sides do not divide or are too small, or they have no labels
+            though `conditional` needs them; or `wide` is given with `decoder`.
     """
 
     def __init__(
@@ -56,9 +59,10 @@ class UNetPatchDiscriminator(nn.Module):
         width: Annotated[int, Field(ge=1, le=65_536)] = 64,
         max_multiple: Annotated[int, Field(ge=1, le=1024)] = 8,
         depth: Annotated[int, Field(ge=1, le=8)] = 3,
+        wide: Annotated[int, Field(ge=0, le=2)] = 0,
         decoder: bool = True,
         judge: Literal["picture", "patches"] = "picture",
-        norm: Normalisation = "spectral",
+        norm: MapNormalisation = "spectral",
         activation: Activation = "leaky_relu",
         leaky_slope: Annotated[float, Field(ge=0, le=1)] = 0.2,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
@@ -71,6 +75,15 @@ class UNetPatchDiscriminator(nn.Module):
             raise ValueError(
                 f"depth = {depth}: pictures of {spec.height}x{spec.width} cannot be halved so often; "
                 "choose a smaller depth"
+            )
+        if wide and decoder:
+            raise ValueError(f"wide = {wide} makes the last map smaller, and a decoder needs its size: decoder = false")
+        last = (spec.height // 2**depth, spec.width // 2**depth)
+        if min(last) <= wide or (norm == "instance" and min(last) == 1 and max(last) == 1 and depth > 1):
+            need = f"of {wide + 1}x{wide + 1} or more" if wide else "of more than one position"
+            raise ValueError(
+                f"depth = {depth}: the last map of pictures of {spec.height}x{spec.width} is {last[0]}x{last[1]}, and "
+                f"{'wide' if wide else 'instance norm'} needs one {need}; choose a smaller depth"
             )
         self.judge: Literal["picture", "patches"] = judge
         style = LayerStyle(norm, activation, leaky_slope, dropout)
@@ -85,7 +98,16 @@ class UNetPatchDiscriminator(nn.Module):
             )
             for index, (before, after) in enumerate(pairwise([channels, *widths]))
         )
-        self.patches = LogitHead(widths[-1], num_classes if conditional == "projection" else 0, style)
+        if wide == 2:
+            before, after = widths[-1], width * min(2**depth, max_multiple)
+            layers = (
+                style.prepared(nn.Conv2d(before, after, 4, 1, 1, bias=style.hidden_bias)),
+                *style.following(after),
+            )
+            self.down.append(nn.Sequential(*layers))
+            widths.append(after)
+        size = 4 if wide else 1
+        self.patches = LogitHead(widths[-1], num_classes if conditional == "projection" else 0, style, size)
         self.up, self.pixels = None, None
         if decoder:
             # Beside each map on the way up stands the one of its size on the way down; at the top, the picture.
@@ -100,6 +122,10 @@ class UNetPatchDiscriminator(nn.Module):
                 for (below, skip), out in zip(ways, after, strict=True)
             )
             self.pixels = LogitHead(width, num_classes if conditional == "projection" else 0, style)
+
+    def blocks_from_samples(self) -> list[tuple[nn.Module, ...]]:
+        """What `training.freeze` counts: the layers that halve the map."""
+        return [(block,) for block in self.down]
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """Pictures `(batch, channels, height, width)` in [-1, 1] to logits `(batch,)`, or `(batch, number)`."""
@@ -127,12 +153,18 @@ class LogitHead(nn.Module):
     Args:
         channels: of the features.
         num_classes: classes for the projection; 0 for none.
-        style: how its 1x1 convolution is made.
+        style: how its convolution is made.
+        size: of the convolution: 1, or 4, which makes the map smaller by 1.
+
+    Raises:
+        ValueError: a projection is wanted of positions that the convolution does not keep.
     """
 
-    def __init__(self, channels: int, num_classes: int, style: LayerStyle) -> None:
+    def __init__(self, channels: int, num_classes: int, style: LayerStyle, size: int = 1) -> None:
         super().__init__()
-        self.layer = style.prepared(nn.Conv2d(channels, 1, 1))
+        if num_classes and size > 1:
+            raise ValueError('conditional = "projection" is of the last map\'s positions; use "embedding", or wide = 0')
+        self.layer = style.prepared(nn.Conv2d(channels, 1, size, padding=(size - 1) // 2))
         self.projection = None
         if num_classes:
             self.projection = Projection(num_classes, channels, spectral_norm=style.has_spectral_norm)

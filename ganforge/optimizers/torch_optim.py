@@ -3,21 +3,29 @@
 A class is registered under its name in small letters, and a recipe may write it as PyTorch does: `radam` or `RAdam`.
 The framework sets the rest itself: the parameters, which kernels compute a step, and switches that training does not
 use (a graph of the step, gradients through it, maximising).
+
+The names are read from PyTorch's source, so that listing them imports nothing; a class is imported when it is asked
+for.
 """
 
+import ast
 import inspect
 import types
 import typing
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 from docstring_parser import parse
 from pydantic import Field, TypeAdapter
-from torch import Tensor, nn
 
-from ganforge.optimizers.usual import can_fuse
 from ganforge.registry import register
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 OURS = ("params", "foreach", "fused", "maximize", "capturable", "differentiable")
 USUAL = {"Adam": "adam", "AdamW": "adamw", "RMSprop": "rmsprop", "SGD": "sgd"}
@@ -42,30 +50,47 @@ PAPERS = {
 
 
 def register_all() -> None:
-    """Register every class of `torch.optim`, or the reason why it cannot be used."""
-    for name, optimizer in vars(torch.optim).items():
-        if not inspect.isclass(optimizer) or not issubclass(optimizer, torch.optim.Optimizer):
-            continue
-        if optimizer is torch.optim.Optimizer:
-            continue
+    """Register every class of `torch.optim` by its name, or the reason why it cannot be used."""
+    for name in class_names():
         if name in REFUSED:
             register.optimizer.refuse(name, REFUSED[name])
             register.optimizer.refuse(name.lower(), REFUSED[name])
             continue
         if name not in USUAL:
-            register.optimizer.add(name.lower(), component_of(optimizer))
+            register.optimizer.promise(name.lower(), summary(name), partial(_component_called, name))
         register.optimizer.spell(name, name.lower())
 
 
-def component_of(optimizer: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+def class_names() -> list[str]:
+    """The optimizers that `torch/optim/__init__.py` imports: classes, by their capitals, without the base of all."""
+    package = find_spec("torch")
+    if package is None or package.origin is None:
+        return []
+    source = Path(package.origin).with_name("optim") / "__init__.py"
+    imports = [node for node in ast.parse(source.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)]
+    names = [alias.asname or alias.name for node in imports for alias in node.names]
+    return sorted(name for name in names if name[0].isupper() and name != "Optimizer")
+
+
+def _component_called(name: str) -> "Callable[..., torch.optim.Optimizer]":
+    import torch
+
+    return component_of(getattr(torch.optim, name))
+
+
+def component_of(optimizer: "type[torch.optim.Optimizer]") -> "Callable[..., torch.optim.Optimizer]":
     """A function with the options of an optimizer after `*`, annotated and documented as a component is.
 
     Its source, as `ganforge show` names it, is the class.
     """
+    from torch import nn
+
+    from ganforge.optimizers.usual import can_fuse
+
     options = options_of(optimizer)
     accepted = inspect.signature(optimizer).parameters
 
-    def make(params: Iterable[nn.Parameter], **given: Any) -> torch.optim.Optimizer:
+    def make(params: "Iterable[nn.Parameter]", **given: Any) -> "torch.optim.Optimizer":
         params = list(params)
         given = {
             name: value for name, value in given.items() if value is not None
@@ -92,7 +117,7 @@ def component_of(optimizer: type[torch.optim.Optimizer]) -> Callable[..., torch.
     return make
 
 
-def options_of(optimizer: type[torch.optim.Optimizer]) -> list[inspect.Parameter]:
+def options_of(optimizer: "type[torch.optim.Optimizer]") -> list[inspect.Parameter]:
     """The options of a class that a recipe can write, as keyword-only parameters."""
     hints = typing.get_type_hints(optimizer.__init__)
     options = []
@@ -117,6 +142,8 @@ def options_of(optimizer: type[torch.optim.Optimizer]) -> list[inspect.Parameter
 
 def writable(annotation: Any) -> Any:
     """An annotation without the tensors and the None that a TOML file cannot hold; None if nothing is left."""
+    from torch import Tensor
+
     if annotation in (bool, int, float, str):
         return annotation
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
@@ -134,7 +161,12 @@ def _holds_none(default: Any) -> bool:
     return default is None or (isinstance(default, tuple) and None in default)
 
 
-def documentation(optimizer: type[torch.optim.Optimizer], options: list[str]) -> str:
+def summary(name: str) -> str:
+    """What a class is, in a line."""
+    return f"{PAPERS.get(name, name)}, as torch.optim.{name} has it."
+
+
+def documentation(optimizer: "type[torch.optim.Optimizer]", options: list[str]) -> str:
     """A docstring in our form from the class's own."""
     name = optimizer.__name__
     text = inspect.getdoc(optimizer) or ""
@@ -146,7 +178,7 @@ def documentation(optimizer: type[torch.optim.Optimizer], options: list[str]) ->
         section.append(line)
     found = parse("\n".join([f"{name}.", "", "Args:", *section])).params
     parsed = {item.arg_name: item.description or "" for item in found}
-    lines = [f"{PAPERS.get(name, name)}, as torch.optim.{name} has it.", "", "Args:", "    params: what to optimise."]
+    lines = [summary(name), "", "Args:", "    params: what to optimise."]
     for option in options:
         described = " ".join(parsed.get(option, "").split("(default:")[0].split()).rstrip(" .") or option
         lines.append(f"    {option}: {described}.")

@@ -1,7 +1,7 @@
 """A player through Accelerate: one process or DDP over several, mixed precision, its own gradient scaler."""
 
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from accelerate.utils import DistributedType
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
-from ganforge.game.engine import Engine
+from ganforge.game.engine import NOTHING, Engine
 
 PASSED_ON = {DistributedType.NO, *(kind for kind in DistributedType if kind.name.startswith("MULTI_"))}
 """One process, or DDP over several: gradients are exchanged in the network's backward, and optimizers are torch's."""
@@ -48,7 +48,7 @@ class ReplicatedEngine(Engine):
         return self._wrapped(*inputs)
 
     def micro_batch(self, is_last: bool) -> AbstractContextManager[Any]:
-        return nullcontext() if is_last else self.accelerator.no_sync(self._wrapped)
+        return NOTHING if is_last else self.accelerator.no_sync(self._wrapped)
 
     def backward(self, loss: Tensor) -> None:
         if self._is_direct:

@@ -60,7 +60,7 @@ class PathLength(Penalty):
 
     def _path_lengths(self, turn: Turn) -> Tensor:
         """`(batch / shrink,)`, in float32 or wider, with a graph to the weights."""
-        latent = turn.latent[:: self.shrink]
+        latent = turn.source[:: self.shrink]
         labels = None if turn.fake_labels is None else turn.fake_labels[:: self.shrink]
         module = turn.generator_module
         if isinstance(module, StyledGenerator):

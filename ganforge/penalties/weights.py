@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils import parametrize
 
+from ganforge.game.effective import Scaled, effective_parameters
 from ganforge.game.penalty import Penalty, Strength
 from ganforge.game.turn import Role, Turn
 from ganforge.registry import register
@@ -20,21 +21,22 @@ NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
 def decayed(network: nn.Module, everything: bool) -> list[Tensor]:
-    """The parameters that a decay is for: matrices and kernels, or all.
+    """The parameters that a decay is for, as their layers use them: matrices and kernels, or all that learn.
 
     Gains and biases are left out, since pulling those to zero would not make the network smoother. A bias has one
     dimension; the gains of a norm may have any number, as those of each class have in `ConditionalBatchNorm`, so all
     that lies in a norm is left out: in one of torch's, or in a module that says of itself `is_norm = True`.
     """
+    learning = [(parameter, used) for parameter, used in effective_parameters(network) if parameter.requires_grad]
     if everything:
-        return list(network.parameters())
+        return [used for _, used in learning]
     of_norms = {
         parameter
         for module in network.modules()
         if isinstance(module, NORMS) or getattr(module, "is_norm", False)
         for parameter in module.parameters()
     }
-    return [parameter for parameter in network.parameters() if parameter.dim() > 1 and parameter not in of_norms]
+    return [used for parameter, used in learning if parameter.dim() > 1 and parameter not in of_norms]
 
 
 def total(terms: list[Tensor], network: nn.Module) -> Tensor:
@@ -119,14 +121,19 @@ class Orthogonal(Penalty):
 
 
 def filters_of(network: nn.Module) -> Iterator[Tensor]:
-    """For each linear layer and convolution its weights as `(outputs, what each reads)`."""
+    """For each linear layer and convolution that learns its weights as used, `(outputs, what each reads)`."""
     for module in network.modules():
+        if isinstance(module, Scaled):
+            if (scaled := module.effective("weight")).requires_grad:
+                yield scaled.flatten(1)
+            continue
         if not isinstance(module, nn.Linear | _ConvNd):
             continue
         # Reading a weight under spectral norm would advance its power iteration.
         is_made = parametrize.is_parametrized(module, "weight")
         weight = module.parametrizations["weight"].original if is_made else module.weight  # type: ignore[index]
-        yield (weight.transpose(0, 1) if isinstance(module, _ConvTransposeNd) else weight).flatten(1)
+        if weight.requires_grad:
+            yield (weight.transpose(0, 1) if isinstance(module, _ConvTransposeNd) else weight).flatten(1)
 
 
 def _overlap(filters: Tensor) -> Tensor:

@@ -255,3 +255,17 @@ document.getElementById("theme").addEventListener("click", () => {
   const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = isDark ? "light" : "dark";
 });
+
+// --- served while a run goes on: looked at again, unless somebody is busy with the page
+
+const refresh = Number(document.body.dataset.refresh);
+if (refresh) {
+  const REST = 30_000;
+  let touched = -REST;
+  for (const kind of ["pointerdown", "keydown", "input"]) {
+    addEventListener(kind, () => (touched = performance.now()), { capture: true });
+  }
+  setInterval(() => {
+    if (!document.hidden && performance.now() - touched >= REST) location.reload();
+  }, refresh * 1000);
+}

@@ -50,12 +50,18 @@ def write_report(folders: list[Path], out: Path, *, most_pictures: int = 40) -> 
     return said
 
 
-def render(runs: list[RunFacts], most_pictures: int) -> str:
-    """The HTML of a page; the data that its script draws is embedded as JSON."""
-    return _page(runs, [embedded(run.pictures, most_pictures)[0] for run in runs])
+def render(runs: list[RunFacts], most_pictures: int, refresh: int = 0) -> str:
+    """The HTML of a page; the data that its script draws is embedded as JSON.
+
+    Args:
+        runs: what it is about.
+        most_pictures: sample grids a run.
+        refresh: seconds after which it loads itself anew; 0 for never.
+    """
+    return _page(runs, [embedded(run.pictures, most_pictures)[0] for run in runs], refresh)
 
 
-def _page(runs: list[RunFacts], pictures: list[list[dict[str, object]]]) -> str:
+def _page(runs: list[RunFacts], pictures: list[list[dict[str, object]]], refresh: int = 0) -> str:
     here = files("ganforge.report")
     sections = [(number, title, body(runs)) for number, (title, body) in enumerate(SECTIONS)]
     shown = [(number, title, body) for number, title, body in sections if body]
@@ -64,6 +70,8 @@ def _page(runs: list[RunFacts], pictures: list[list[dict[str, object]]]) -> str:
         "headline": names,
         "count": "One run" if len(runs) == 1 else f"{len(runs)} runs compared",
         "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, ganforge {__version__}",
+        "refresh": str(refresh),
+        "live": f" · looks again every {refresh} seconds" if refresh else "",
         "style": (here / "page.css").read_text(encoding="utf-8"),
         "script": (here / "page.js").read_text(encoding="utf-8"),
         "menu": "".join(f'<a href="#part-{number}">{title}</a>' for number, title, _ in shown),

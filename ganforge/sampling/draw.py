@@ -12,8 +12,8 @@ from ganforge.game.networks import latent_distribution_of
 from ganforge.parallel.launch import uses_cpu
 from ganforge.sampling.truncation import truncate_styles, truncated
 from ganforge.saved.generator_config import GeneratorConfig
-from ganforge.saved.generator_file import load_generator
-from ganforge.saved.indexed import latents_of
+from ganforge.saved.generator_file import load_generator, read_config
+from ganforge.saved.indexed import check_is_given_latents, latents_of
 from ganforge.saved.newest import newest_checkpoint
 from ganforge.wording import did_you_mean
 
@@ -41,7 +41,9 @@ def open_generator(run: str | Path, *, averaged: bool = True, device: torch.devi
 
     Raises:
         CheckpointError: there is no such generator.
+        GanforgeError: it is given pictures.
     """
+    check_is_given_latents(read_config(run))
     network = load_generator(run) if averaged else _raw_generator(Path(run))
     return network.to(pick_device() if device is None else device)
 

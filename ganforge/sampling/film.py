@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganforge.errors import GanforgeError
-from ganforge.grid import single, to_uint8
+from ganforge.grid import shown_pixels, single
 
 GAP = 2
 STRIP_SIDE = 96
@@ -64,9 +64,10 @@ def _write_mp4(frames: Sequence[Image.Image], path: Path, fps: float) -> None:
         container.mux(stream.encode())
 
 
-def write_table(pictures: Tensor, path: Path) -> None:
+def write_table(pictures: Tensor, path: Path, has_alpha: bool = False) -> None:
     """A strip of pictures in [-1, 1], `(rows, columns, channels, height, width)`; small ones are enlarged."""
-    write_strip([[enlarged(single(pixels), STRIP_SIDE) for pixels in to_uint8(row).numpy()] for row in pictures], path)
+    rows = (shown_pixels(row, has_alpha) for row in pictures)
+    write_strip([[enlarged(single(pixels), STRIP_SIDE) for pixels in row] for row in rows], path)
 
 
 def write_strip(rows: Sequence[Sequence[Image.Image]], path: Path) -> None:

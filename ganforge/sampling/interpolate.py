@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganforge.errors import GanforgeError
-from ganforge.grid import picture_of, single, to_uint8
+from ganforge.grid import picture_of, shown_pixels, single
 from ganforge.models.style_space import StyledGenerator
 from ganforge.sampling.draw import BATCH, Sampler, open_generator, sampler_of
 from ganforge.sampling.film import enlarged, is_film, write_film, write_table
@@ -125,14 +125,17 @@ def write_walk(
     sampler = sampler_of(network, seed, truncation=truncation, psi=psi, class_name=class_name)
     if not sampler.config.spec.is_image:
         raise GanforgeError(f"interpolate shows pictures, and this generator makes {sampler.config.spec}")
+    has_alpha = sampler.config.spec.has_alpha
     pictures = walk(sampler, walks=walks, stops=stops, frames=frames, loop=loop)
     if is_film(out):
-        shown = [_frame(step) for step in pictures]
+        shown = [_frame(step, has_alpha) for step in pictures]
         write_film(shown, out, fps)
         return f"{counted(len(shown), 'frame')} of {counted(walks, 'walk')} through {stops} latents in {out}"
-    write_table(pictures.transpose(0, 1), out)
+    write_table(pictures.transpose(0, 1), out, has_alpha)
     return f"{counted(len(pictures), 'step')} of {counted(walks, 'walk')} through {stops} latents in {out}"
 
 
-def _frame(step: Tensor) -> Image.Image:
-    return enlarged(single(to_uint8(step).numpy()[0]), FILM_SIDE) if len(step) == 1 else picture_of(step)
+def _frame(step: Tensor, has_alpha: bool) -> Image.Image:
+    if len(step) > 1:
+        return picture_of(step, has_alpha=has_alpha)
+    return enlarged(single(shown_pixels(step, has_alpha)[0]), FILM_SIDE)

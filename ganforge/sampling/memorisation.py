@@ -12,7 +12,7 @@ from ganforge.data.dataset import Dataset
 from ganforge.data.samples import real_samples
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
-from ganforge.grid import single, to_uint8
+from ganforge.grid import shown_pixels, single
 from ganforge.recipe import load_saved
 from ganforge.run_files import RunFolder
 from ganforge.sampling.draw import Sampler, open_generator
@@ -92,7 +92,7 @@ def draw_neighbours(samples: Tensor, dataset: Dataset, found: Neighbours, rows: 
         rows: which of them `samples` are.
     """
     k = found.nearest.shape[1]
-    first = enlarged(single(to_uint8(samples[:1]).numpy()[0]), CELL)
+    first = enlarged(single(shown_pixels(samples[:1], dataset.spec.has_alpha)[0]), CELL)
     width, height = first.width + GAP, first.height + GAP
     page = Image.new("RGB", (width * (k + 1) + 3 * GAP + FIGURES, HEADER + height * len(rows) + GAP), "white")
     draw = ImageDraw.Draw(page)
@@ -105,7 +105,8 @@ def draw_neighbours(samples: Tensor, dataset: Dataset, found: Neighbours, rows: 
     for line, row in enumerate(rows.tolist()):
         top = HEADER + line * height
         near = real_samples(dataset, found.nearest[row].numpy())
-        for column, pixels in enumerate(to_uint8(torch.cat([samples[line : line + 1], near])).numpy()):
+        together = torch.cat([samples[line : line + 1], near])
+        for column, pixels in enumerate(shown_pixels(together, dataset.spec.has_alpha)):
             left = GAP if column == 0 else beside + (column - 1) * width
             page.paste(enlarged(single(pixels), CELL).convert("RGB"), (left, top))
         text = f"{found.ratio[row]:.2f}"

@@ -68,13 +68,12 @@ def make_plan(sampler: Sampler, num: int, per_shard: int) -> ShardPlan:
     """What the shards will hold.
 
     Raises:
-        GanforgeError: the generator makes points, or pictures that are neither grey nor RGB.
+        GanforgeError: the generator makes points.
     """
     config, spec = sampler.config, sampler.config.spec
-    if not spec.is_image or spec.channels not in (1, 3):
-        raise GanforgeError(
-            f"shards hold grey or RGB pictures, and this generator makes {spec}; leave out {argument('shards')}"
-        )
+    if not spec.is_image:
+        raise GanforgeError(f"shards hold pictures, and this generator makes {spec}; leave out {argument('shards')}")
+    fits_png = spec.dtype != "float32" and (spec.channels in (1, 3) or (spec.channels == 4 and spec.has_alpha))
     fitting = SHARD_BYTES // int(np.prod(spec.shape)) // BATCH * BATCH
     digest = hashlib.sha256()
     for name, tensor in sorted(flat_state(sampler.network).items()):
@@ -83,7 +82,7 @@ def make_plan(sampler: Sampler, num: int, per_shard: int) -> ShardPlan:
     return ShardPlan(
         num=num,
         per_shard=per_shard or max(BATCH, min(fitting, MOST_PER_SHARD)),
-        codec="raw" if max(spec.height, spec.width) <= RAW_UP_TO else "png",
+        codec="png" if fits_png and max(spec.height, spec.width) > RAW_UP_TO else "raw",
         classes=spec.classes if looks_at_labels(sampler.network) else (),
         seed=sampler.seed,
         truncation=sampler.truncation,

@@ -14,14 +14,15 @@ from pathlib import Path
 import numpy as np
 import pydantic
 
+from ganforge.data.depth import stored_values
 from ganforge.data.packing import CHUNK, Job, pack_chunk
 from ganforge.data.pictures import Fit
-from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard
+from ganforge.data.shards.manifest import FILE_NAME, LABELS_NAME, Manifest, Shard, version_for
 from ganforge.data.shards.writer import ShardWriter
 from ganforge.data.sources.base import Item, Source
+from ganforge.data.values import ValueRange
 from ganforge.errors import GanforgeError
 from ganforge.files import write_text
-from ganforge.grid import to_uint8
 from ganforge.sampling.draw import Sampler
 from ganforge.sampling.shardplan import PLAN_NAME, ShardPlan, begin, check_complete, for_people, make_plan
 from ganforge.wording import counted
@@ -101,16 +102,20 @@ class _Made(Source):
 
     Args:
         start: index of the first picture.
-        pixels: uint8 `(batch, height, width, channels)`.
+        pixels: `(batch, height, width, channels)` in the values of the data.
         labels: int64 `(batch,)`, or None.
         classes: names of the classes; empty without labels.
+        has_alpha: whether the last channel is opacity.
     """
 
-    def __init__(self, start: int, pixels: np.ndarray, labels: np.ndarray | None, classes: tuple[str, ...]) -> None:
+    def __init__(
+        self, start: int, pixels: np.ndarray, labels: np.ndarray | None, classes: tuple[str, ...], has_alpha: bool
+    ) -> None:
         self.classes = classes
         self._start = start
         self._pixels = pixels
         self._labels = labels
+        self._has_alpha = has_alpha
 
     def __len__(self) -> int:
         return len(self._pixels)
@@ -118,20 +123,22 @@ class _Made(Source):
     def item(self, index: int) -> Item:
         place = index - self._start
         label = -1 if self._labels is None else int(self._labels[place])
-        return Item(self._pixels[place], label, f"sample {index}")
+        return Item(self._pixels[place], label, f"sample {index}", self._has_alpha)
 
 
 def _write_shard(sampler: Sampler, folder: Path, number: int, plan: ShardPlan) -> None:
     spec = sampler.config.spec
-    fit = Fit(spec.height, spec.width, "none", spec.channels)
+    limits = None if spec.dtype == "uint8" else ValueRange(*spec.limits)
+    fit = Fit(spec.height, spec.width, "none", spec.channels, limits, spec.dtype, spec.has_alpha)
     writer = ShardWriter(folder / f"shard-{number:06d}.tar")
     for indices, samples in sampler.batches(plan.indices(number)):
         labels = sampler.labels(indices) if plan.classes else None
         source = _Made(
             indices.start,
-            to_uint8(samples).numpy(),
+            stored_values(samples, spec),
             None if labels is None else labels.cpu().numpy(),
             plan.classes,
+            spec.has_alpha,
         )
         for start in indices[::CHUNK]:
             chunk = pack_chunk(Job(source, fit, plan.codec, keep=False), start, min(start + CHUNK, indices.stop))
@@ -154,9 +161,14 @@ def _finish(sampler: Sampler, partial: Path, out: Path, plan: ShardPlan) -> bool
         assert labels is not None
         np.save(partial / LABELS_NAME, labels.cpu().numpy())
         labels_sha256 = hashlib.sha256((partial / LABELS_NAME).read_bytes()).hexdigest()
+    spec = sampler.config.spec
     manifest = Manifest(
+        version=version_for(spec.dtype, spec.has_alpha),
         count=plan.num,
-        shape=sampler.config.spec.shape,
+        shape=spec.shape,
+        dtype=spec.dtype,
+        values=None if spec.dtype == "uint8" else spec.limits,
+        has_alpha=spec.has_alpha,
         classes=plan.classes,
         codec=plan.codec,
         shards=tuple(shards),

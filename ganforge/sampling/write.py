@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from ganforge.arguments import argument
+from ganforge.data.depth import stored_values
+from ganforge.data.valuefile import value_file
 from ganforge.errors import GanforgeError
-from ganforge.grid import picture_of, single, to_uint8
+from ganforge.grid import picture_of
 from ganforge.parallel.launch import check_launch
 from ganforge.sampling.draw import Sampler, open_generator, pick_device, sampler_of
 from ganforge.sampling.shards import Progress, write_shards
@@ -25,7 +27,9 @@ def write_samples(
     psi: float | None = None,
     class_name: str | None = None,
 ) -> str:
-    """Draw samples and write a grid (a file) or one PNG a sample (a new folder; points: one `.npy`).
+    """Draw samples and write a grid (a file) or one file a sample (a new folder; points: one `.npy`).
+
+    A grid is for people, 8 bits over a checkerboard. Single samples have the values of the data, see `value_file`.
 
     Sample i depends on the seed and i alone, so a longer draw begins with the shorter one.
 
@@ -45,7 +49,7 @@ def write_samples(
     try:
         if out.suffix:
             out.parent.mkdir(parents=True, exist_ok=True)
-            picture_of(sampler.many(num)).save(out)
+            picture_of(sampler.many(num), has_alpha=sampler.config.spec.has_alpha).save(out)
             return f"{counted(num, 'sample')} in {out}"
         return _write_folder(sampler, num, out)
     except (OSError, ValueError) as error:
@@ -85,17 +89,19 @@ def write_part_of_shards(
 
 
 def _write_folder(sampler: Sampler, num: int, out: Path) -> str:
-    """One PNG a sample, a batch in memory at a time; points are one array.
+    """One file a sample, a batch in memory at a time; points are one array.
 
     Only into an empty folder, since pictures of two draws could not be told apart.
     """
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
         raise GanforgeError(f"{out}: is not empty; give a new folder")
-    if not sampler.config.spec.is_image:
+    spec = sampler.config.spec
+    if not spec.is_image:
         np.save(out / "samples.npy", sampler.many(num).numpy())
         return f"{counted(num, 'sample')} in {out / 'samples.npy'}"
     for indices, samples in sampler.batches(range(num)):
-        for index, pixels in zip(indices, to_uint8(samples).numpy(), strict=True):
-            single(pixels).save(out / f"{index:06d}.png")
+        for index, values in zip(indices, stored_values(samples, spec), strict=True):
+            extension, data = value_file(values, has_alpha=spec.has_alpha)
+            (out / f"{index:06d}.{extension}").write_bytes(data)
     return f"{counted(num, 'picture')} in {out}"

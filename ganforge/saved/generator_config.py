@@ -2,18 +2,19 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
 from ganforge.errors import CheckpointError
 from ganforge.options import OptionsModel, problems_of
-from ganforge.spec import DataSpec
+from ganforge.spec import DataSpec, DType
 from ganforge.version import __version__
 
 FORMAT = 1
+FORMAT_OF_TRANSLATORS = 2
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class GeneratorConfig:
     Args:
         generator: the component's table: its name and every option.
         spec: what its samples look like.
+        source: what the pictures look like that a translator is given; None for a generator of latents.
+        ways: names of the networks that the file holds, `there` and `back`, if it holds two.
         plugins: modules that register the component.
         run: name of the recipe.
         step: alternations trained.
@@ -45,10 +48,23 @@ class GeneratorConfig:
     class_counts: tuple[int, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
+    source: DataSpec | None = None
+    ways: tuple[str, ...] = ()
 
     def to_json(self) -> str:
+        """As it stands in a file: format 2 for translators alone, which earlier versions cannot read."""
         table = {**asdict(self), "spec": self.spec.to_dict(), "format": FORMAT, "ganforge": __version__}
+        if self.source is None:
+            del table["source"], table["ways"]
+        else:
+            table |= {"source": self.source.to_dict(), "format": FORMAT_OF_TRANSLATORS}
         return json.dumps(table, indent=2)
+
+    def of_way(self, way: str) -> "GeneratorConfig":
+        """The config of one of two networks: as it is for `there`, the other way round for `back`."""
+        if way == "there" or self.source is None:
+            return replace(self, ways=())
+        return replace(self, spec=self.source, source=self.spec, ways=(), class_counts=(), metrics={}, protocol={})
 
     @classmethod
     def from_json(cls, text: str, path: Path) -> "GeneratorConfig":
@@ -57,21 +73,24 @@ class GeneratorConfig:
         Raises:
             CheckpointError: in one line what is wrong with it.
         """
-        table = _format_checked(text, path)
+        table, table_format = _format_checked(text, path)
         try:
             read = _Table.model_validate_json(json.dumps(table), strict=True)
-            spec = DataSpec(read.spec.shape, read.spec.classes)
+            spec = DataSpec(**dict(read.spec))
+            source = None if read.source is None else DataSpec(**dict(read.source))
         except ValidationError as error:
             raise CheckpointError(f"{path}: its config is damaged: {problems_of(error, (), _Table)[0]}") from error
         except ValueError as error:
             raise CheckpointError(f"{path}: its config is damaged: spec: {error}") from error
-        if math.prod(spec.shape) > MOST_VALUES:
+        if source is None and (table_format == FORMAT_OF_TRANSLATORS or read.ways):
+            raise CheckpointError(f"{path}: its config is damaged: a translator's says what its source looks like")
+        if any(math.prod(each.shape) > MOST_VALUES for each in (spec, source) if each is not None):
             raise CheckpointError(f"{path}: its config is damaged: spec.shape: {spec} have too many values each")
         if read.class_counts and (len(read.class_counts) != spec.num_classes or not any(read.class_counts)):
             text = f"class_counts are not {spec.num_classes} numbers of samples, one for each class"
             raise CheckpointError(f"{path}: its config is damaged: {text}")
         values = {item.name: getattr(read, item.name) for item in fields(cls)}
-        return cls(**{**values, "spec": spec})
+        return cls(**{**values, "spec": spec, "source": source})
 
 
 MOST_VALUES = 2**28
@@ -81,6 +100,9 @@ MOST_VALUES = 2**28
 class _Spec(OptionsModel):
     shape: tuple[Annotated[int, Field(ge=1, le=2**20)], ...]
     classes: tuple[str, ...] = ()
+    dtype: DType = "uint8"
+    values: tuple[float, float] | None = None
+    has_alpha: bool = False
 
 
 class _Table(OptionsModel):
@@ -88,6 +110,8 @@ class _Table(OptionsModel):
 
     generator: dict[str, Any]
     spec: _Spec
+    source: _Spec | None = None
+    ways: tuple[Literal["there", "back"], ...] = ()
     plugins: tuple[str, ...] = ()
     run: str = ""
     step: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -106,14 +130,18 @@ class _Table(OptionsModel):
         return table
 
 
-def _format_checked(text: str, path: Path) -> dict[str, Any]:
-    """The object in the text, without what it says of its format and version."""
+def _format_checked(text: str, path: Path) -> tuple[dict[str, Any], int]:
+    """The object in the text without what it says of its format and version, and that format."""
     try:
         table = json.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise CheckpointError(f"{path}: its config is damaged: it is not JSON") from error
     if not isinstance(table, dict):
         raise CheckpointError(f"{path}: its config is damaged: it is not an object")
-    if table.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: written in another format; this ganforge {__version__} reads format {FORMAT}")
-    return {key: value for key, value in table.items() if key not in ("format", "ganforge")}
+    if table.get("format") not in (FORMAT, FORMAT_OF_TRANSLATORS):
+        raise CheckpointError(
+            f"{path}: written in another format; this ganforge {__version__} reads formats {FORMAT} and "
+            f"{FORMAT_OF_TRANSLATORS}"
+        )
+    rest = {key: value for key, value in table.items() if key not in ("format", "ganforge")}
+    return rest, table["format"]

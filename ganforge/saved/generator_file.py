@@ -15,8 +15,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ganforge.allocation import at_most, machine_memory
+from ganforge.arguments import argument
 from ganforge.errors import CheckpointError, RegistryError, TrustError
 from ganforge.files import replaced, write_text
+from ganforge.game.ways import WayName
 from ganforge.lookup import whole
 from ganforge.options import validate
 from ganforge.registry import load_plugins, register
@@ -150,16 +152,27 @@ def build_generator(
     limit = "the memory of this machine" if most_bytes is None else "all that its file can hold"
     try:
         with at_most(machine_memory() if most_bytes is None else most_bytes, limit):
-            return component.build(options, spec=config.spec)
+            return component.build(options, spec=config.spec, source=config.source)
     except ValueError as error:
         raise CheckpointError(f"the saved options do not fit generator '{name}': it {error}") from error
 
 
-def load_generator(path: str | Path, device: torch.device | str = "cpu", *, trust: bool = False) -> TrainedGenerator:
+def state_of_way(state: dict[str, Tensor], config: GeneratorConfig, way: WayName) -> dict[str, Tensor]:
+    """The tensors of one of the networks that a file holds."""
+    if not config.ways:
+        return state
+    prefix = f"{way}."
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def load_generator(
+    path: str | Path, device: torch.device | str = "cpu", *, trust: bool = False, way: WayName = "there"
+) -> TrainedGenerator:
     """A trained generator, ready to sample: `load_generator("runs/digits32")(torch.randn(16, 64))`.
 
-    Maps latents `(batch, latent_dim)` to samples `(batch, *spec.shape)`, pictures in [-1, 1]. The module is in
-    evaluation mode and carries its config as `.config`.
+    Maps latents `(batch, latent_dim)` to samples `(batch, *spec.shape)`, pictures in [-1, 1]; a translator maps
+    pictures `(batch, *config.source.shape)` to pictures. The module is in evaluation mode and carries its config as
+    `.config`.
 
     Args:
         path: a run folder (its best generator, else its last), the folder of a checkpoint (its averaged generator), a
@@ -168,13 +181,18 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu", *, trus
         device: where to put it.
         trust: import the modules that the file names as plugins, if its generator is not one of ganforge's or of an
             installed package's.
+        way: of a run with two ways, the network from its sources to its targets (`there`), or the other.
 
     Raises:
         CheckpointError: there is no such generator, or it does not fit.
         TrustError: it needs a plugin, and `trust` is False.
     """
     path = find_generator(path)
-    config = read_config(path)
+    held = read_config(path)
+    if way == "back" and not held.ways:
+        known = "from sources to targets" if held.source is not None else "from latents"
+        raise CheckpointError(f"{path}: {argument('way', way)}: it holds one generator, {known}")
+    config = held.of_way(way)
     try:
         with trusting(trust):
             network = build_generator(config, str(path), most_bytes=ROOM + 3 * path.stat().st_size)
@@ -185,7 +203,7 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu", *, trus
     if _is_of_checkpoint(path):
         Checkpoint(path.parent).check([path.name])
     try:
-        network.load_state_dict(load_file(path))
+        network.load_state_dict(state_of_way(load_file(path), held, way))
     except (RuntimeError, SafetensorError, OSError) as error:
         reason = " ".join(str(error).split())
         reason = reason if len(reason) <= 300 else f"{reason[:297]}..."

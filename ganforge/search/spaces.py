@@ -15,9 +15,14 @@ from ganforge.errors import GanforgeError
 from ganforge.game.latents import latents
 from ganforge.game.networks import latent_distribution_of
 from ganforge.models.style_space import StyledGenerator
+from ganforge.search.noise import called_with
 
 SpaceName = Literal["auto", "z", "w", "w+"]
 STREAM = "search"
+DRAWN = 1000
+"""Styles by which their deviation is measured."""
+Noise = dict[str, Tensor]
+"""Maps by the names of the buffers that they stand in for."""
 
 
 class Space(ABC):
@@ -28,8 +33,18 @@ class Space(ABC):
         """The first codes, `(count, ...)`, a function of the seed and of the labels `(count,)`."""
 
     @abstractmethod
-    def samples(self, codes: Tensor, labels: Tensor | None) -> Tensor:
-        """Samples of the codes, `(batch, *spec.shape)` float32."""
+    def samples(self, codes: Tensor, labels: Tensor | None, noise: Noise | None = None) -> Tensor:
+        """Samples of the codes, `(batch, *spec.shape)` float32, with these noise maps by name instead of its own."""
+
+    def deviation(self, seed: int) -> float:
+        """Root mean square distance of codes from their mean, which is the measure of `exploration`.
+
+        Raises:
+            GanforgeError: there is nothing to explore in this space.
+        """
+        raise GanforgeError(
+            f"{argument('exploration')} moves styles about, and this search is in latents; leave it out"
+        )
 
     def keep(self, codes: Tensor) -> None:
         """Project codes back into the region that the generator was trained on, in place."""
@@ -53,8 +68,8 @@ class Latents(Space):
         dim = cast(int, self.network.latent_dim)
         return latents(seed, STREAM, 0, range(count), dim, self.distribution, device)
 
-    def samples(self, codes: Tensor, labels: Tensor | None) -> Tensor:
-        return self.network(codes, labels).float()
+    def samples(self, codes: Tensor, labels: Tensor | None, noise: Noise | None = None) -> Tensor:
+        return called_with(self.network, noise, codes, labels).float()
 
     def keep(self, codes: Tensor) -> None:
         if self.distribution == "uniform":
@@ -86,8 +101,17 @@ class Styles(Space):
             w[0] = mean
         return w[:, None].repeat(1, self.num_styles, 1)
 
-    def samples(self, codes: Tensor, labels: Tensor | None) -> Tensor:
-        return self.network.pictures(codes.expand(-1, self.network.num_ws, -1)).float()
+    def samples(self, codes: Tensor, labels: Tensor | None, noise: Noise | None = None) -> Tensor:
+        styles = codes.expand(-1, self.network.num_ws, -1)
+        return self.network.output(called_with(self.network.synthesis, noise, styles, prefix="synthesis.")).float()
+
+    @torch.no_grad()
+    def deviation(self, seed: int) -> float:
+        drawn = Latents(self.network).starts(DRAWN, seed, None)
+        classes = self.network.mapping.num_classes
+        labels = torch.arange(DRAWN, device=drawn.device) % classes if classes else None
+        w = self.network.mapping(drawn, labels, follow=False)
+        return float((w - self.network.mapping.w_avg).square().sum(dim=1).mean().sqrt())
 
 
 def space_of(network: nn.Module, name: SpaceName) -> Space:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,9 +11,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ganforge.errors import GanforgeError
-from ganforge.grid import single, to_uint8
-from ganforge.sampling.draw import config_of, find_class, open_generator
+from ganforge.grid import picture_of, side_by_side, single, to_uint8
+from ganforge.sampling.draw import config_of, find_class, open_generator, pick_device
 from ganforge.sampling.film import enlarged, write_strip
+from ganforge.sampling.translate import Translator
+from ganforge.saved.generator_config import GeneratorConfig
+from ganforge.saved.generator_file import load_generator, read_config
 from ganforge.search.discriminator import load_discriminator
 from ganforge.search.latents import Found, Progress, SearchOptions, search
 from ganforge.search.losses import inpainting_loss, paste, projection_loss
@@ -36,7 +40,8 @@ def write_inpainted(
 
     Writes each filled picture under its own name, the latents, and an overview: as given, as the generator makes it,
     filled. The known pixels stay as they are and the holes come from the generator; the paper's Poisson blending of
-    the seam is left out.
+    the seam is left out. A translator that was trained on pictures with holes (`[[degrade]] name = "box"` or `strokes`)
+    fills them in one forward, without a search.
 
     Args:
         run: run folder.
@@ -55,6 +60,8 @@ def write_inpainted(
         CheckpointError: the run lacks a generator or a checkpoint.
         GanforgeError: a picture cannot be read, or `out` cannot be written.
     """
+    if (config := read_config(run)).source is not None:
+        return _write_translated(run, config, pictures, mask, out)
     network, options = _open(run, options, class_name)
     spec = config_of(network).spec
     wanted, missing = read_pictures(pictures, spec), read_mask(mask, spec)
@@ -70,6 +77,32 @@ def write_inpainted(
     return f"{len(names)} filled pictures in {out}; overview.png shows given, generated, filled"
 
 
+def _write_translated(run: Path, config: GeneratorConfig, pictures: Sequence[Path], mask: str, out: Path) -> str:
+    """Holes filled by a translator, to which they are 0 as in its training.
+
+    Raises:
+        GanforgeError: it is given other pictures than it makes.
+    """
+    if config.source is None or config.source.shape != config.spec.shape:
+        raise GanforgeError(
+            f"{run}: makes pictures of {config.spec} of pictures of {config.source}; holes are filled by a "
+            'translator whose sources are targets with holes: [[degrade]] name = "box" or "strokes"'
+        )
+    wanted, missing = read_pictures(pictures, config.spec), read_mask(mask, config.spec)
+    holes = missing.expand(len(wanted), -1, -1, -1)
+    given = torch.where(holes > 0.5, torch.zeros_like(wanted), wanted)
+    made = Translator(load_generator(run, pick_device()))(given)
+    filled, names = paste(made, wanted, holes), output_names(pictures)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, pixels in zip(names, to_uint8(filled).numpy(), strict=True):
+            single(pixels).save(out / f"{name}.png")
+        picture_of(side_by_side([given, made, filled])).save(out / "overview.png")
+    except OSError as error:
+        raise GanforgeError(f"{out}: cannot be written: {error}") from error
+    return f"{len(names)} filled pictures in {out}; overview.png shows given, generated, filled"
+
+
 def write_projected(
     run: Path,
     pictures: Sequence[Path],
@@ -81,7 +114,8 @@ def write_projected(
 ) -> str:
     """Find the latents whose samples are nearest to pictures, by mean squared difference.
 
-    Writes each nearest sample and its latent under the picture's name, and an overview: as given, as generated.
+    Writes each nearest sample and its latent under the picture's name, and an overview: as given, as generated; of a
+    search for noise, the maps as well, by the names of the buffers that they stand in for (`.noise.npz`).
 
     Args:
         run: run folder, generator file, or hub name.
@@ -123,6 +157,9 @@ def _write(out: Path, names: Sequence[str], results: Tensor, found: Found, colum
         for name, pixels, latent in zip(names, to_uint8(results).numpy(), found.latents.numpy(), strict=True):
             single(pixels).save(out / f"{name}.png")
             np.save(out / f"{name}.npy", latent)
+        for row, name in enumerate(names if found.noise else []):
+            arrays: dict[str, Any] = {layer: maps[row, 0].numpy() for layer, maps in found.noise.items()}
+            np.savez(out / f"{name}.noise.npz", **arrays)
     except OSError as error:
         raise GanforgeError(f"{out}: cannot be written: {error.strerror or error}") from error
     shown = [to_uint8(column).numpy() for column in columns]

@@ -1,32 +1,60 @@
-"""Figures gathered every step and looked at rarely: sums stay on the device until the log is due."""
+"""Figures gathered every step and looked at rarely: what a step gives stays on the device until the log is due."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import cast
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+PENDING = 32
+"""Values of a figure that are kept as they come, and then added up together: an operation on one number costs the host
+as much as one on a hundred."""
+
 
 class Meters:
-    """Running means of scalars. `add` never waits for the device; `reduce` does, once, for all ranks together."""
+    """Running means of scalars. `add` never waits for the device; `reduce` does, once, for all ranks together.
 
-    def __init__(self, device: torch.device) -> None:
+    The sums are those of adding each value when it comes, bit for bit.
+
+    Args:
+        device: where the values lie.
+        has_accuracy: whether a logit above 0 means that the discriminator takes a sample for real.
+        pending: values of a figure that are kept before they are added up; 1 where a later step overwrites them.
+    """
+
+    def __init__(self, device: torch.device, *, has_accuracy: bool = True, pending: int = PENDING) -> None:
         self._device = device
+        self._has_accuracy = has_accuracy
+        self._limit = pending
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
+        self._scalars: defaultdict[str, list[Tensor]] = defaultdict(list)
+        self._logits: defaultdict[tuple[str, str], list[Tensor]] = defaultdict(list)
 
-    def add(self, prefix: str, terms: dict[str, Tensor]) -> None:
+    def add(self, prefix: str, terms: Mapping[str, Tensor], logits: Mapping[str, Tensor] | None = None) -> None:
+        """Take a step's values; none of them may be written to afterwards.
+
+        Args:
+            prefix: whose they are.
+            terms: detached scalars by name.
+            logits: of the discriminator, detached, `(batch,)`, by what it judged: "real" or "fake". Figures are their
+                mean, `logits_real`, and the share that is right, `accuracy_real`.
+        """
+        most = 0
         for name, value in terms.items():
-            key = f"{prefix}/{name}"
-            if key in self._sums:
-                self._sums[key] += value
-                self._counts[key] += 1
-            else:
-                self._sums[key] = value.to(torch.float32, copy=True)
-                self._counts[key] = 1
+            values = self._scalars[f"{prefix}/{name}"]
+            values.append(value)
+            most = max(most, len(values))
+        for judged, batch in (logits or {}).items():
+            self._logits[prefix, judged].append(batch)
+        if most >= self._limit:
+            self._settle()
 
     def reduce(self, accelerator: Accelerator) -> dict[str, float]:
         """Means over the interval and over all ranks; starts the next interval."""
+        self._settle()
         keys = sorted(self._sums)
         if not keys:
             return {}
@@ -39,10 +67,36 @@ class Meters:
         """Start the next interval."""
         self._sums.clear()
         self._counts.clear()
+        self._scalars.clear()
+        self._logits.clear()
 
     def state_dict(self) -> dict[str, dict[str, Tensor | int]]:
-        return {"sums": dict(self._sums), "counts": dict(self._counts)}
+        self._settle()
+        return {"sums": {key: total.clone() for key, total in self._sums.items()}, "counts": dict(self._counts)}
 
     def load_state_dict(self, state: dict[str, dict[str, Tensor | int]]) -> None:
+        self.clear()
         self._sums = {key: torch.as_tensor(value).to(self._device) for key, value in state["sums"].items()}
         self._counts = {key: int(value) for key, value in state["counts"].items()}
+
+    def _settle(self) -> None:
+        """Add up what is pending."""
+        columns = {key: torch.stack(values) for key, values in self._scalars.items()}
+        for (prefix, judged), batches in self._logits.items():
+            rows = torch.stack(batches).float().flatten(1)
+            columns[f"{prefix}/logits_{judged}"] = rows.mean(1)
+            if self._has_accuracy:
+                is_right = rows > 0 if judged == "real" else rows < 0
+                columns[f"{prefix}/accuracy_{judged}"] = is_right.mean(1, dtype=torch.float32)
+        self._scalars.clear()
+        self._logits.clear()
+        by_length: defaultdict[int, list[str]] = defaultdict(list)
+        for key, column in columns.items():
+            by_length[len(column)].append(key)
+        for length, keys in by_length.items():
+            table = torch.stack([columns[key].to(self._device, torch.float32) for key in keys], dim=1)
+            sums = torch.stack([self._sums.get(key, table.new_zeros(())) for key in keys])
+            for row in table:  # one after the other: a sum over all at once rounds otherwise
+                sums += row
+            self._sums.update(zip(keys, sums, strict=True))
+            self._counts.update({key: self._counts.get(key, 0) + length for key in keys})

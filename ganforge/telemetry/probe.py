@@ -14,12 +14,13 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from ganforge.building.game import class_counts
 from ganforge.building.parts import build_component, dataset_offers
+from ganforge.building.source import class_counts
 from ganforge.data.dataset import Dataset
 from ganforge.data.samples import real_samples
 from ganforge.errors import Problem, RecipeError
 from ganforge.game.averaged import AveragedGenerator
+from ganforge.game.effective import effective_parameters
 from ganforge.game.player import Player
 from ganforge.game.turn import Turn
 from ganforge.recipe import Recipe
@@ -78,6 +79,7 @@ class Probe:
         - `class_K`: share of the fakes that look like class K, over its share of the data, so that all classes have the
           same figure where fakes are as reals; of classes that are large enough to be seen.
         - `overfitting`: see `overfitting`; only with held-out samples.
+        - `change`: of translations, in place of all but `separation`; see `_translation`.
         """
         figures: dict[str, Tensor] = {}
         real_logits, fake_logits, fakes = (turn.computed(name) for name in ("real_logits", "fake_logits", "fake"))
@@ -88,21 +90,36 @@ class Probe:
             figures["separation"] = separation(self._gather(real_logits[:packs]), self._gather(fake_logits[:packs]))
         if fakes is None or count * self._ranks < 4:
             return figures
+        if turn.source.dim() == 4:  # variety is the sources', not the game's
+            return figures | self._translation(turn, fakes[:count], count)
         real_rows, fake_rows = self._gather(rows_of(turn.real[:count])), self._gather(rows_of(fakes[:count]))
         figures |= likeness(real_rows, fake_rows)
         if turn.real_labels is not None:
             figures |= class_figures(real_rows, self._gather(turn.real_labels[:count]), fake_rows, self._class_shares)
-        return figures | self._in_features(moving.network, turn, fakes, count)
+        return figures | self._in_features(turn.discriminator_module, turn, fakes, count)
 
     @torch.no_grad()
     def distance_of_average(self, averaged: AveragedGenerator, generator: nn.Module) -> dict[str, Tensor]:
-        """How far the averaged generator's weights are from the generator's, as a share of their length."""
-        pairs = list(zip(averaged.network.parameters(), generator.parameters(), strict=True))
-        apart = torch._foreach_sub(  # pyright: ignore[reportPrivateImportUsage]
-            [mine.detach() for mine, _ in pairs], [theirs.detach() for _, theirs in pairs]
+        """How far the averaged generator's weights are from the generator's, as a share of their length; as used."""
+        mine, theirs = (
+            [tensor.detach() for _, tensor in effective_parameters(network)]
+            for network in (averaged.network, generator)
         )
-        lengths = [norm_of(apart), norm_of([theirs.detach() for _, theirs in pairs])]
+        apart = torch._foreach_sub(mine, theirs)  # pyright: ignore[reportPrivateImportUsage]
+        lengths = [norm_of(apart), norm_of(theirs)]
         return {"average_distance": lengths[0] / lengths[1].clamp_min(1e-12)}
+
+    def _translation(self, turn: Turn, fakes: Tensor, count: int) -> dict[str, Tensor]:
+        """`change`: how far translations are from their sources, as a share of how far real samples are from them.
+
+        About 0 where the generator copies. Where sources and samples differ in shape nothing can be copied.
+        """
+        sources, reals = turn.source[:count], turn.real[:count]
+        if sources.shape != fakes.shape:
+            return {}
+        apart = torch.stack([(samples.float() - sources.float()).abs().mean() for samples in (fakes, reals)])
+        mine, theirs = self._gather(apart[None]).mean(dim=0)
+        return {"change": mine / theirs.clamp_min(1e-6)}
 
     def _in_features(self, network: nn.Module, turn: Turn, fakes: Tensor, count: int) -> dict[str, Tensor]:
         """The spread in D's own features, and held-out reals if there are any; D as it is in evaluation."""

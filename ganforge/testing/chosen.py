@@ -37,7 +37,7 @@ def registered_by(modules: Sequence[str]) -> list[Component]:
 
 
 def _is_in(component: Component, modules: Sequence[str]) -> bool:
-    return any(_is_below(component.factory.__module__, module) for module in modules)
+    return any(_is_below(component.described.__module__, module) for module in modules)
 
 
 def _is_below(module: str, package: str) -> bool:

@@ -1,6 +1,5 @@
 """Every component documents itself, for `ganforge show` has no other source, and its options survive a recipe."""
 
-import inspect
 import re
 import tomllib
 from typing import Any
@@ -10,8 +9,9 @@ import pytest
 from ganforge.nested import is_list
 from ganforge.options import validate
 from ganforge.recipe import PLACES, dump, resolve
-from ganforge.registry import Component
-from ganforge.testing.small import options_of
+from ganforge.registry import Component, register
+from ganforge.testing.small import is_translator, options_of
+from ganforge.translation_problems import PAIRS
 
 every_component = pytest.mark.ganforge_components()
 
@@ -34,13 +34,13 @@ def test_every_option_is_documented_and_nothing_else(component: Component) -> No
 
 @pytest.mark.ganforge_components(*PUBLISHED)
 def test_a_method_names_its_authors_and_year(component: Component) -> None:
-    text = (inspect.getdoc(component.factory) or "").split("Args:")[0]
+    text = component.doc.split("Args:")[0]
     assert re.search(r"[A-ZÀ-Þ]\w+[^()]{0,40}\b(19[5-9]\d|20\d\d)\b", text), "say whose method it is, and the year"
 
 
 @pytest.mark.ganforge_components(*NETWORKS)
 def test_a_network_names_the_shapes_of_what_it_takes_and_gives(component: Component) -> None:
-    text = inspect.getdoc(component.factory) or ""
+    text = component.doc
     assert re.search(r"\(batch\b", text), "say which shapes it maps to which, such as `(batch, latent_dim)`"
 
 
@@ -79,7 +79,17 @@ def _recipe(path: tuple[str, ...], table: dict[str, Any], takes_several: bool) -
     for key in parents:
         parent = parent.setdefault(key, {})
     parent[last] = [table] if takes_several else table
-    return recipe
+    return recipe | _source(path, table)
+
+
+def _source(path: tuple[str, ...], table: dict[str, Any]) -> dict[str, Any]:
+    """What a translation needs beside the component, where its place or itself makes the game one."""
+    translator, other = {"name": "unet_translator"}, {"name": "digits"}
+    if path == ("generator",) and is_translator(register.generator.get(table["name"])):
+        return {"degrade": [{"name": "blur"}]}
+    if path[-1] in ("degrade", "domain"):
+        return {"generator": translator, **({"domain": other} if path[0] == "evaluation" else {})}
+    return {"generator": translator} if path == ("data",) and table["name"] == PAIRS else {}
 
 
 def _at(recipe: dict[str, Any], path: tuple[str, ...], takes_several: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from ganforge.registry import Component
 
-FILES = ("documented", "networks", "losses", "augmentations", "optimizers", "two_ranks")
+FILES = ("documented", "networks", "losses", "augmentations", "degradations", "optimizers", "two_ranks")
 """The modules beside this one that hold tests."""
 
 MARKER = "ganforge_components"
@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _has_component(item: pytest.Item) -> bool:
-    return isinstance(item, pytest.Function) and hasattr(item.callspec.params.get("component"), "factory")
+    return isinstance(item, pytest.Function) and hasattr(item.callspec.params.get("component"), "described")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

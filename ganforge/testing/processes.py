@@ -1,5 +1,6 @@
 """Two real processes over gloo, in the environment that a launcher would have left."""
 
+import gc
 import multiprocessing
 import os
 import socket
@@ -10,8 +11,11 @@ import torch
 from torch.multiprocessing.spawn import start_processes
 
 DDP = {"ACCELERATE_USE_CPU": "yes"}
-PRELOADED = ["ganforge.training.session", "deepspeed"]
-"""Modules that are slow to import; those that are not installed are skipped."""
+PRELOADED = [
+    "ganforge.training.session", "deepspeed", "deepspeed.runtime.engine", "torch._dynamo", "torch._inductor.compile_fx",
+    "torch.distributed.algorithms.join", "torch.distributed.fsdp",
+]  # fmt: skip
+"""Modules that are slow to import, also those that torch imports in a first step; what is missing is skipped."""
 
 
 def launch_two(
@@ -47,6 +51,7 @@ def _rank(
     environment: dict[str, str],
     prepare: Callable[[], None] | None,
 ) -> None:
+    gc.freeze()  # what was preloaded stays: DeepSpeed collects garbage after every pass, and would look through it all
     torch.set_num_threads(1)
     os.environ.update({**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)})
     if prepare is not None:

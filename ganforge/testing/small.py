@@ -17,7 +17,7 @@ POINTS = (DataSpec((2,)),)
 PICTURES = (DataSpec((1, 16, 16)), DataSpec((3, 32, 32)), DataSpec((3, 64, 64)))
 CLASSES = ("cat", "dog", "owl")
 BATCH = 4
-NARROW = {"width": 8, "channel_max": 8, "w_dim": 16}
+NARROW = {"width": 8, "channel_max": 8, "w_dim": 16, "blocks": 1, "depth": 3}
 """Options that make a network small, tried where it has them."""
 
 Refusal = (ValueError, GanforgeError)
@@ -54,23 +54,43 @@ def _accepts(component: Component, spec: DataSpec) -> bool:
     return True
 
 
-def build(component: Component, spec: DataSpec, seed: int = 0) -> Any:
-    """Make a part that is offered nothing but a spec, narrow where it lets us; the same for the same seed."""
-    defaults = options_of(component)
+def is_translator(component: Component) -> bool:
+    """Whether a generator is given pictures in place of latents."""
+    return component.kind == "generator" and "source" in component.supplied
+
+
+def source_of(spec: DataSpec) -> DataSpec:
+    """What a translator under test is given: pictures like its own, without classes."""
+    return DataSpec(spec.shape)
+
+
+def build(component: Component, spec: DataSpec, seed: int = 0, **changes: Any) -> Any:
+    """Make a part, narrow where it lets us; the same for the same seed.
+
+    It is offered a spec, and a generator also the spec of a source.
+
+    Args:
+        component: the part.
+        spec: what it is offered.
+        seed: of its first weights.
+        changes: options that are not to have their defaults.
+    """
+    defaults = component.options(**{**options_of(component).model_dump(exclude_none=True), **changes})
+    offers = {"spec": spec, "source": source_of(spec)} if component.kind == "generator" else {"spec": spec}
     narrow = {name: size for name, size in NARROW.items() if name in component.options.model_fields}
     if narrow:
         try:
             torch.manual_seed(seed)
-            return component.build(component.options(**{**defaults.model_dump(exclude_none=True), **narrow}), spec=spec)
+            return component.build(component.options(**{**defaults.model_dump(exclude_none=True), **narrow}), **offers)
         except Refusal:
             pass  # it works at its default size, or says what is wrong
     torch.manual_seed(seed)
-    return component.build(defaults, spec=spec)
+    return component.build(defaults, **offers)
 
 
-def mlp(kind: str, spec: DataSpec, seed: int = 0) -> nn.Module:
-    """A partner for the component under test."""
-    return build(register.kind(kind).get("mlp"), spec, seed)
+def mlp(kind: str, spec: DataSpec, seed: int = 0, **changes: Any) -> nn.Module:
+    """A partner for the component under test, with other options than the defaults where they are named."""
+    return build(register.kind(kind).get("mlp"), spec, seed, **changes)
 
 
 def latents(generator: nn.Module, dtype: torch.dtype = torch.float32, batch: int = BATCH) -> Tensor:
@@ -78,6 +98,11 @@ def latents(generator: nn.Module, dtype: torch.dtype = torch.float32, batch: int
     dim = latent_dim_of(generator)
     drawn = torch.randn(batch, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     return drawn.to(dtype)
+
+
+def given(component: Component, generator: nn.Module, spec: DataSpec, dtype: torch.dtype = torch.float32) -> Tensor:
+    """What a generator is given, the same each time: `(batch, latent_dim)`, or pictures `(batch, *source.shape)`."""
+    return samples(source_of(spec), dtype) if is_translator(component) else latents(generator, dtype)
 
 
 def samples(spec: DataSpec, dtype: torch.dtype = torch.float32, batch: int = BATCH) -> Tensor:

@@ -19,10 +19,20 @@ from torch.multiprocessing.spawn import ProcessException
 from ganforge.errors import GanforgeError
 from ganforge.recipe import resolve
 from ganforge.registry import Component, load_plugins, register
+from ganforge.testing.losses import is_of_translations
 from ganforge.testing.processes import launch_two
-from ganforge.testing.small import NARROW, PICTURES, options_of
+from ganforge.testing.small import NARROW, PICTURES, is_translator, options_of
 
-PLAYING = ("generator", "discriminator", "objective", "penalty", "augment", "optimizer", "schedule")
+PLAYING = (
+    "generator",
+    "discriminator",
+    "objective",
+    "penalty",
+    "augment",
+    "degradation",
+    "optimizer",
+    "schedule",
+)
 STEPS = 3
 PICTURES_PLUGIN = "ganforge.testing.pictures"
 
@@ -38,7 +48,7 @@ def test_two_ranks_train_it_and_stay_equal(component: Component, request: pytest
     parts = _all_parts(request)
     key = tuple(parts)
     if key not in _played:
-        _played[key] = _play_until_all_are_done(list(key), [part.factory.__module__ for part in parts.values()])
+        _played[key] = _play_until_all_are_done(list(key), [part.described.__module__ for part in parts.values()])
     assert _played[key][component.kind, component.name] == ""
 
 
@@ -112,7 +122,7 @@ def _play(kind: str, name: str) -> str:
         except GanforgeError as error:
             refusal = str(error)
         finally:
-            run.loader.close()
+            run.close()
     return refusal
 
 
@@ -135,13 +145,27 @@ def _recipe(kind: str, name: str, data: dict[str, Any]) -> dict[str, Any]:
         "discriminator": {"name": "mlp", "width": 8},
         "training": {"steps": STEPS, "batch_size": 8, "precision": "no"},
     }
-    if kind in ("penalty", "augment"):
+    if kind == "objective" and getattr(component.factory, "needs_classifier", False):
+        table["discriminator"]["conditional"] = "classifier"
+    if is_translator(component) or kind == "degradation" or is_of_translations(component):
+        table |= _source(component, data)
+    if kind == "degradation":
+        table["degrade"] = [part]
+    elif kind in ("penalty", "augment"):
         table[{"penalty": "penalties", "augment": "augment"}[kind]] = [part]
     elif kind == "optimizer":
         table["optimizer"] = {"generator": part, "discriminator": part}
     else:
         table[kind] = part
     return table
+
+
+def _source(component: Component, data: dict[str, Any]) -> dict[str, Any]:
+    """What makes a game a translation: another dataset for a penalty that goes back, else something computed."""
+    translator = {"name": "unet_translator", "width": 8, "depth": 2}
+    if getattr(component.factory, "goes_back", False):
+        return {"generator": translator, "domain": data}
+    return {"generator": translator, "degrade": [{"name": "blur"}]}
 
 
 def _difference(run: Any) -> str:

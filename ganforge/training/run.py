@@ -10,13 +10,14 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from ganforge.building import performance
-from ganforge.building.checks import check_batch, check_boundary, check_pairs
-from ganforge.building.evaluator import build_evaluator
-from ganforge.building.game import build_game, class_counts
-from ganforge.building.networks import build_average, build_networks
+from ganforge.building.checks import check_batch, check_boundary, check_classifier, check_pairs, check_translation
+from ganforge.building.evaluator import build_back_evaluator, build_evaluator
+from ganforge.building.game import build_game
+from ganforge.building.networks import build_average, build_networks, joined_spec
 from ganforge.building.parts import build_augmentation, build_dataset, build_loader, build_schedule
 from ganforge.building.players import build_players
 from ganforge.building.ramps import Ramp, build_ramps
+from ganforge.building.source import build_judged, build_source, build_source_parts, class_counts
 from ganforge.building.terms import build_terms
 from ganforge.data.dataset import Dataset
 from ganforge.data.loader import Loader
@@ -29,12 +30,13 @@ from ganforge.game.randomness import seed_everything
 from ganforge.game.running_statistics import RunningStatistics
 from ganforge.game.schedule import Schedule
 from ganforge.game.state import load_named_state, named_state
+from ganforge.game.ways import WAYS
 from ganforge.metrics.evaluator import Evaluator
 from ganforge.parallel.launch import check_launch
 from ganforge.recipe import Recipe
 from ganforge.run_files import RunFolder
 from ganforge.saved.generator_config import GeneratorConfig
-from ganforge.telemetry.meters import Meters
+from ganforge.telemetry.meters import PENDING, Meters
 from ganforge.telemetry.probe import Probe, build_probe
 from ganforge.training.progress import Progress
 
@@ -60,6 +62,7 @@ class Run:
         loader: endless batches of reals; its position is part of the run's state.
         game: makes turns and samples.
         evaluator: metrics, or None.
+        back_evaluator: those of the way back, of a game with two; or None.
         meters: figures since the last log line.
         probe: takes the doctor's figures at log steps, or None.
         progress: how far the run has come.
@@ -80,6 +83,7 @@ class Run:
     evaluator: Evaluator | None
     meters: Meters
     probe: Probe | None = None
+    back_evaluator: Evaluator | None = None
     progress: Progress = field(default_factory=Progress)
 
     @classmethod
@@ -87,20 +91,25 @@ class Run:
         """Make every part. All ranks call it together."""
         check_launch()
         dataset = build_dataset(recipe)
-        networks = build_networks(recipe, dataset)
-        averaged = build_average(recipe, networks)
+        parts = build_source_parts(recipe, dataset)
         terms = build_terms(recipe)
+        check_translation(recipe, terms, parts and parts.spec, dataset.spec)
+        networks = build_networks(recipe, dataset, parts and parts.spec, two_ways=terms.go_back)
+        check_classifier(recipe, terms.objective, networks.discriminator)
+        averaged = build_average(recipe, networks)
         schedule = build_schedule(recipe)
         discriminator, generator = build_players(recipe, networks, terms)
         accelerator = generator.accelerator
         check_batch(recipe, accelerator.num_processes)
         performance.place(averaged.network, recipe.performance, accelerator.device, accelerator.mixed_precision)
-        augment = build_augmentation(recipe, dataset)
+        augment = build_augmentation(recipe, joined_spec(recipe, dataset.spec, networks.source))
         check_pairs(recipe, terms.objective, dataset.spec)
         check_boundary(recipe, terms.objective, schedule, augment)
         augment.to(accelerator.device)
         loader = build_loader(recipe, dataset, accelerator)
-        game = build_game(recipe, dataset, networks, discriminator, generator, averaged, augment, loader)
+        judged = build_judged(recipe, dataset, parts and parts.domain)
+        source = build_source(recipe, dataset, parts, judged, networks, accelerator)
+        game = build_game(recipe, source, discriminator, generator, averaged, augment, loader)
         places = {
             "objective": terms.objective,
             "schedule": schedule,
@@ -120,12 +129,27 @@ class Run:
             ramps=build_ramps(recipe, places, (discriminator, generator), averaged),
             loader=loader,
             game=game,
-            evaluator=build_evaluator(recipe, dataset, accelerator),
-            meters=Meters(accelerator.device),
+            evaluator=build_evaluator(recipe, judged.targets, accelerator, taught_by=dataset, judged=judged),
+            back_evaluator=(
+                build_back_evaluator(recipe, judged, parts.domain, accelerator)
+                if networks.has_two_ways and parts is not None and parts.domain is not None
+                else None
+            ),
+            meters=Meters(
+                accelerator.device,
+                has_accuracy=terms.objective.has_boundary_at_zero,
+                # CUDA graphs write a turn's results where those of the turn before lay.
+                pending=1 if performance.has_cuda_graphs(recipe.performance, accelerator.device) else PENDING,
+            ),
             probe=build_probe(recipe, dataset, accelerator),
         )
         seed_everything(recipe.seed, f"rank {accelerator.process_index}")
         return run
+
+    def close(self) -> None:
+        """Stop reading, and let go of files."""
+        self.loader.close()
+        self.game.source.close()
 
     @property
     def players(self) -> tuple[Player, Player]:
@@ -205,7 +229,8 @@ class Run:
     def describe_performance(self) -> list[str]:
         """What the recipe's `[performance]` amounts to on this device, where the user should know."""
         penalties = [weighted.penalty for player in self.players for weighted in player.penalties]
-        return performance.describe(self.recipe.performance, self.accelerator.device, penalties)
+        hears = self.discriminator.objective.needs_classifier
+        return performance.describe(self.recipe.performance, self.accelerator.device, penalties, hears)
 
     def generator_config(self) -> GeneratorConfig:
         """The config of the averaged generator at this step, with its figures if it was evaluated at this step."""
@@ -213,6 +238,8 @@ class Run:
         return GeneratorConfig(
             generator=self.recipe.generator.model_dump(mode="json", exclude_none=True),
             spec=self.dataset.spec,
+            source=self.networks.source,
+            ways=WAYS if self.networks.has_two_ways else (),
             plugins=self.recipe.plugins,
             run=self.recipe.name,
             step=self.step,

@@ -58,7 +58,7 @@ def run_session(
         if is_first_rank():  # what the others see of a shared folder may be slightly stale
             opening.look()
         run = Run.build(recipe)
-        leaving.callback(run.loader.close)
+        leaving.callback(run.close)
         is_main = run.accelerator.is_main_process
         if is_main:
             opening.take()

@@ -26,14 +26,17 @@ def move(run: Run, moving: Player, resting: Player) -> None:
     """All turns of one player in a step, while the other rests. Nothing here waits for the device."""
     with resting.frozen():
         for turn_number in range(moving.turns_per_step):
-            begin_turn(run.recipe.performance, run.accelerator.device)
+            if run.recipe.performance.cuda_graphs:
+                begin_turn(run.recipe.performance, run.accelerator.device)
             turns = run.game.turns(moving, run.step, turn_number)
             for micro_batch, turn in enumerate(turns):
-                run.meters.add(moving.role, moving.learn(turn, micro_batch))
+                terms, logits = moving.learn(turn, micro_batch), turn.judged()
+                run.meters.add(moving.role, terms, logits)
                 run.schedule.observe(turn)
-                if moving.role == "discriminator" and (logits := turn.computed("real_logits")) is not None:
-                    run.augment.observe(logits.detach())
+                if "real" in logits:
+                    run.augment.observe(logits["real"])
             is_last_turn = turn_number == moving.turns_per_step - 1
             if run.probe is not None and is_last_turn and is_looked_at(run.step + 1, run.recipe.training.log_every):
                 run.meters.add("health", run.probe.look(moving, turns[-1]))
-            run.meters.add(moving.role, moving.update(run.step, run.learning_rate_scale))
+            if figures := moving.update(run.step, run.learning_rate_scale):
+                run.meters.add(moving.role, figures)

@@ -11,7 +11,7 @@ from same_run import assert_same_run
 
 STEPS = 160
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def test_index_writes_idx_beside_foreign_tars(tmp_path: Path) -> None:
 
 
 def test_mistakes_are_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="--channels 2"):
+    with pytest.raises(DataError, match="`channels=2`"):
         run("pack", "digits", tmp_path / "x", "--channels", "2")
     with pytest.raises(DataError, match="`max_bad="):
         run("pack", "digits", tmp_path / "x", "--max-bad", "few")

@@ -4,16 +4,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from conftest import read_all, smooth_pictures
 
+from ganforge.data.batches import prefetched
 from ganforge.data.loader import Batch, Loader
 from ganforge.data.readers import choose as module
 from ganforge.data.shards.manifest import Manifest
@@ -171,16 +172,26 @@ def test_the_choice_and_its_reason_are_shown(raw_folder: Path, jpeg_folder: Path
 def test_waiting_for_data_is_measured(raw_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = open_folder(raw_folder)
     read = dataset.read
+    seconds, waits_begun = [0.0], threading.Semaphore(0)
+
+    def clock() -> Iterator[float]:
+        """Looked at when waiting begins, which lets one read begin, and when it ends."""
+        while True:
+            waits_begun.release()
+            yield seconds[0]
+            yield seconds[0]
 
     def slowly(ids: np.ndarray, out: np.ndarray) -> dict:
-        time.sleep(0.1)
+        assert waits_begun.acquire(timeout=60)
+        seconds[0] += 0.1
         return read(ids, out)
 
     monkeypatch.setattr(dataset, "read", slowly)
+    monkeypatch.setattr(prefetched, "time", SimpleNamespace(perf_counter=clock().__next__))
     loader = Loader(dataset, batch_size=8, reader="raw", workers=1, prefetch=1, cache_dir=tmp_path)
     for _ in range(3):
         loader.next()
-    assert 0.25 < loader.wait_seconds < 0.6
+    assert loader.wait_seconds == pytest.approx(0.3)
     assert "data.workers" in loader.remedy()
     loader.close()
 
@@ -189,9 +200,13 @@ def test_a_slow_step_hides_reading(raw_folder: Path, tmp_path: Path) -> None:
     others = set(threading.enumerate())
     loader = Loader(open_folder(raw_folder), batch_size=64, reader="encoded", cache_dir=tmp_path)
     loader.next()
+    source = cast(prefetched.PrefetchedSource, loader.source)
     before = loader.wait_seconds
     for _ in range(5):
-        time.sleep(0.05)
+        deadline = time.monotonic() + 60
+        while not all(part.done() for part in source._queue[0].parts):  # a step as long as that
+            assert time.monotonic() < deadline, "nothing is read meanwhile"
+            time.sleep(0.001)
         loader.next()
     assert loader.wait_seconds - before < 0.05
     loader.close()

@@ -7,17 +7,25 @@ import numpy as np
 import pytest
 from conftest import encoded, smooth_pictures
 from PIL import Image
-from test_sources import packed, rows_of, source
+from test_sources import packed as packed_as
+from test_sources import rows_of, source
 
 from ganforge.data.loader import Loader
 from ganforge.data.pictures import Fit, OutsideRange, from_array, open_picture, to_pixels
+from ganforge.data.shards.dataset import ShardDataset
 from ganforge.data.shards.registered import open_shards
+from ganforge.data.sources.base import Source
 from ganforge.data.values import ValueRange, deep_values, parse_range, range_of, spread, to_bytes
 from ganforge.errors import DataError
 
 RNG = np.random.default_rng(0)
 DEEP = RNG.integers(0, 4096, (6, 16, 16), dtype=np.uint16)
 DEEP[0, 0, 0] = 4095
+
+
+def packed(found: Source, tmp_path: Path, **options: object) -> ShardDataset:
+    """As 8 bits, which is what this file is about; test_depth.py has what keeps all of them."""
+    return packed_as(found, tmp_path, dtype="uint8", **options)
 
 
 def sixteen_bits(values: np.ndarray, format_name: str = ".png") -> bytes:

@@ -55,6 +55,7 @@ ILL: dict[str, dict[str, Any]] = {
         "discriminator__logits_fake": -4.0,
     },
     "generator_wins": {"health__separation": 0.2},
+    "copies_source": {"health__change": 0.01},
     "collapse": {"health__spread": 0.3},
     "missing_classes": {"health__class_3": 0.0, "health__class_4": 0.25},
     "oscillation": HOPPING,
@@ -208,3 +209,23 @@ def test_a_class_is_missed_also_where_the_first_classes_are_too_small_to_be_seen
 def test_shares_that_do_not_sum_to_one_show_as_many_classes_as_they_are_in_proportion():
     classes = [f"health/class_{number}" for number in range(5)]
     assert classes_shown(dict.fromkeys(classes, 0.1), classes) == pytest.approx(5)
+
+
+def test_a_translation_has_no_variety_of_its_own_and_learns_where_d_has_won():
+    """Its figures lack variety, and a wide gap of D's logits is no loss where other terms teach the generator."""
+    recipe = {
+        "name": "test",
+        "data": "digits",
+        "degrade": ["downsample"],
+        "generator": "unet_translator",
+        "discriminator": "unet_patch",
+        "training": {"steps": 1000},
+    }
+    watched = Doctor(resolve(recipe).to_dict())
+    left_out = ("health/spread", "health/spread_features", "health/duplicates", "health/coverage")
+    seen = [
+        {name: value for name, value in line.items() if name not in left_out and "class_" not in name}
+        for line in lines(20, **ILL["discriminator_wins"])
+    ]
+    assert watched.replay(seen) == []
+    assert names(watched.replay([{**line, "health/separation": 0.2} for line in seen])) == {"generator_wins"}

@@ -24,10 +24,10 @@ from ganforge.spec import DataSpec
 SPEC = DataSpec((3, 32, 32), ("cat", "dog", "eel"))
 
 
-def saved(folder: Path, name: str, protocol: dict | None = None, **options) -> Path:
+def saved(folder: Path, name: str, protocol: dict | None = None, spec: DataSpec = SPEC, **options) -> Path:
     """A file of an untrained generator, narrow where the component lets us."""
     small = {"width": 8} if "width" in register.generator.get(name).options.model_fields else {}
-    config = GeneratorConfig({"name": name, **small, **options}, SPEC, run="run", step=7, protocol=protocol or {})
+    config = GeneratorConfig({"name": name, **small, **options}, spec, run="run", step=7, protocol=protocol or {})
     torch.manual_seed(0)
     network = build_generator(config)
     with torch.no_grad():  # so that nothing is 0 because it starts there
@@ -74,6 +74,14 @@ def test_every_generator_is_the_same_in_onnx_and_as_a_program(tmp_path, name, op
     torch.testing.assert_close(program.module()(*arguments), expected, atol=1e-4, rtol=0)
     assert json.loads(extra["ganforge.json"])["step"] == 7
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["g.onnx", "g.pt2"], "a temporary file is left"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dcgan", "resnet", "r3gan"])
+def test_pictures_of_odd_sides_leave_as_onnx_and_as_a_program(tmp_path, name):
+    path = saved(tmp_path, name, spec=DataSpec((3, 36, 60)))
+    assert "checked with onnxruntime" in formats.export_onnx(path, tmp_path / "out" / "g.onnx")
+    assert "checked" in formats.export_torch(path, tmp_path / "out" / "g.pt2")
 
 
 def test_safetensors_are_a_generator_of_their_own(tmp_path, ganforge):

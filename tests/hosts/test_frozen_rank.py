@@ -48,7 +48,7 @@ def train(path: str) -> None:
     run_session(load(path))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_rank_that_stands_still_ends_the_others_with_the_exit_code_of_a_lost_host(tmp_path, monkeypatch):
     path = Path(tmp_path) / "frozen.toml"
     path.write_text(f'output = "{tmp_path}/runs"\n{RECIPE}')

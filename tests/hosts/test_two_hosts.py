@@ -74,7 +74,7 @@ def test_a_lost_host_is_noticed_within_two_minutes_without_any_setting() -> None
     assert DEFAULT_SECONDS * (1 + 3 / BEATS) < 100  # the silence, the round it is found in, the time to tell the others
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_host_that_is_cut_off_ends_the_job_by_name_and_both_go_on_when_it_is_back(
     hosts: tuple[Host, Host], tmp_path: Path
 ) -> None:

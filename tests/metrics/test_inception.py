@@ -3,6 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from random_inception import save_random_inception
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torchvision.transforms.functional import gaussian_blur
@@ -13,7 +14,7 @@ from ganforge.data.synthetic import Ring
 from ganforge.errors import GanforgeError
 from ganforge.metrics import inception
 from ganforge.metrics.frechet import FrechetDistance
-from ganforge.metrics.inception import InceptionV3
+from ganforge.metrics.inception import InceptionV3, cleanly_resized
 from ganforge.metrics.rgb import to_rgb_bytes
 from ganforge.metrics.weights import Published
 
@@ -159,3 +160,26 @@ def test_making_it_leaves_the_random_state_alone(dataset, weights, tmp_path):
     before = torch.get_rng_state()
     InceptionV3(dataset, tmp_path, weights=str(path), sha256=sha256, layer="64")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_clean_resizing_is_pillows_with_a_low_pass_filter():
+    """What clean-fid does (Parmar et al. 2022), but for the rounding: bicubic on floats, each channel by itself."""
+    random = np.random.default_rng(0)
+    for size in (64, 500):
+        pixels = random.integers(0, 256, (size, size, 3), dtype=np.uint8)
+        channels = [Image.fromarray(pixels[..., k].astype(np.float32), mode="F") for k in range(3)]
+        expected = np.stack([np.asarray(each.resize((299, 299), Image.Resampling.BICUBIC)) for each in channels])
+        found = cleanly_resized(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0].numpy()
+        assert np.abs(found - expected.clip(0, 255)).max() <= 0.51
+
+
+def test_the_convention_of_resizing_is_a_part_of_the_protocol_and_the_cache(dataset, weights, pictures, tmp_path):
+    path, sha256 = weights
+    legacy, clean = (
+        InceptionV3(dataset, tmp_path, weights=str(path), sha256=sha256, layer="64", resize=resize)
+        for resize in ("legacy", "clean")
+    )
+    assert clean.name_of_weights == f"{legacy.name_of_weights} clean"
+    assert "TensorFlow 1.x" in legacy.input
+    assert "antialiasing" in clean.input
+    assert not torch.equal(legacy(pictures[:2]), clean(pictures[:2]))

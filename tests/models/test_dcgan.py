@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import nn
 from torch.nn.utils import parametrize
 
-from ganforge.models.dcgan import SIZES, DCGANDiscriminator, DCGANGenerator
+from ganforge.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from ganforge.registry import register
 from ganforge.spec import DataSpec
 
@@ -27,7 +27,7 @@ def layers(network: nn.Module, *types: type[nn.Module]) -> list[Any]:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [16, 28, 32, 64, 128, 256])
 def test_every_size_and_channel_count_goes_forward_and_backward(size: int, channels: int) -> None:
     spec = DataSpec((channels, size, size))
     generator, discriminator = DCGANGenerator(spec, width=4), DCGANDiscriminator(spec, width=4)
@@ -168,10 +168,9 @@ def test_textbook_28x28_variant_is_a_matter_of_options() -> None:
     ("shape", "message"),
     [
         (
-            (3, 48, 48),
-            r"side 16, 28, 32, 64, 128 or 256, these are 48x48: pack them again with `ganforge data pack --size`",
+            (3, 32, 256),
+            r"these are 32x256 \(nearest: 32x128 or 33x256\): pack them again with `ganforge data ",
         ),
-        ((3, 64, 32), r"square .* these are 64x32"),
         ((2,), r"these samples are points in 2 dimensions: use 'mlp'"),
     ],
 )

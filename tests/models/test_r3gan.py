@@ -92,9 +92,9 @@ def test_a_conditional_logit_is_the_product_of_features_and_class() -> None:
     ("shape", "options", "message"),
     [
         (
-            (3, 28, 28),
+            (3, 8, 120),
             {},
-            r"8, 16, 32, 64, 128 or 256, these are 28x28: pack them again with `ganforge data pack --size`",
+            r"these are 8x120 \(nearest: 8x32 or 17x120\): pack them again with `ganforge data pack",
         ),
         ((2,), {}, "use 'mlp'"),
         ((3, 32, 32), {"width": 25}, r"50 hidden channels do not divide into groups of group_width = 16"),

@@ -139,8 +139,8 @@ def test_another_format_takes_over_all_weights_but_those_of_the_smallest_map() -
     ("shape", "options", "message"),
     [
         ((2,), {}, "use 'mlp'"),
-        ((3, 33, 32), {}, r"33x32, of which 0 halvings leave 33x32: pack them again with `ganforge data pack --size`"),
-        ((3, 1000, 1000), {}, r"1000x1000, of which 3 halvings leave 125x125"),
+        ((3, 33, 32), {}, r"33x32, of which 0 halvings leave 33x32 \(nearest: 32x32 or 36x32\)"),
+        ((3, 1000, 1000), {}, r"1000x1000, of which 3 halvings leave 125x125 \(nearest: 960x960 or 1024x1024\)"),
         ((3, 64, 64), {"channel_base": 32}, r"channel_base = 32 leaves no channel on a map of 64x64"),
         ((3, 32, 32), {"conditional": "projection"}, "needs labels"),
     ],

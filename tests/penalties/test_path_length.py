@@ -136,7 +136,7 @@ def gradients(turns: list[Turn], network: nn.Module) -> list[Tensor]:
                 torch.randn(2, *SPEC.shape)  # what the other rank draws before
             loss = turn.fake.mean() + penalty(turn)
             (loss / len(turns)).backward()
-            turns[number] = generators_turn(turn.generator, turn.latent, turn.step + 4)
+            turns[number] = generators_turn(turn.generator, turn.source, turn.step + 4)
     return [weight.grad.clone() for weight in network.parameters() if weight.grad is not None]
 
 

@@ -1,14 +1,13 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import tarfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import pythons
 import torch
 
 from ganforge.data.shards.dataset import ShardDataset
@@ -152,11 +151,11 @@ def test_a_recipe_trains_on_generated_shards(sampler, tmp_path, ganforge):
 def test_processes_that_are_killed_and_started_again_complete_the_set(make_generator, tmp_path):
     """Two ranks as a launcher starts them; one is killed, the other is late, and the same command goes on."""
     path = make_generator(shape=(3, 64, 64), conditional="embedding")
-    command = [sys.executable, "-m", "ganforge", "sample", str(path), "--shards", "--n", "8000", "--per-shard", "256"]
+    command = ("-m", "ganforge", "sample", path, "--shards", "--n", 8000, "--per-shard", 256)
 
-    def start(rank: int) -> subprocess.Popen:
+    def start(rank: int) -> pythons.Python:
         environment = os.environ | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-        return subprocess.Popen([*command, "--out", str(tmp_path / "made")], env=environment, stdout=subprocess.PIPE)
+        return pythons.start(*command, "--out", tmp_path / "made", env=environment)
 
     killed = start(0)
     partial = tmp_path / "made.partial"

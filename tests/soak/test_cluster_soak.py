@@ -7,7 +7,7 @@ import pytest
 from cluster.throwaway_slurm import is_installed
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_job_that_is_preempted_killed_and_requeued_at_random_loses_nothing() -> None:
     if not is_installed():
         if os.environ.get("CI"):

@@ -25,7 +25,7 @@ def test_a_hostile_file_of_each_kind_is_read_or_refused_in_a_line() -> None:
     judged(7, len(BUILDERS))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_hundred_hostile_files_are_read_or_refused_in_a_line() -> None:
     judged(0, 100)
 

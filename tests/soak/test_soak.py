@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize(("times", "processes"), [(10, 1), (4, 2)])
 def test_kills_at_random_moments_lose_nothing(times, processes):
     script = Path(__file__).parent / "kill_loop.py"

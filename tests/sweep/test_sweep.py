@@ -1,9 +1,5 @@
 """`ganforge sweep`: real trainings of the ring, shared by processes, killed and gone on with."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 import tomllib
 from collections.abc import Callable
@@ -12,6 +8,7 @@ from typing import Any, ClassVar
 
 import optuna
 import pytest
+import pythons
 from filelock import FileLock
 from optuna.trial import TrialState
 from same_run import assert_same_run
@@ -265,12 +262,8 @@ def test_a_name_does_not_stand_for_two_different_sweeps(open_study):
 # --- processes -----------------------------------------------------------------------------------
 
 
-def start(recipe: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "ganforge", "sweep", recipe.name, *arguments]
-    return subprocess.Popen(
-        command, cwd=recipe.parent, env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+def start(recipe: Path, *arguments: str) -> pythons.Python:
+    return pythons.start("-m", "ganforge", "sweep", recipe.name, *arguments, cwd=recipe.parent)
 
 
 @pytest.mark.slow
@@ -287,11 +280,11 @@ def test_killed_in_the_middle_of_a_trial_it_goes_on_from_that_trials_checkpoint(
     folder = recipe.parent / "runs" / "sweep"
     deadline = time.monotonic() + 120
     while not (folder / "sweep-0001" / "checkpoints" / "step-00000050").exists():
-        assert broken.poll() is None, broken.communicate()[0]
+        assert broken.poll() is None, broken.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    os.kill(broken.pid, signal.SIGKILL)
-    broken.communicate()
+    broken.kill()
+    broken.wait()
     states = [trial.state for trial in stored(folder)]
     assert states == [TrialState.COMPLETE, TrialState.RUNNING]
 

@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-from ganforge.game.latents import _bits, labels, latents, shaped_on_device
+from ganforge.game.latents import IndexedLatents, _bits, labels, latents
+from ganforge.game.latents_ahead import NUMBERS, TURNS, LatentsAhead
 
 
 def test_any_slice_of_a_batch_equals_that_slice_of_the_whole():
@@ -58,8 +60,50 @@ def test_labels_cover_all_classes_evenly_and_are_none_without_classes():
 
 @pytest.mark.parametrize("distribution", ["normal", "uniform"])
 @pytest.mark.parametrize("dim", [7, 8])
-def test_latents_shaped_on_a_gpu_are_those_of_the_host_to_the_last_rounding(distribution, dim):
+def test_latents_are_those_of_the_formulas_to_the_last_rounding(distribution, dim):
     indices = range(3, 70)
-    bits = torch.from_numpy(_bits(5, "generator", 2, indices, dim + dim % 2))
-    mine = shaped_on_device(bits, dim, distribution)
-    torch.testing.assert_close(mine, latents(5, "generator", 2, indices, dim, distribution), rtol=2e-7, atol=1e-7)
+    uniform = _bits(5, "generator", range(2, 3), indices, 8)[0] * 2.0**-53
+    if distribution == "uniform":
+        expected = 2.0 * uniform[:, :dim] - 1.0
+    else:  # Box-Muller
+        radius, angle = np.sqrt(-2.0 * np.log(1.0 - uniform[:, :4])), 2.0 * np.pi * uniform[:, 4:]
+        expected = np.concatenate((radius * np.cos(angle), radius * np.sin(angle)), axis=1)[:, :dim]
+    mine = latents(5, "generator", 2, indices, dim, distribution)
+    np.testing.assert_allclose(mine.numpy(), expected, rtol=2e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("distribution", ["normal", "uniform"])
+@pytest.mark.parametrize(("dim", "samples"), [(1, 1), (2, 9), (7, 5), (16, 128), (100, 2)])
+def test_latents_drawn_ahead_are_those_of_each_turn_alone(distribution, dim, samples):
+    draw, indices = IndexedLatents(3, dim, distribution, num_classes=4), range(samples, 2 * samples)
+    ahead = LatentsAhead(draw, indices)
+    for turn in [*range(TURNS + 3), 1000, 1002, 5, 5]:  # a schedule leaves turns out, a rollback goes back
+        for stream in ("generator", "discriminator"):
+            latent, classes = ahead(stream, turn)
+            alone, classes_alone = draw(stream, turn, indices)
+            assert torch.equal(latent, alone), turn
+            assert classes is not None
+            assert classes_alone is not None
+            assert torch.equal(classes, classes_alone), turn
+            assert latent.is_contiguous()
+            assert latent.data_ptr() % 64 == 0, "where a tensor of its own begins, so that kernels round alike"
+
+
+def test_a_latent_that_its_turn_wrote_to_is_drawn_again():
+    draw, indices = IndexedLatents(3, 8), range(4)
+    ahead = LatentsAhead(draw, indices)
+    ahead("generator", 7)[0].zero_()
+    assert torch.equal(ahead("generator", 7)[0], draw("generator", 7, indices)[0])
+
+
+def test_what_is_drawn_ahead_stays_small(monkeypatch):
+    asked = []
+    of_turns = IndexedLatents.of_turns
+    monkeypatch.setattr(
+        IndexedLatents,
+        "of_turns",
+        lambda self, stream, turns, indices: (asked.append(len(turns)), of_turns(self, stream, turns, indices))[1],
+    )
+    for samples, dim in ((1, 1), (128, 100), (64, 4096)):
+        LatentsAhead(IndexedLatents(0, dim), range(samples))("generator", 0)
+    assert asked == [TURNS, NUMBERS // 12_800, 1]

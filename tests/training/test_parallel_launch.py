@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import pythons
 from accelerate.state import PartialState
 from same_run import assert_same_run
 from torch.multiprocessing.spawn import ProcessRaisedException
@@ -27,11 +28,10 @@ from ganforge.training.session import run_session
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "launch" / "accelerate").glob("*.yaml"))
-LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--quiet"]
+LAUNCH = ("-m", "accelerate.commands.launch", "--quiet")
 
 ON_A_CPU = {
     "cpu1": ("1 process on cpu, precision no", {}),
-    "cpu2": ("2 processes on cpu, precision no", {"ACCELERATE_USE_CPU": "true"}),
     "cpu2-bf16": ("2 processes on cpu, precision bf16", {"ACCELERATE_USE_CPU": "true"}),
     "zero1": ("2 processes on cpu, precision no", {}),
     "zero2": ("2 processes on cpu, precision no", {}),
@@ -92,7 +92,7 @@ def write(recipe: Recipe, folder: Path) -> Path:
 
 
 def test_every_way_that_a_cpu_can_run_is_started_by_a_test_and_the_rest_is_for_gpus():
-    in_other_tests = {"cpu2x1"}  # two hosts: tests/hosts
+    in_other_tests = {"cpu2", "cpu2x1"}  # the README's line: test_distributed; two hosts: tests/hosts
     assert {path.stem for path in FILES} == {*ON_A_CPU, *in_other_tests, "gpu1", "gpu2", "gpu2-fp16", "gpu8", "gpu4x8"}
     for path in FILES:
         assert f"launch/accelerate/{path.name}" in path.read_text(), "its first lines say how to use it"
@@ -105,10 +105,10 @@ def test_a_launch_file_starts_what_it_says(make_recipe, tmp_path, name):
         pytest.importorskip("deepspeed")
     first_line, variables = ON_A_CPU[name]
     port = ["--main_process_port", "0"] if name != "cpu1" else []
-    done = subprocess.run(
-        [*LAUNCH, "--config_file", f"launch/accelerate/{name}.yaml", *port, "-m", "ganforge", "train",
-         str(write(make_recipe(**{**TABLE, **PLAIN.get(name, {})}), tmp_path))],
-        env=environment(**variables), cwd=ROOT, capture_output=True, text=True, timeout=180,
+    done = pythons.run(
+        *LAUNCH, "--config_file", f"launch/accelerate/{name}.yaml", *port, "-m", "ganforge", "train",
+        write(make_recipe(**{**TABLE, **PLAIN.get(name, {})}), tmp_path),
+        env=environment(**variables), cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert f"tiny: {first_line}" in done.stdout
@@ -136,16 +136,13 @@ def test_when_a_rank_dies_the_others_say_so_in_one_line_and_end(deadly, tmp_path
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "ganforge", "train", str(write(deadly("dying"), tmp_path))]
+    path = write(deadly("dying"), tmp_path)
     variables = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     variables |= {"ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(tmp_path)}
     ranks = [
-        subprocess.Popen(
-            command, env=environment(**variables, RANK=rank, LOCAL_RANK=rank), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
+        pythons.start("-m", "ganforge", "train", path, env=environment(**variables, RANK=rank, LOCAL_RANK=rank))
         for rank in ("0", "1")
-    ]  # fmt: skip
+    ]
     assert ranks[1].wait(timeout=120) == -signal.SIGKILL
     died = time.monotonic()
     _, error = ranks[0].communicate(timeout=60)
@@ -161,9 +158,9 @@ def test_when_a_rank_dies_the_others_say_so_in_one_line_and_end(deadly, tmp_path
 def test_when_the_launcher_of_one_process_is_ended_its_training_saves_and_ends_too(make_recipe, tmp_path):
     """accelerate's passes no signal on, and the training would go on unseen."""
     recipe = make_recipe(training={"steps": 30_000, "log_every": 10}, checkpoint={"every": 50_000}, name="orphan")
-    launcher = subprocess.Popen(
-        [*LAUNCH, "-m", "ganforge", "train", str(write(recipe, tmp_path))], env=environment(), cwd=tmp_path,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    launcher = subprocess.Popen(  # a real one, which a training looks at to know it
+        [sys.executable, *LAUNCH, "-m", "ganforge", "train", str(write(recipe, tmp_path))],
+        env=environment(), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     folder = tmp_path / "runs" / "orphan"
     until(lambda: (folder / "metrics.jsonl").exists() and (folder / "metrics.jsonl").stat().st_size > 0)
@@ -182,11 +179,11 @@ def test_when_the_launcher_of_one_process_is_ended_its_training_saves_and_ends_t
 def test_when_the_launcher_of_two_ranks_is_killed_they_save_and_end(make_recipe, tmp_path, launcher):
     recipe = make_recipe(training={"steps": 300_000, "log_every": 10}, checkpoint={"every": 500_000}, name="orphans")
     launch = {
-        "torchrun": [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"],
-        "accelerate": [*LAUNCH, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"],
+        "torchrun": ("-m", "torch.distributed.run", "--nproc-per-node", "2"),
+        "accelerate": (*LAUNCH, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"),
     }[launcher]
     process = subprocess.Popen(
-        [*launch, "-m", "ganforge", "train", str(write(recipe, tmp_path))],
+        [sys.executable, *launch, "-m", "ganforge", "train", str(write(recipe, tmp_path))],
         env=environment(ACCELERATE_USE_CPU="true"), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     log = recipe.folder / "metrics.jsonl"
@@ -207,14 +204,22 @@ def until(is_so, seconds=180):
         time.sleep(0.1)
 
 
+def launched(recipe: Recipe, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Two ranks, as cpu2.yaml has them, that find the plugin in `folder`."""
+    config = ("--config_file", ROOT / "launch/accelerate/cpu2.yaml", "--main_process_port", "0")
+    return pythons.run(
+        *LAUNCH, *config, *options, "-m", "ganforge", "train", write(recipe, folder),
+        env=environment(ACCELERATE_USE_CPU="true", PYTHONPATH=str(folder)), cwd=folder,
+    )  # fmt: skip
+
+
+def _session(path: str) -> None:
+    assert run_session(load(path)) == 0
+
+
 @pytest.mark.slow
 def test_when_a_rank_dies_the_launcher_ends_soon_and_names_it(deadly, tmp_path):
-    done = subprocess.run(
-        [*LAUNCH, "--config_file", str(ROOT / "launch/accelerate/cpu2.yaml"), "--main_process_port", "0",
-         "-m", "ganforge", "train", str(write(deadly("dying"), tmp_path))],
-        env=environment(ACCELERATE_USE_CPU="true", PYTHONPATH=str(tmp_path)),
-        cwd=tmp_path, capture_output=True, text=True, timeout=180,
-    )  # fmt: skip
+    done = launched(deadly("dying"), tmp_path)
     assert time.time() - (tmp_path / "mark").stat().st_mtime < 60
     assert done.returncode != 0
     assert "Signal 9 (SIGKILL) received" in done.stderr
@@ -224,23 +229,12 @@ def test_when_a_rank_dies_the_launcher_ends_soon_and_names_it(deadly, tmp_path):
 @pytest.mark.slow
 def test_a_launcher_with_restarts_goes_on_by_itself_after_a_rank_has_died(deadly, tmp_path):
     recipe = deadly("dying")
-    done = subprocess.run(
-        [*LAUNCH, "--config_file", str(ROOT / "launch/accelerate/cpu2.yaml"), "--main_process_port", "0",
-         "--max_restarts", "2", "-m", "ganforge", "train", str(write(recipe, tmp_path))],
-        env=environment(ACCELERATE_USE_CPU="true", PYTHONPATH=str(tmp_path)),
-        cwd=tmp_path, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    done = launched(recipe, tmp_path, "--max_restarts", "2")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "mark").exists()
     assert "resumed from" in done.stdout
     unbroken = deadly("unbroken")  # the mark is there: nobody dies any more
-    done = subprocess.run(
-        [*LAUNCH, "--config_file", str(ROOT / "launch/accelerate/cpu2.yaml"), "--main_process_port", "0",
-         "-m", "ganforge", "train", str(write(unbroken, tmp_path))],
-        env=environment(ACCELERATE_USE_CPU="true", PYTHONPATH=str(tmp_path)),
-        cwd=tmp_path, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    launch_two(_session, (str(write(unbroken, tmp_path)),))
     assert_same_run(recipe.folder, unbroken.folder)
 
 

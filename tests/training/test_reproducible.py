@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+import pythons
 import torch
 from safetensors.torch import load_file
 from same_run import assert_same_run, figures
@@ -84,20 +85,15 @@ def test_a_signal_saves_leaves_with_its_code_and_the_next_start_goes_on(
     recipe = make_recipe(**long, name="stopped")
     path = tmp_path / "recipe.toml"
     path.write_text(dump(recipe))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ganforge", "train", str(path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = pythons.start("-m", "ganforge", "train", path)
     log = recipe.folder / "metrics.jsonl"
     deadline = time.monotonic() + 60
     while not (log.exists() and log.read_text().count("\n") > 3):
         assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     os.kill(process.pid, number)
-    output, _ = process.communicate(timeout=30)
+    output = "".join(process.communicate(timeout=120))
     assert process.returncode == code, output
     assert "everything is saved" in output
     assert "Traceback" not in output

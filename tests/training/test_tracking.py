@@ -2,6 +2,7 @@ import json
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -151,15 +152,21 @@ def test_waiting_for_data_is_logged_and_a_warning_names_the_remedy_once(
     make_recipe, train_silently, monkeypatch, capsys
 ):
     from ganforge.data.loader import Loader
+    from ganforge.training.between_steps import log
 
-    following = Loader.next
+    following, now = Loader.next, [0.0]
 
     def slow(self):
-        time.sleep(0.3)
+        now[0] += 0.3
         self.source.wait_seconds += 0.3
         return following(self)
 
+    def clock():
+        now[0] += 0.1  # a step but for its data, on any machine
+        return now[0]
+
     monkeypatch.setattr(Loader, "next", slow)
+    monkeypatch.setattr(log, "time", SimpleNamespace(perf_counter=clock))
     recipe = make_recipe()
     train_silently(recipe)
     lines = [json.loads(line) for line in (recipe.folder / "metrics.jsonl").read_text().splitlines()]

@@ -31,12 +31,23 @@ class Ahead:
         batches = max(1, _POSITIONS // part.batch_size)
         self._length = (batches - 1) * part.batch_size + part.count
         self._begin = 0
-        self._ready: Tensor | None = None
+        self._ready: tuple[np.ndarray, Tensor] | None = None
 
     def __call__(self, start: int) -> Tensor:
         """Values of the positions from `start` on, as many as this rank's part of a batch has; read-only."""
+        (_, values), offset = self._many(start)
+        return values.narrow(-1, offset, self._count)
+
+    def on_host(self, start: int) -> np.ndarray:
+        """The same on the host."""
+        (values, _), offset = self._many(start)
+        return values[..., offset : offset + self._count]
+
+    def _many(self, start: int) -> tuple[tuple[np.ndarray, Tensor], int]:
+        """Values of many positions, on the host and on the device, and where among them `start` is."""
         offset = start - self._begin
         if self._ready is None or not 0 <= offset <= self._length - self._count:
-            self._ready = to_device(self._values(start, self._length), self._device)
+            values = self._values(start, self._length)
+            self._ready = values, to_device(values, self._device)
             self._begin, offset = start, 0
-        return self._ready.narrow(-1, offset, self._count)
+        return self._ready, offset

@@ -10,6 +10,7 @@ import torch
 
 from ganforge.data.batches.source import BatchSource, RankSlice, Rows
 from ganforge.data.dataset import Dataset
+from ganforge.data.depth import as_stored, tensor_type
 from ganforge.data.order import Order
 from ganforge.data.readers.base import Reader
 from ganforge.data.transfer import to_device
@@ -63,7 +64,7 @@ class PrefetchedSource(BatchSource):
         self._depth = depth
         self._queue: deque[_Pending] = deque()
         self._is_image = dataset.spec.is_image
-        shape, dtype = (part.count, *dataset.row_shape), torch.uint8 if self._is_image else torch.float32
+        shape, dtype = (part.count, *dataset.row_shape), tensor_type(dataset)
         pin = device.type == "cuda"
         # One more than are read ahead: on a CPU the caller works on the buffer itself.
         self._free = deque(_Slot(torch.empty(shape, dtype=dtype, pin_memory=pin)) for _ in range(depth + 1))
@@ -110,7 +111,7 @@ class PrefetchedSource(BatchSource):
             slot.copied.synchronize()
             slot.copied = None
         ids = self.order.ids(position + self._part.offset, self._part.count)
-        rows = slot.rows.numpy()
+        rows = as_stored(slot.rows, self._dataset)
         starts = range(0, len(ids), self._chunk)
         parts = [
             self._pool.submit(self._reader.read, ids[s : s + self._chunk], rows[s : s + self._chunk]) for s in starts

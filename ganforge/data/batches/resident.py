@@ -6,6 +6,7 @@ import torch
 from ganforge.data.batches.ahead import Ahead
 from ganforge.data.batches.source import BatchSource, RankSlice, Rows
 from ganforge.data.dataset import Dataset
+from ganforge.data.depth import as_stored, tensor_type
 from ganforge.data.order import Order
 from ganforge.data.readers.base import Reader
 
@@ -27,7 +28,7 @@ class ResidentSource(BatchSource):
         self.order = order
         self._part = part
         count, shape = len(dataset), dataset.row_shape
-        dtype = torch.uint8 if dataset.spec.is_image else torch.float32
+        dtype = tensor_type(dataset)
         self._rows = torch.empty((count, *shape), dtype=dtype, device=device)
         actual = np.arange(count)
         is_cpu = device.type == "cpu"
@@ -35,7 +36,7 @@ class ResidentSource(BatchSource):
         for start in range(0, count, _FILL):
             stop = min(start + _FILL, count)
             target = self._rows[start:stop] if staging is None else staging[: stop - start]
-            actual[start:stop] = reader.read(np.arange(start, stop), target.numpy())
+            actual[start:stop] = reader.read(np.arange(start, stop), as_stored(target, dataset))
             if staging is not None:
                 self._rows[start:stop].copy_(target)  # blocking: the staging buffer is used again at once
             # What the shards map counts as memory of this process until it is given back.
@@ -51,7 +52,7 @@ class ResidentSource(BatchSource):
         start = position + self._part.offset
         index = self._index(start)
         labels = None if self._labels is None else self._labels.index_select(0, index)
-        ids = self._actual[self.order.ids(start, self._part.count)]
+        ids = self._actual[self._index.on_host(start)]
         return Rows(self._rows.index_select(0, index), labels, ids)
 
     def report(self) -> list[str]:

@@ -37,8 +37,8 @@ class Rows(NamedTuple):
     """One rank's slice of a global batch as it is stored, on the device.
 
     Attributes:
-        rows: uint8 `(batch, height, width, channels)` of pictures, float32 `(batch, dimensions)` of points. The caller
-            may write to them; those of pictures are valid until the next `take`.
+        rows: `(batch, height, width, channels)` of pictures, of `depth.tensor_type`; float32 `(batch, dimensions)` of
+            points. The caller may write to them; those of pictures are valid until the next `take`.
         labels: int64 `(batch,)`, or None.
         ids: numbers of the samples in the dataset, int64 `(batch,)` on the host; empty when a stream has none.
     """

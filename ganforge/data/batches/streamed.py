@@ -20,6 +20,7 @@ import torch
 from ganforge.data.batches.source import BatchSource, RankSlice, Rows
 from ganforge.data.dataset import Dataset
 from ganforge.data.decode import decode_into
+from ganforge.data.depth import as_rows
 from ganforge.data.limits import CLASSES
 from ganforge.data.pictures import BadPicture
 from ganforge.data.shards.open import array_into
@@ -30,7 +31,7 @@ _log = logging.getLogger(__name__)
 _SHUFFLE = 1000
 
 _HostRows = tuple[np.ndarray, np.ndarray | None]
-"""uint8 rows of a batch, and their labels if every one has one."""
+"""Rows of a batch, and their labels if every one has one."""
 
 
 class StreamedSource(BatchSource):
@@ -63,7 +64,7 @@ class StreamedSource(BatchSource):
         finally:
             self.wait_seconds += time.perf_counter() - began
         targets = None if labels is None else torch.from_numpy(labels).to(self._device)
-        return Rows(torch.from_numpy(rows).to(self._device), targets, np.empty(0, np.int64))
+        return Rows(as_rows(rows).to(self._device), targets, np.empty(0, np.int64))
 
     def report(self) -> list[str]:
         return list(self._problems)
@@ -111,7 +112,7 @@ class StreamedSource(BatchSource):
         shuffle = webdataset.filters.shuffle(_SHUFFLE, initial=min(_SHUFFLE, 100), rng=random.Random(self._seed))
         for sample in shuffle(samples):
             key = picture_key(sample, dataset.image_key)
-            row = np.empty(dataset.row_shape, np.uint8)
+            row = np.empty(dataset.row_shape, dataset.dtype)
             self._seen += 1
             try:
                 if key is None:

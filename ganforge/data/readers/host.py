@@ -20,6 +20,8 @@ from ganforge.errors import DataError
 
 _BLOCK_BYTES = 64 * 2**20
 _PIECE = 64
+_ROWS = "rows.u8"
+"""Bytes of the samples, of whatever type."""
 
 
 class HostReader(Reader):
@@ -50,7 +52,7 @@ class HostReader(Reader):
         workers: int = 1,
     ) -> None:
         self._faults = Faults(dataset, max_corrupt)
-        self._row_bytes = int(np.prod(dataset.row_shape))
+        self._row_bytes = int(np.prod(dataset.row_shape)) * dataset.dtype.itemsize
         self._per_block = max(1, _BLOCK_BYTES // self._row_bytes)
         self._blocks = -(-len(dataset) // self._per_block)
         self.folder = cache_dir / "decoded" / dataset.digest[:32]
@@ -62,7 +64,7 @@ class HostReader(Reader):
                 f"{self.folder}: cannot be written: {error.strerror or error}; free space, or set "
                 "data.reader to 'encoded'"
             ) from error
-        self._rows = np.memmap(self.folder / "rows.u8", np.uint8, "r", shape=(len(dataset), *dataset.row_shape))
+        self._rows = np.memmap(self.folder / _ROWS, dataset.dtype, "r", shape=(len(dataset), *dataset.row_shape))
         self._collect(len(dataset))
 
     def read(self, ids: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -80,7 +82,7 @@ class HostReader(Reader):
         todo = [block for block in todo if not self._mark(block).exists()]
         if not todo:
             return
-        file = os.open(self.folder / "rows.u8", os.O_RDWR | os.O_CREAT, 0o644)
+        file = os.open(self.folder / _ROWS, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             os.ftruncate(file, len(dataset) * self._row_bytes)
             with ThreadPoolExecutor(workers) as pool:
@@ -108,7 +110,7 @@ class HostReader(Reader):
 
         def piece(start: int) -> None:
             ids = np.arange(start, min(start + _PIECE, end))
-            rows = np.empty((len(ids), *dataset.row_shape), np.uint8)
+            rows = np.empty((len(ids), *dataset.row_shape), dataset.dtype)
             self._faults.read(ids, rows)
             # Written, not mapped: a full disk is then an error with a name instead of a bus error.
             view, position = memoryview(rows.data).cast("B"), start * self._row_bytes

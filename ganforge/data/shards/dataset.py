@@ -118,9 +118,8 @@ class ShardDataset(Dataset):
         self._starts = np.concatenate([[0], np.cumsum(self.shard_sizes)])
         self._open: OrderedDict[int, OpenShard] = OrderedDict()
         self._lock = threading.Lock()
-        spec = manifest.spec
         values = ValueRange(*manifest.values, clip=False) if manifest.values else None
-        self.fit = Fit(spec.height, spec.width, manifest.fit, spec.channels, values) if manifest.fit else None
+        self.fit = _fit(manifest, values) if manifest.fit else None
         self.rules: tuple[str, ...] = ()
         """What was decided about the samples of foreign tars, in sentences."""
         self.losses: tuple[str, ...] = ()
@@ -161,7 +160,12 @@ class ShardDataset(Dataset):
         # Outside the lock: this may fetch for a while, and other threads have shards to read from.
         described = self.manifest.shards[number]
         found = OpenShard(
-            self.store.tar(number), lambda: self.store.idx(number), described, self.row_shape, self.manifest.image_key
+            self.store.tar(number),
+            lambda: self.store.idx(number),
+            described,
+            self.row_shape,
+            self.manifest.image_key,
+            self.dtype,
         )
         with self._lock:
             self._open[number] = found
@@ -211,6 +215,12 @@ class ShardDataset(Dataset):
     def close(self) -> None:
         self.store.close()
         self._open.clear()
+
+
+def _fit(manifest: Manifest, values: ValueRange | None) -> Fit:
+    spec = manifest.spec
+    crop = manifest.fit or "none"
+    return Fit(spec.height, spec.width, crop, spec.channels, values, has_alpha=spec.has_alpha)
 
 
 def _load_labels(manifest: Manifest, store: ShardStore) -> np.ndarray:

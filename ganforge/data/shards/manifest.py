@@ -14,11 +14,12 @@ from ganforge.data.npy import HEADER_BYTES
 from ganforge.data.plainjson import parse_json
 from ganforge.data.tarheader import BLOCK
 from ganforge.errors import DataError
-from ganforge.spec import DataSpec
+from ganforge.spec import DataSpec, DType
 
 FILE_NAME = "dataset.json"
 LABELS_NAME = "labels.npy"
-VERSION = 1
+VERSION = 2
+"""Of the newest form. Pictures of 8 bits without alpha are written in form 1, which older ganforge reads too."""
 # Names in a manifest become paths and urls, so they must not be able to leave the folder.
 _PLAIN = r"^[A-Za-z0-9_][A-Za-z0-9_.+=-]*$"
 _MOST = 2**50
@@ -71,11 +72,13 @@ class Manifest(_Table):
         image_key: extension of the picture in a sample; empty to find it.
         fit: how pictures of another size are fitted when read; empty if all have the size.
         values: those that become black and white in pictures of more than 8 bits; None if there are none.
+        dtype: of stored values; other than uint8 they are what they were, and `values` become -1 and 1.
+        has_alpha: whether the last channel is opacity.
         made_with: the options of `data pack`, for people.
     """
 
     format: Literal["ganforge-dataset"] = "ganforge-dataset"
-    version: Annotated[int, Field(ge=1)] = VERSION
+    version: Annotated[int, Field(ge=1)] = 1
     count: Annotated[int, Field(ge=0, le=_MOST)]
     shape: tuple[Annotated[int, Field(ge=1, le=SIDE)], ...]
     classes: Annotated[tuple[str, ...], Field(max_length=CLASSES)] = ()
@@ -83,13 +86,16 @@ class Manifest(_Table):
     shards: tuple[Shard, ...]
     labels_sha256: _Sha256 | Literal[""] = ""
     image_key: str = ""
-    fit: Literal["", "center", "celeba", "none"] = ""
+    fit: Literal["", "center", "celeba", "none", "pad"] = ""
     values: tuple[float, float] | None = None
+    dtype: DType = "uint8"
+    has_alpha: bool = False
     made_with: dict[str, Any] = {}
 
     @property
     def spec(self) -> DataSpec:
-        return DataSpec(self.shape, self.classes)
+        kept = self.dtype != "uint8"
+        return DataSpec(self.shape, self.classes, self.dtype, self.values if kept else None, self.has_alpha)
 
     @property
     def most_label_bytes(self) -> int:
@@ -99,15 +105,26 @@ class Manifest(_Table):
     @property
     def digest(self) -> str:
         """sha256 over what decides the samples and their order; not over how they were packed."""
-        table = self.model_dump(mode="json", exclude={"made_with"} if self.values else {"made_with", "values"})
+        table = self.model_dump(mode="json", exclude={"made_with"} | self._unsaid)
         return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def _unsaid(self) -> set[str]:
+        """What goes without saying, so that manifests and digests of earlier versions stay what they are."""
+        usual = {"values": None, "dtype": "uint8", "has_alpha": False}
+        return {name for name, value in usual.items() if getattr(self, name) == value}
 
     def dump(self) -> str:
         """JSON text, one shard a line."""
-        table = self.model_dump(mode="json", exclude=None if self.values else {"values"})
+        table = self.model_dump(mode="json", exclude=self._unsaid)
         shards = ",\n".join("    " + json.dumps(shard) for shard in table.pop("shards"))
         head = json.dumps(table, indent=2)[:-2]
         return f'{head},\n  "shards": [\n{shards}\n  ]\n}}\n'
+
+
+def version_for(dtype: DType, has_alpha: bool) -> int:
+    """The oldest form of a manifest that can say this."""
+    return 1 if dtype == "uint8" and not has_alpha else VERSION
 
 
 def parse_manifest(text: str | bytes, where: str) -> Manifest:
@@ -143,6 +160,10 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
         raise DataError(f"{where}: lists a shard twice; pack the dataset again")
     if len(manifest.shape) != 3:
         raise DataError(f"{where}: shape {list(manifest.shape)} is not (channels, height, width); pack it again")
+    try:
+        _ = manifest.spec
+    except ValueError as error:
+        raise DataError(f"{where}: {error}; pack the dataset again") from error
     if manifest.fit and math.prod(manifest.shape) > PICTURE_BYTES:  # else the bytes of the shards bound it
         raise DataError(f"{where}: samples of shape {list(manifest.shape)} are too large to be fitted; give a size")
     for shard in manifest.shards:
@@ -158,6 +179,15 @@ def _check_plausible(shard: Shard, manifest: Manifest, where: str) -> None:
             f"{where}: {shard.name} cannot hold {shard.count:,} samples of {'x'.join(map(str, manifest.shape))} "
             f"in {shard.bytes:,} bytes; pack the dataset again"
         )
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file means to be a manifest; StyleGAN's table of labels has the same name."""
+    try:
+        with open(path, "rb") as file:
+            return b'"ganforge-dataset"' in file.read(4096)
+    except OSError:
+        return False
 
 
 def load_manifest(folder: Path) -> Manifest:

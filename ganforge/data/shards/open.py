@@ -17,6 +17,8 @@ from ganforge.data.shards.tarindex import Sample, parse_idx, read_idx
 from ganforge.data.tarheader import BLOCK, announces
 from ganforge.errors import DataError
 
+_BYTE = np.dtype(np.uint8)
+
 
 def picture_member(sample: Sample, image_key: str = "") -> int:
     """Which member of a sample is the picture: the named one, else the first that can be; -1 if none is."""
@@ -37,6 +39,7 @@ class OpenShard:
         idx: says where its index is; asked only when the index is needed.
         shard: what the manifest says of it.
         row_shape: `(height, width, channels)` of a decoded sample.
+        dtype: of its values.
         image_key: see `Manifest`.
 
     Raises:
@@ -44,7 +47,13 @@ class OpenShard:
     """
 
     def __init__(
-        self, tar: Path, idx: Callable[[], Path], shard: Shard, row_shape: tuple[int, ...], image_key: str = ""
+        self,
+        tar: Path,
+        idx: Callable[[], Path],
+        shard: Shard,
+        row_shape: tuple[int, ...],
+        image_key: str = "",
+        dtype: np.dtype = _BYTE,
     ) -> None:
         self.name = shard.name
         self.count = shard.count
@@ -66,19 +75,19 @@ class OpenShard:
         except (OSError, ValueError) as error:
             raise DataError(f"{tar}: cannot be read: {getattr(error, 'strerror', '') or error}") from error
         self._bytes = np.frombuffer(self._map, np.uint8)
-        self._rows = self._strided(shard, row_shape) if shard.stride else None
+        self._rows = self._strided(shard, row_shape, dtype) if shard.stride else None
 
-    def _strided(self, shard: Shard, row_shape: tuple[int, ...]) -> np.ndarray:
+    def _strided(self, shard: Shard, row_shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """uint8 `(count, header + pixels)`: every array of a raw shard as one view of the mapped file."""
         header_bytes = 128
-        width = header_bytes + math.prod(row_shape)
+        width = header_bytes + math.prod(row_shape) * dtype.itemsize
         end = shard.first + (shard.count - 1) * shard.stride + width
         if shard.count < 1 or end > len(self._bytes) or shard.stride < width or shard.first < BLOCK:
             raise DataError(f"{self.name}: the manifest's layout does not fit the file; pack the dataset again")
         rows = np.lib.stride_tricks.as_strided(
             self._bytes[shard.first :], (shard.count, width), (shard.stride, 1), writeable=False
         )
-        expected = npy_header(row_shape)
+        expected = npy_header(row_shape, dtype)
         if len(expected) != header_bytes:
             raise DataError(f"{self.name}: arrays of shape {row_shape} have no 128-byte header; pack the dataset again")
         self._header = np.frombuffer(expected, np.uint8)
@@ -139,7 +148,7 @@ class OpenShard:
         intact = (rows[:, : len(self._header)] == self._header).all(axis=1)
         for number in np.flatnonzero(~intact):
             bad[int(places[number])] = Unreadable(self.key(int(local[number])), "is not an array of the wanted shape")
-        out.reshape(len(out), -1)[places] = rows[:, len(self._header) :]
+        out.reshape(len(out), -1).view(np.uint8)[places] = rows[:, len(self._header) :]
         return bad
 
     def read_picture(self, local: int, out: np.ndarray, fit: Fit | None) -> Unreadable | None:
@@ -167,10 +176,10 @@ def array_into(data: memoryview, out: np.ndarray, fit: Fit | None = None) -> Non
     except ValueError as error:
         raise BadPicture(f"is a damaged array: {error}") from None
     array = array[:, :, None] if array.ndim == 2 else array
-    if fit is not None and (array.shape != out.shape or array.dtype != np.uint8):
+    if fit is not None and (array.shape != out.shape or array.dtype != out.dtype):
         array = from_array(array, fit)
-    if array.shape != out.shape or array.dtype != np.uint8:
-        raise BadPicture(f"is {array.dtype} of shape {array.shape}, not uint8 of {out.shape}")
+    if array.shape != out.shape or array.dtype != out.dtype:
+        raise BadPicture(f"is {array.dtype} of shape {array.shape}, not {out.dtype} of {out.shape}")
     out[...] = array
 
 

@@ -72,8 +72,8 @@ def shards(
     *,
     path: str,
     size: Annotated[int, Field(ge=0, le=4096)] = 0,
-    fit: Literal["center", "celeba", "none"] = "center",
-    channels: Literal[0, 1, 3] = 0,
+    fit: Literal["center", "celeba", "none", "pad"] = "center",
+    channels: Literal[0, 1, 3, 4] = 0,
     image_key: str = "",
     stream: bool = False,
 ) -> Dataset:
@@ -86,8 +86,9 @@ def shards(
     Args:
         path: folder, tars or urls; several are joined by `::`.
         size: height and width of samples; 0 for those of the first picture.
-        fit: how pictures of other proportions are met: centred square, CelebA's usual square, or squeezed.
-        channels: 1 grey, 3 RGB, 0 to find out.
+        fit: how pictures of other proportions are met: centred square, CelebA's usual square, squeezed, or padded with
+            the median colour of its edge.
+        channels: 1 grey, 3 RGB, 4 with alpha, 0 to find out.
         image_key: extension of the picture in a sample, such as `image.jpg`; empty to find it.
         stream: do not index, read with the stock webdataset pipeline; for endless sources.
     """
@@ -102,7 +103,7 @@ def shards(
         return streamed
     dataset = open_shards(path, cache_dir, options, cache_limit_bytes)
     told = list(dataset.losses)
-    if dataset.manifest.values is not None:
+    if dataset.manifest.values is not None and dataset.manifest.dtype == "uint8":
         low, high = dataset.manifest.values
         told.append(f"more than 8 bits a channel: values {low:g}..{high:g} become 0..255")
     _tell(path, told)

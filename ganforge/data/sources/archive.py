@@ -9,10 +9,11 @@ from ganforge.arguments import argument
 from ganforge.data.classes import folder_classes, path_parts, printable, unlabelled
 from ganforge.data.header import HEADER_BYTES
 from ganforge.data.limits import PICTURE_BYTES, in_bytes
-from ganforge.data.pictures import ARRAY_EXTENSION, BadPicture, is_picture_name
+from ganforge.data.pictures import ARRAY_EXTENSION, BadPicture
 from ganforge.data.shards.open import picture_member
 from ganforge.data.shards.tarindex import scan_tar, shown
 from ganforge.data.sources.base import Item, Source
+from ganforge.data.sources.scientific import is_source_name, values_or_file
 from ganforge.data.sources.stylegan import find_table, most_bytes, read_labels
 from ganforge.data.sources.unpack import DAMAGE, read_member, unpacked_tar
 from ganforge.data.sources.zipstart import first_bytes
@@ -68,7 +69,9 @@ class ZipSource(Source):
 
     def item(self, index: int) -> Item:
         self._zip = self._zip or zipfile.ZipFile(self.path)
-        return Item(read_member(self._zip, self._members[index]), self.labels[index], self.known_as(index))
+        return Item(
+            values_or_file(read_member(self._zip, self._members[index])), self.labels[index], self.known_as(index)
+        )
 
     def known_as(self, index: int) -> str:
         return printable(self.names[index])
@@ -83,7 +86,7 @@ class ZipSource(Source):
 
 def _is_wanted(name: str) -> bool:
     """A picture by its name that neither macOS nor anybody else meant to hide."""
-    if not is_picture_name(name):
+    if not is_source_name(name):
         return False
     is_plain = name[0] != "." and "/." not in name and "__MACOSX" not in name
     return is_plain or not any(part[0] == "." or part == "__MACOSX" for part in path_parts(name))
@@ -122,7 +125,7 @@ class TarSource(Source):
         size = self._places[index][1]
         if size > PICTURE_BYTES:
             raise BadPicture(f"is {in_bytes(size)} large, and may have {in_bytes(PICTURE_BYTES)}; shrink it")
-        return Item(self._read(index, size), self.labels[index], self.known_as(index))
+        return Item(values_or_file(self._read(index, size)), self.labels[index], self.known_as(index))
 
     def known_as(self, index: int) -> str:
         return printable(self.names[index].removeprefix("./"))

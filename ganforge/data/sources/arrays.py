@@ -3,7 +3,7 @@
 import hashlib
 import zipfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,6 +11,7 @@ from PIL import Image
 from ganforge.data.classes import check_number, label_classes
 from ganforge.data.limits import PICTURE_BYTES, in_bytes
 from ganforge.data.npy import mapped
+from ganforge.data.pictures import NOTHING_SAYS_ALPHA
 from ganforge.data.shards.tarindex import shown
 from ganforge.data.sources.base import Item, Source
 from ganforge.data.sources.unpack import DAMAGE, unpacked_array
@@ -30,6 +31,7 @@ class ArraySource(Source):
         name: for messages.
         classes: names of the classes, by default the labels' numbers.
         has_alpha: whether the fourth of four channels is opacity.
+        channels: so many are wanted, whatever they are; 0 for grey, RGB or RGBA.
 
     Raises:
         DataError: it has another shape or type.
@@ -45,8 +47,10 @@ class ArraySource(Source):
         classes: tuple[str, ...] = (),
         *,
         has_alpha: bool = False,
+        channels: int = 0,
     ) -> None:
-        if pictures.ndim == 4 and pictures.shape[1] in (1, 3, 4) and pictures.shape[3] not in (1, 3, 4):
+        usual = (channels,) if channels else (1, 3, 4)
+        if pictures.ndim == 4 and pictures.shape[1] in usual and pictures.shape[3] not in usual:
             pictures = pictures.transpose(0, 2, 3, 1)
         if pictures.dtype.kind not in "buif" or pictures.ndim not in (3, 4) or not pictures.size:
             raise DataError(
@@ -58,11 +62,8 @@ class ArraySource(Source):
                 f"{name}: its pictures are {in_bytes(pictures[0].nbytes)} large each, and may have "
                 f"{in_bytes(PICTURE_BYTES)}; shrink them"
             )
-        if pictures.ndim == 4 and pictures.shape[3] == 4 and not has_alpha:
-            raise DataError(
-                f"{name}: has 4 channels, and nothing says that the fourth is alpha; keep 3 of them, or name the array "
-                "'rgba' in an .npz"
-            )
+        if pictures.ndim == 4 and pictures.shape[3] == 4 and not has_alpha and channels != 4:
+            raise DataError(f"{name}: has 4 channels, and {NOTHING_SAYS_ALPHA}")
         numbers = np.full(len(pictures), -1)
         if labels is not None:
             labels = np.asarray(labels).reshape(-1)
@@ -97,7 +98,7 @@ def _numbered(labels: np.ndarray) -> tuple[tuple[str, ...], np.ndarray, str]:
     return found.classes, np.array(found.numbers)[np.searchsorted(distinct, labels)], found.rule
 
 
-def open_arrays(path: Path, cache_dir: Path, *, labels: bool = True) -> Source:
+def open_arrays(path: Path, cache_dir: Path, *, labels: bool = True, channels: int = 0) -> Source:
     """Source of a `.npy` file, or of an `.npz` with `images` (or `x`, `rgba`) and perhaps `labels` (or `y`).
 
     The array `rgba` is the one whose fourth channel is opacity.
@@ -106,13 +107,14 @@ def open_arrays(path: Path, cache_dir: Path, *, labels: bool = True) -> Source:
         path: the file.
         cache_dir: where the arrays of an `.npz` are unpacked, so that they can be mapped.
         labels: whether to look for labels.
+        channels: so many are wanted, see `ArraySource`.
 
     Raises:
         DataError: it cannot be read, or holds no such array.
     """
     if path.suffix.lower() == ".npy":
         beside = path.with_name(f"{path.stem}_labels.npy")
-        return _MappedSource(path, path, beside if labels and beside.exists() else None)
+        return _MappedSource(path, path, beside if labels and beside.exists() else None, channels=channels)
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.removesuffix(".npy") for name in archive.namelist()}
@@ -124,7 +126,8 @@ def open_arrays(path: Path, cache_dir: Path, *, labels: bool = True) -> Source:
         raise DataError(f"{path}: holds {listed}; name the pictures 'images', the labels 'labels'")
     label = next((name for name in _LABEL_NAMES if name in names and labels), None)
     labels_path = None if label is None else unpacked_array(path, label, cache_dir)
-    return _MappedSource(path, unpacked_array(path, pictures, cache_dir), labels_path, has_alpha=pictures == "rgba")
+    mapped_at = unpacked_array(path, pictures, cache_dir)
+    return _MappedSource(path, mapped_at, labels_path, has_alpha=pictures == "rgba", channels=channels)
 
 
 class _MappedSource(ArraySource):
@@ -135,28 +138,31 @@ class _MappedSource(ArraySource):
         pictures: the `.npy` of the pictures.
         labels: the `.npy` of the labels, if there is one.
         has_alpha: whether the fourth of four channels is opacity.
+        channels: so many are wanted, see `ArraySource`.
 
     Raises:
         DataError: they cannot be read, or hold no pictures.
     """
 
-    def __init__(self, path: Path, pictures: Path, labels: Path | None, *, has_alpha: bool = False) -> None:
+    def __init__(
+        self, path: Path, pictures: Path, labels: Path | None, *, has_alpha: bool = False, channels: int = 0
+    ) -> None:
         try:
             arrays = mapped(pictures), None if labels is None else mapped(labels)
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read as {path.suffix}: {error}") from error
-        super().__init__(*arrays, path.name, has_alpha=has_alpha)
-        self._opened_as = path, pictures, labels, has_alpha
+        super().__init__(*arrays, path.name, has_alpha=has_alpha, channels=channels)
+        self._opened_as = path, pictures, labels, has_alpha, channels
 
     def __reduce__(self) -> tuple[object, ...]:
         return _mapped_again, (*self._opened_as, self.classes)
 
 
 def _mapped_again(
-    path: Path, pictures: Path, labels: Path | None, has_alpha: bool, classes: tuple[str, ...]
+    path: Path, pictures: Path, labels: Path | None, has_alpha: bool, channels: int, classes: tuple[str, ...]
 ) -> _MappedSource:
     """The same source in another process."""
-    source = _MappedSource(path, pictures, labels, has_alpha=has_alpha)
+    source = _MappedSource(path, pictures, labels, has_alpha=has_alpha, channels=channels)
     source.classes = classes
     return source
 
@@ -166,14 +172,15 @@ class DigitsSource(ArraySource):
 
     Args:
         size: height and width of the result.
-        part: `all`, or one of two halves that share no digit, `train` and `held_out`.
+        part: `all`, or one of two halves that share no digit, `train` and `held_out`, or one of the first one's halves.
         limit: only the first `limit` of the part; None for all of it.
+        inverted: dark on light.
 
     Raises:
         DataError: scikit-learn is not installed, or it has fewer pictures.
     """
 
-    def __init__(self, size: int, part: Literal["all", "train", "held_out"] = "all", limit: int | None = None) -> None:
+    def __init__(self, size: int, part: str = "all", limit: int | None = None, *, inverted: bool = False) -> None:
         try:
             from sklearn.datasets import load_digits
         except ImportError as error:
@@ -183,11 +190,19 @@ class DigitsSource(ArraySource):
         if part != "all" or limit is not None:  # else in the order of the file, as ever
             order = np.random.RandomState(1998).permutation(order)  # a stream that NumPy keeps as it is for good
         half = (len(order) + 1) // 2
-        order = {"all": order, "train": order[:half], "held_out": order[half:]}[part]
+        parts = {
+            "all": order,
+            "train": order[:half],
+            "held_out": order[half:],
+            "train_first": order[: half // 2],
+            "train_second": order[half // 2 : half],
+        }
+        order = parts[part]
         if limit is not None and limit > len(order):
             raise DataError(f"digits: limit is {limit}, and there are {len(order)} digits; lower it")
         order = order[:limit]
         pictures = np.stack([_enlarge(picture, size) for picture in digits.images[order]])
+        pictures = 255 - pictures if inverted else pictures
         super().__init__(pictures, digits.target[order], "digits", tuple(str(digit) for digit in range(10)))
 
 

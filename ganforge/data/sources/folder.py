@@ -8,6 +8,7 @@ from ganforge.data.classes import printable, unlabelled
 from ganforge.data.limits import TooLarge, read_bounded
 from ganforge.data.picture_file import read_picture_file, start_of_picture_file
 from ganforge.data.sources.base import Item, Source
+from ganforge.data.sources.scientific import is_source_name, values_or_file
 from ganforge.data.sources.stylegan import WITHOUT_LABELS, find_table, most_bytes, read_labels
 from ganforge.data.walk import find_pictures
 from ganforge.errors import DataError
@@ -26,7 +27,7 @@ class FolderSource(Source):
 
     def __init__(self, root: Path, *, labels: bool = True) -> None:
         self.root = root
-        found = find_pictures(root)
+        found = find_pictures(root, is_source_name)
         names = found.names
         self.rules = tuple(found.notes)
         digest = hashlib.sha256()
@@ -49,7 +50,7 @@ class FolderSource(Source):
 
     def item(self, index: int) -> Item:
         data = read_picture_file(os.path.join(self.root, self.names[index]))
-        return Item(data, self.labels[index], self.known_as(index))
+        return Item(values_or_file(data), self.labels[index], self.known_as(index))
 
     def known_as(self, index: int) -> str:
         return printable(self.names[index])

@@ -8,7 +8,7 @@ from ganforge.errors import DataError
 _TARS = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 
-def open_source(text: str, *, size: int, cache_dir: Path, labels: bool = True) -> Source:
+def open_source(text: str, *, size: int, cache_dir: Path, labels: bool = True, channels: int = 0) -> Source:
     """The source that `text` names.
 
     That is `digits`, a folder, a zip, tar, npy or npz, `torchvision:...`, `hf:...`, or urls of shards.
@@ -18,17 +18,18 @@ def open_source(text: str, *, size: int, cache_dir: Path, labels: bool = True) -
         size: wanted size, for sources that are drawn at any size.
         cache_dir: where fetched shards go.
         labels: whether to take over class labels.
+        channels: so many are wanted of arrays, see `ArraySource`; 0 for grey, RGB or RGBA.
 
     Raises:
         DataError: it does not exist or holds no pictures.
     """
-    source = _open(text, size, cache_dir, labels)
+    source = _open(text, size, cache_dir, labels, channels)
     if not labels:
         source.classes = ()
     return source
 
 
-def _open(text: str, size: int, cache_dir: Path, labels: bool) -> Source:
+def _open(text: str, size: int, cache_dir: Path, labels: bool, channels: int) -> Source:
     path = Path(text).expanduser()
     if text == "digits":
         from ganforge.data.sources.arrays import DigitsSource
@@ -45,7 +46,7 @@ def _open(text: str, size: int, cache_dir: Path, labels: bool) -> Source:
     if path.is_dir():
         return _open_folder(path, cache_dir, labels)
     if path.is_file():
-        return _open_file(path, cache_dir, labels)
+        return _open_file(path, cache_dir, labels, channels)
     if "://" in text or text.startswith("pipe:") or "{" in text or "*" in text:
         from ganforge.data.sources.shards import ShardsSource
 
@@ -57,24 +58,24 @@ def _open(text: str, size: int, cache_dir: Path, labels: bool) -> Source:
 
 
 def _open_folder(path: Path, cache_dir: Path, labels: bool) -> Source:
-    from ganforge.data.pictures import is_picture_name
     from ganforge.data.sources.folder import FolderSource
+    from ganforge.data.sources.scientific import is_source_name
     from ganforge.data.sources.shards import ShardsSource
 
     entries = list(path.iterdir())
     has_tars = any(entry.suffix == ".tar" for entry in entries)
-    if has_tars and not any(is_picture_name(entry.name) for entry in entries):
+    if has_tars and not any(is_source_name(entry.name) for entry in entries):
         return ShardsSource(str(path), cache_dir, labels=labels)
     return FolderSource(path, labels=labels)
 
 
-def _open_file(path: Path, cache_dir: Path, labels: bool) -> Source:
+def _open_file(path: Path, cache_dir: Path, labels: bool, channels: int) -> Source:
     from ganforge.data.sources import archive
     from ganforge.data.sources.arrays import open_arrays
 
     name = path.name.lower()
     if name.endswith((".npy", ".npz")):
-        return open_arrays(path, cache_dir, labels=labels)
+        return open_arrays(path, cache_dir, labels=labels, channels=channels)
     if name.endswith(".zip"):
         return archive.ZipSource(path, labels=labels)
     if name.endswith(_TARS):

@@ -4,7 +4,9 @@ import math
 import time
 from collections.abc import Mapping
 
+from ganforge.game.game import Game
 from ganforge.metrics.best import Best, goodness
+from ganforge.metrics.generated import Generated
 from ganforge.metrics.protocol import record
 from ganforge.saved.generator_file import flat_state, save_generator
 from ganforge.telemetry.progress import ProgressDisplay
@@ -24,7 +26,11 @@ def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay, save
         return False
     progress = run.progress
     with run.statistics.for_evaluation():
-        figures = run.evaluator(lambda indices: run.game.sample("evaluation", indices))
+        figures = run.evaluator(generated(run.game))
+        if run.back_evaluator is not None:
+            back = run.back_evaluator(lambda indices: run.game.sample_back("evaluation", indices))
+            figures["seconds"] += back.pop("seconds")
+            figures |= {f"back/{name}": value for name, value in back.items()}
         seconds = figures.pop("seconds")
         progress.evaluation_seconds += seconds
         progress.figures, progress.figures_step = figures, run.step
@@ -55,6 +61,13 @@ def evaluate(run: Run, tracking: Tracking | None, display: ProgressDisplay, save
             "the run ends here, as evaluation.patience says"
         )
     return is_best
+
+
+def generated(game: Game) -> Generated:
+    """The samples that metrics look at, and their labels."""
+    return Generated(
+        lambda indices: game.sample("evaluation", indices), lambda indices: game.inputs("evaluation", 0, indices)
+    )
 
 
 def _remember(run: Run, figures: Mapping[str, float]) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ganforge.arguments import argument
 from ganforge.errors import CheckpointError
-from ganforge.importing.folder import imported_networks, is_import
+from ganforge.importing.folder import imported_ada_probability, imported_networks, is_import
 from ganforge.run_files import CheckpointFolder, RunFolder, network_file
 from ganforge.saved.checkpoint import candidates
 from ganforge.saved.generator_file import find_generator, read_config
@@ -28,10 +28,12 @@ class Initial:
     Args:
         path: where they come from.
         networks: each network's tensors; what is not there starts fresh.
+        ada_probability: the probability that ADA had reached in another program's training, if that is known.
     """
 
     path: Path
     networks: Mapping[str, Mapping[str, Tensor]]
+    ada_probability: float | None = None
 
 
 def read_initial(path: Path) -> Initial:
@@ -45,7 +47,7 @@ def read_initial(path: Path) -> Initial:
             f"{path}: opening a pickle runs what is in it; `ganforge import {path}` makes a folder of it to start from"
         )
     if is_import(path):
-        return Initial(path, imported_networks(path))
+        return Initial(path, imported_networks(path), imported_ada_probability(path))
     if CheckpointFolder(path).state.is_file() or candidates(RunFolder(path).checkpoints):
         names = [network_file(name) for name in NETWORKS]
         checkpoint = newest_checkpoint(path, names)

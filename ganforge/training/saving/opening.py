@@ -10,6 +10,7 @@ from ganforge.run_folder.folder_lock import FolderLock
 from ganforge.saved.checkpoint_writer import put_back, sweep
 from ganforge.saved.newest import Found
 from ganforge.training.run import Run
+from ganforge.training.saving.fine_tuning import carry_over_ada, check_frozen
 from ganforge.training.saving.go_back import choose_checkpoint, go_back
 from ganforge.training.saving.initial import read_initial, take_initial
 from ganforge.training.saving.resume import (
@@ -99,9 +100,11 @@ class Opening:
         if chosen.checkpoint is None:
             if is_main and not self._restart:
                 refuse_begun(self._recipe, chosen)
-            if init_from is not None:
-                initial = read_initial(init_from)
+            initial = None if init_from is None else read_initial(init_from)
+            check_frozen(run, initial)
+            if initial is not None:
                 lines += [f"weights from {initial.path}", *take_initial(run, initial, what_fits)]
+                lines += carry_over_ada(run, initial)
             return lines
         changes = check_same_run(self._recipe, chosen.checkpoint, self._allow_changed) if is_main else []
         changes += check_same_data(run, chosen.checkpoint, self._allow_changed)

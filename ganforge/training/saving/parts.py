@@ -45,6 +45,10 @@ def rank_parts(run: Run) -> Sequence[SavedPart]:
         SavedPart("shards", lambda: _shards(run), lambda shards: _load_shards(run, shards)),
         SavedPart("meters", run.meters.state_dict, run.meters.load_state_dict),
         SavedPart("game", run.adaptive_state, run.load_adaptive_state),
+        *(
+            SavedPart(f"pool.{index}", pool.state_dict, pool.load_state_dict, is_optional=True)
+            for index, pool in enumerate(run.game.pools)
+        ),
         SavedPart("statistics", run.statistics.state_dict, run.statistics.load_state_dict, is_optional=True),
         SavedPart("random", random_states, restore_random_states),
     )
@@ -55,7 +59,7 @@ def plain_parts(run: Run) -> Sequence[SavedPart]:
     progress = run.progress
     return (
         *(_attribute(progress, name) for name in ("step", "images", "rollbacks")),
-        SavedPart("data", run.loader.state_dict, run.loader.load_state_dict),
+        SavedPart("data", run.loader.state_dict, lambda saved: _load_position(run, saved)),
         SavedPart(
             "best",
             lambda: asdict(progress.best) if progress.best else None,
@@ -89,6 +93,12 @@ def load(parts: Sequence[SavedPart], saved: dict[str, Any]) -> None:
 
 def _attribute(owner: object, name: str) -> SavedPart:
     return SavedPart(name, lambda: getattr(owner, name), lambda value: setattr(owner, name, value))
+
+
+def _load_position(run: Run, saved: dict[str, Any]) -> None:
+    """Where the data goes on, and with it the source, of which a turn takes as much."""
+    run.loader.load_state_dict(saved)
+    run.game.source.seek(run.loader.position)
 
 
 def _shards(run: Run) -> dict[str, Any]:

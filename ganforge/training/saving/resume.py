@@ -115,7 +115,7 @@ def check_same_data(run: Run, checkpoint: Checkpoint, allow_changed: bool) -> li
     Raises:
         RecipeError: it is another, and `allow_changed` is False.
     """
-    before, now = checkpoint.state.get("dataset"), identity(run.dataset)
+    before, now = checkpoint.state.get("dataset"), identity(run.dataset, run.game.source.digest)
     if before is None or before == now:
         return []
     was, is_now = _described(before), _described(now)
@@ -128,9 +128,15 @@ def check_same_data(run: Run, checkpoint: Checkpoint, allow_changed: bool) -> li
     raise RecipeError(run.recipe.name, [Problem("data", f"was {was}, is now {is_now}"), Problem("", remedy)])
 
 
-def identity(dataset: Dataset) -> dict[str, Any] | None:
-    """What a checkpoint keeps of a dataset; nothing of a stream, of which only its address is known."""
-    return {"digest": dataset.digest, "samples": len(dataset)} if len(dataset) else None
+def identity(dataset: Dataset, source: str = "") -> dict[str, Any] | None:
+    """What a checkpoint keeps of a dataset; nothing of a stream, of which only its address is known.
+
+    Args:
+        dataset: of the reals.
+        source: digest of the dataset of an unpaired translation's sources.
+    """
+    digest = f"{dataset.digest} of {source}" if source else dataset.digest
+    return {"digest": digest, "samples": len(dataset)} if len(dataset) else None
 
 
 def _described(saved: Mapping[str, Any] | None) -> str:

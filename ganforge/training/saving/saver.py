@@ -170,7 +170,7 @@ def _plain_state(run: Run) -> dict[str, Any]:
         **save(plain_parts(run)),
         "world_size": run.accelerator.num_processes,
         "layouts": {player.role: player.engine.layout for player in run.players},
-        "dataset": identity(run.dataset),
+        "dataset": identity(run.dataset, run.game.source.digest),
         "versions": {
             "ganforge": __version__,
             "torch": torch.__version__,
