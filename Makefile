@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
-.PHONY: demo check test soak lint types types-of-tests same clean
+.PHONY: demo check test soak lint types types-of-tests docs same clean
 
 $(BIN)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,9 +44,13 @@ types: $(BIN)/.dev
 types-of-tests: $(BIN)/.dev
 	$(BIN)/pyright --project pyrightconfig.tests.json
 
+# The manual as a site: open site/index.html.
+docs: $(BIN)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 # Whether training is the same as at another commit, bit for bit: make same BASE=main
 same: $(BIN)/.dev
 	$(BIN)/python tests/same/compare.py $(BASE)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info

@@ -1,10 +1,8 @@
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from accelerate.state import AcceleratorState
+from browser import browser  # noqa: F401 # a fixture
 
 from ganforge.recipe import load
 from ganforge.training.session import run_session
@@ -33,18 +31,3 @@ def run_folders(tmp_path_factory) -> dict[str, Path]:
         folders[name] = recipe.folder
     AcceleratorState._reset_state(reset_partial_state=True)
     return folders
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator:
-    """A headless Chromium: the system's, or playwright's own. CI has one; elsewhere its absence skips the test."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright (extra dev)")
-    with sync_api.sync_playwright() as playwright:
-        path = shutil.which("chromium") or shutil.which("google-chrome") or playwright.chromium.executable_path
-        if not Path(path).exists():
-            missing = "needs Chromium: apt-get install chromium, or `playwright install chromium`"
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
-        sandbox = [] if os.geteuid() else ["--no-sandbox"]  # which Chromium refuses to root
-        launched = playwright.chromium.launch(executable_path=path, args=sandbox)
-        yield launched
-        launched.close()
