@@ -75,8 +75,8 @@ class AdversarialGame:
         size = self.batch // moving.micro_batches
         if self.has_two_ways:
             assert samples is not None
-            parts = zip(given.split(size), samples.split(size), strict=True)
-            return [self._there_and_back(moving, step, sources, targets) for sources, targets in parts]
+            starts = range(0, self.batch, size)
+            return [self._there_and_back(moving, step, given[i : i + size], samples[i : i + size]) for i in starts]
         turn = Turn(
             player=moving.role,
             step=step,
