@@ -268,7 +268,7 @@ def test_reused_fakes_give_the_generator_the_gradients_of_a_forward_of_its_own(m
     take_step(run)
     assert calls == ["G"]
     of_discriminator, of_generator = shared
-    assert torch.equal(of_discriminator.latent, of_generator.latent)
+    assert torch.equal(of_discriminator.source, of_generator.source)
     assert torch.equal(of_discriminator.fake, of_generator.fake)
     assert not of_discriminator.fake.requires_grad
 

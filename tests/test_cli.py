@@ -102,7 +102,11 @@ def test_module_and_script_are_the_same_program() -> None:
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("ganforge tr", {"train"}), ("ganforge recipe ", {"check", "list", "resolve"}), ("ganforge zz", set())],
+    [
+        ("ganforge tr", {"train", "translate"}),
+        ("ganforge recipe ", {"check", "list", "resolve"}),
+        ("ganforge zz", set()),
+    ],
 )
 def test_shell_completes_commands(words: str, expected: set[str]) -> None:
     environment = {

@@ -77,6 +77,7 @@ def test_a_dumped_recipe_has_every_default_and_no_short_form() -> None:
         "amsgrad": False,
         "warmup": 0,
         "decay": "none",
+        "constant": 0.0,
         "clip_norm": 0.0,
         "clip_value": 0.0,
         "clip_weights": 0.0,

@@ -1,15 +1,18 @@
 """How near each translation is to its target, and whether it is of the target's class. Of games that have targets."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from ganforge.data.dataset import Dataset
 from ganforge.metrics.metric import Metric
 from ganforge.registry import register
+
+Border = Annotated[int, Field(ge=0, le=1024)]
 
 BATCH = 64
 """Pictures whose windows are looked at at once."""
@@ -44,7 +47,7 @@ class PSNR(PairMetric):
     decides = False
     better: ClassVar[dict[str, Literal["lower", "higher"]]] = {"psnr": "higher"}
 
-    def __init__(self, *, border: int = 0) -> None:
+    def __init__(self, *, border: Border = 0) -> None:
         self.border = border
 
     def __call__(self, fakes: Tensor, reals: Tensor) -> dict[str, float]:

@@ -49,7 +49,7 @@ class TopK(Objective):
 
 
 def _chosen(logits: Tensor, share: float) -> Tensor:
-    """Which logits are among the largest over all ranks, bool `(batch,)`, chosen on the device."""
-    everywhere = gathered_over_ranks(logits)
+    """Which logits are among the largest over all ranks, bool of their shape, chosen on the device."""
+    everywhere = gathered_over_ranks(logits.flatten())
     count = max(1, round(share * len(everywhere)))
     return logits >= torch.topk(everywhere, count).values[-1]

@@ -43,6 +43,8 @@ def families() -> list[tuple[str, dict[str, str]]]:
     """Every generator, conditional where it can be, since that is the harder graph; and one that is not."""
     found: list[tuple[str, dict[str, str]]] = [("dcgan", {})]
     for name in register.generator.names():
+        if "source" in register.generator.get(name).supplied:
+            continue  # translators: tests/sampling/test_translate.py
         options = register.generator.get(name).options
         ways = [way for way in ("embedding", "norm") if not validate(options, {"conditional": way}, ())[1]]
         found.append((name, {"conditional": ways[0]} if ways else {}))

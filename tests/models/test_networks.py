@@ -85,7 +85,8 @@ def supports(component: Component | Variant, spec: DataSpec) -> bool:
 
 
 def cases(kind: str) -> list[Any]:
-    components = list(register.kind(kind).loaded())
+    # Translators, which are given pictures, have tests of their own (test_translators.py).
+    components = [part for part in register.kind(kind).loaded() if "source" not in part.supplied]
     pairs = [(part, spec) for part, spec in itertools.product(components, SPECS) if supports(part, spec)]
     pairs += [(variant, SPECS[-1]) for component in components for variant in variants(component)]
     return [pytest.param(part, spec, id=f"{part.name}-{spec}".replace(" ", "-")) for part, spec in pairs]
@@ -113,7 +114,15 @@ def needs_labels(component: Component | Variant) -> Any:
 
 every_generator = pytest.mark.parametrize(("component", "spec"), cases("generator"))
 every_discriminator = pytest.mark.parametrize(("component", "spec"), cases("discriminator"))
-both_kinds = pytest.mark.parametrize("component", [*register.generator.loaded(), *register.discriminator.loaded()])
+both_kinds = pytest.mark.parametrize(
+    "component",
+    [
+        part
+        for kind in ("generator", "discriminator")
+        for part in register.kind(kind).loaded()
+        if "source" not in part.supplied
+    ],
+)
 
 
 @both_kinds

@@ -60,6 +60,8 @@ class Logits:
 
     real_logits: Tensor
     fake_logits: Tensor
+    real_labels: None = None
+    fake_labels: None = None
 
 
 @pytest.mark.parametrize("name", [part.name for part in register.objective.loaded()])

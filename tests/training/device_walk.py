@@ -123,7 +123,7 @@ def walk(recipe: Recipe, monkeypatch: pytest.MonkeyPatch, steps: int = 2) -> set
                     step(run)
             return watch.found
         finally:
-            run.loader.close()
+            run.close()
 
 
 @contextmanager
@@ -144,9 +144,9 @@ def _device(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _made_there(build: Any) -> Any:
-    def make(*args: Any) -> Any:
+    def make(*args: Any, **options: Any) -> Any:
         with DEVICE:
-            return build(*args)
+            return build(*args, **options)
 
     return make
 

@@ -17,6 +17,8 @@ RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 DOWNLOADED = {
     "celeba64": (64, 3), "celeba64-lsgan": (64, 3), "celeba64-r3gan": (64, 3), "ffhq64-r3gan": (64, 3),
     "ffhq256-stylegan2": (256, 3), "cifar32": (32, 3), "cifar32-sngan": (32, 3), "mnist28": (28, 1),
+    "imagenet128-biggan": (128, 3), "imagenet64-sagan": (64, 3), "facades256-pix2pix": (256, 3),
+    "horse2zebra256-cyclegan": (256, 3),
 }  # fmt: skip
 """Side and channels of pictures that random ones stand in for."""
 
@@ -42,6 +44,10 @@ def test_a_recipes_step_neither_waits_for_the_device_nor_mixes_it(path: Path, mo
         side, channels = DOWNLOADED[path.stem]
         tables["data"] = {"name": "testing_pictures", "size": side, "channels": channels}
         tables["plugins"] = ["ganforge.testing.pictures"]
+        if "domain" in tables:
+            tables["domain"] = tables["data"]
+        if path.stem == "facades256-pix2pix":  # a source as large as the stored one
+            tables["degrade"] = [{"name": "blur"}]
     tables["training"] |= {"batch_size": 8, "steps": 10, "log_every": 1}
     tables["evaluation"] = {"metrics": []}
     assert walk(resolve(narrowed(tables, resolve(tables))), monkeypatch) == set()
@@ -50,8 +56,9 @@ def test_a_recipes_step_neither_waits_for_the_device_nor_mixes_it(path: Path, mo
 @pytest.mark.parametrize(
     "part",
     [
-        *({"objective": {"name": name}} for name in parts("objective")),
-        *({"penalties": [{"name": name}]} for name in parts("penalty")),
+        *({"objective": {"name": name}} for name in parts("objective", "acgan")),
+        {"objective": {"name": "acgan"}, "discriminator": {"name": "dcgan", "width": 8, "conditional": "classifier"}},
+        *({"penalties": [{"name": name}]} for name in parts("penalty", "pixel", "cycle", "identity")),
         *({"augment": [{"name": name}]} for name in parts("augment")),
         *({"schedule": {"name": name}} for name in parts("schedule")),
         {"training": {**SMALL["training"], "discriminator_micro_batches": 2, "generator_turns": 2}},

@@ -186,7 +186,7 @@ def test_like_another_recipe_pictures_are_packed_to_a_size_that_its_networks_mak
     assert ganforge("new", "a.toml", "--like", "digits32-stylegan2", "--data", pictures).code == 0
     assert "# 1 picture, 24x40 RGB." in Path("a.toml").read_text()
     assert ganforge("new", "b.toml", "--like", "celeba64-r3gan", "--data", pictures).code == 0
-    assert "# 1 picture, 16x16 RGB." in Path("b.toml").read_text()
+    assert "# 1 picture, 24x40 RGB." in Path("b.toml").read_text()
     assert ganforge("new", "c.toml", "--data", pictures, "--size", "32").code == 0
     assert "1 picture of 32x32 RGB" in Path("c.toml").read_text()
     Path("c.toml").unlink()
