@@ -8,9 +8,12 @@ import json
 import math
 import os
 import platform
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +24,8 @@ from typing import Any
 import torch
 from classic import ClassicLoop
 from contest import OurLoop, compete, contest_recipe
+from host_overhead import OnAccelerate
+from safetensors.torch import load_file
 from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsage]  # not in its list
 from torch.profiler import ProfilerActivity, profile
 
@@ -28,15 +33,18 @@ from ganforge.bench.ceilings import measure_ceilings
 from ganforge.bench.train import measure
 from ganforge.building.performance import choose_kernels
 from ganforge.game.latents import latents
+from ganforge.recipe import parse, resolve
 
 FLOOR_BYTES = 10.5e6
 """Bytes a picture that a step at 64x64 moves at least, in bf16 and perfectly fused."""
 
 CLASSIC = "classic loop, as shipped"
+ON_ACCELERATE = "Accelerate's plain loop, TF32 convolutions"
+AS_IT_COMES = "as it comes (TF32 convolutions)"
 GRAPHED = {"compile": True, "cuda_graphs": True}
 VARIANTS: dict[str, dict[str, Any]] = {
     "fp32": {"performance": {"tf32": "none"}},
-    "as it comes (TF32 convolutions)": {},
+    AS_IT_COMES: {},
     "TF32 everywhere": {"performance": {"tf32": "all"}},
     "TF32, NCHW": {"performance": {"channels_last": False}},
     "bf16": {"training": {"precision": "bf16"}},
@@ -85,11 +93,24 @@ def environment(bench: Bench) -> Iterator[str]:
 
 
 def speed(bench: Bench) -> Iterator[str]:
+    eager = [name for name, changes in VARIANTS.items() if not _is_compiled(changes)]
     for batch in bench.batches:
-        yield from _speed_of(bench, batch)
+        yield from _speed_of(bench, batch, eager)
 
 
-def _speed_of(bench: Bench, batch: int) -> Iterator[str]:
+def speed_compiled(bench: Bench) -> Iterator[str]:
+    if bench.dry:
+        yield "Compiling takes minutes on a CPU; not run."
+        return
+    for batch in bench.batches:
+        yield from _speed_of(bench, batch, ["bf16", *(name for name in VARIANTS if _is_compiled(VARIANTS[name]))])
+
+
+def _is_compiled(changes: dict[str, Any]) -> bool:
+    return changes.get("performance", {}).get("compile", False)
+
+
+def _speed_of(bench: Bench, batch: int, variants: list[str]) -> Iterator[str]:
     torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, False
     classic = ClassicLoop(batch, bench.device, 4 if bench.dry else 64)
     entries: dict[str, Callable[[], object]] = {CLASSIC: classic.step}
@@ -100,13 +121,13 @@ def _speed_of(bench: Bench, batch: int) -> Iterator[str]:
 
     prepare: dict[str, Callable[[], object]] = {CLASSIC: as_shipped}
     loops: dict[str, OurLoop] = {}
-    for variant, changes in VARIANTS.items():
-        if bench.dry and changes.get("performance", {}).get("compile"):
-            continue
+    for variant in variants:
         loop = bench.loop(batch, variant)
         loops[variant] = loop
         entries[variant] = loop.step
         prepare[variant] = partial(choose_kernels, loop.run.recipe.performance)
+        if variant == AS_IT_COMES:  # while Accelerate's state still has this precision
+            entries[ON_ACCELERATE], prepare[ON_ACCELERATE] = OnAccelerate(loop.run).step, prepare[variant]
     results = compete(
         entries, rounds=bench.rounds, steps=bench.steps, warmup=bench.warmup, device=bench.device, prepare=prepare
     )
@@ -150,7 +171,7 @@ def memory(bench: Bench) -> Iterator[str]:
     yield "| variant | batch | peak GiB of a run by itself |"
     yield "|---|---:|---:|"
     for batch in bench.batches:
-        for variant in ("as it comes (TF32 convolutions)", "bf16", "bf16, reuse_fakes"):
+        for variant in (AS_IT_COMES, "bf16", "bf16, reuse_fakes"):
             bench.forget()
             if bench.has_gpu:
                 torch.cuda.reset_peak_memory_stats()
@@ -256,7 +277,7 @@ def latents_of_the_gpu(bench: Bench) -> Iterator[str]:
 
 
 def kernels(bench: Bench) -> Iterator[str]:
-    variants = ["bf16"] if bench.dry else ["as it comes (TF32 convolutions)", "bf16", "bf16, compiled"]
+    variants = ["bf16"] if bench.dry else [AS_IT_COMES, "bf16"]
     for variant in variants:
         bench.forget()
         loop = bench.loop(bench.batches[0], variant)
@@ -285,6 +306,83 @@ def kernels(bench: Bench) -> Iterator[str]:
             yield f"| `{label}` | {event.count} | {time:,.0f} | {time / total:.1%} |"
 
 
+def host_overhead(bench: Bench) -> Iterator[str]:
+    """Wall time a step with networks so small that the host decides."""
+    script = str(Path(__file__).parents[1] / "bench/host_overhead.py")
+    small = ("--rounds", "2", "--steps", "2") if bench.dry else ("--rounds", "7", "--steps", "100")
+    yield subprocess.run(
+        [sys.executable, script, *small], capture_output=True, text=True, timeout=300, check=True
+    ).stdout
+
+
+RECIPES = {
+    "celeba64": (64, 3),
+    "celeba64-r3gan": (64, 3),
+    "cifar32-sngan": (32, 3),
+    "ffhq256-stylegan2": (256, 3),
+    "imagenet64-sagan": (64, 3),
+    "imagenet128-biggan": (128, 3),
+    "horse2zebra256-cyclegan": (256, 3),
+}
+"""Recipes to step, and side and channels of the random pictures that stand in for their data."""
+
+
+def recipes_stepped(bench: Bench) -> Iterator[str]:
+    """Each with its own batch and precision; `bench train`'s figures."""
+    yield "| recipe | batch | precision | ms a step | images/s | peak GiB | of FLOP peak | of the copy's speed |"
+    yield "|---|---:|---|---:|---:|---:|---:|---:|"
+    for name in ["cifar32-sngan"] if bench.dry else RECIPES:
+        tables = parse(Path(__file__).parents[2] / f"recipes/{name}.toml")
+        side, channels = RECIPES[name]
+        tables["plugins"] = [*tables.get("plugins", []), "ganforge.testing.pictures"]
+        tables["data"] = {"name": "testing_pictures", "size": side, "channels": channels, "samples": 512}
+        if "domain" in tables:
+            tables["domain"] = tables["data"]
+        tables["training"]["batch_size"] = min(tables["training"]["batch_size"], 2 if bench.dry else 256)
+        bench.forget()
+        try:
+            loop = OurLoop(resolve(tables))
+            report = measure(loop.run, steps=1 if bench.dry else 10, warmup=3)
+        except Exception as error:  # one recipe's trouble must not hide the others'
+            traceback.print_exc()
+            yield f"| {name} | failed: {type(error).__name__}: {str(error).splitlines()[0][:150]} |"
+            continue
+        yield (
+            f"| {name} | {report.batch} | {report.precision} | {1e3 * report.seconds:,.1f} "
+            f"| {report.images_per_second:,.0f} | {report.peak_memory / 2**30:.2f} | {report.flops_share:.1%} "
+            f"| {report.traffic_share:.0%} |"
+        )
+        loop.run.close()
+        del loop
+
+
+def a_run_resumed(bench: Bench) -> Iterator[str]:
+    """`ganforge train digits32` with its pictures and evaluation, and its second half once more from a checkpoint."""
+    steps = 4 if bench.dry else 400
+    with tempfile.TemporaryDirectory() as folder:
+        whole = _train(folder, steps)
+        newest = next(Path(folder).rglob(f"step-{steps:08d}"))
+        one = load_file(newest / "generator.safetensors")
+        shutil.rmtree(newest)
+        half = _train(folder, steps)
+        other = load_file(newest / "generator.safetensors")
+    yield f"{steps} steps with pictures and evaluations took {whole:.1f} s from start to end, the last half {half:.1f} s."
+    differences = [(one[key].double() - other[key].double()).abs().max().item() for key in one]
+    equal = sum(difference == 0 for difference in differences)
+    yield f"Of G's {len(one)} tensors {equal} are equal bit for bit; largest difference {max(differences):.1e}."
+
+
+def _train(folder: str, steps: int) -> float:
+    settings = (f"output={json.dumps(folder)}", f"training.steps={steps}", f"checkpoint.every={steps // 2}")
+    command = [sys.executable, "-m", "ganforge", "train", "digits32", "--set", f"evaluation.every={steps // 2}"]
+    command += ["--set", "performance.cudnn_benchmark=false", *(part for item in settings for part in ("--set", item))]
+    begin = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    if done.returncode:
+        raise RuntimeError((done.stdout + done.stderr).strip()[-600:])
+    return time.perf_counter() - begin
+
+
 SECTIONS: dict[str, Callable[[Bench], Iterator[str]]] = {
     section.__name__: section
     for section in (
@@ -295,8 +393,12 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[str]]] = {
         fp16_scalers,
         no_host_synchronisation,
         speed,
+        host_overhead,
+        recipes_stepped,
+        a_run_resumed,
         memory,
         kernels,
+        speed_compiled,
     )
 }
 
@@ -324,9 +426,11 @@ def main() -> int:
     print("# Measured on a GPU" if not bench.dry else "# Dry run: these figures mean nothing")
     for name in options.only or SECTIONS:
         print(f"\n## {name.replace('_', ' ').capitalize()}\n")
+        begin = time.perf_counter()
         with _told(name, failed):
             for line in SECTIONS[name](bench):
                 print(line, flush=True)
+        print(f"\n(section took {time.perf_counter() - begin:.0f} s)")
     print(f"\n{'All sections passed.' if not failed else 'Failed: ' + ', '.join(failed)}")
     return 1 if failed else 0
 
