@@ -115,6 +115,8 @@ class PerformanceTable(OptionsModel):
         channels_last: keep pictures and convolutions as (batch, height, width, channels) in memory. By default on CPUs,
             and on GPUs where tensor cores compute the convolutions (bf16, fp16, TF32), which prefer that order.
         cudnn_benchmark: let cuDNN try its algorithms in the first steps and keep the fastest.
+        deterministic: only algorithms that give the same bits every time, so that a run on a GPU resumes bit for bit,
+            as it does on a CPU anyway. Slower; torch warns of an operation that has no such algorithm.
         tf32: where float32 may be rounded to 10 bits of mantissa for the tensor cores of GPUs since Ampere:
             `convolutions` (torch's own default), `all` (matrix products too), `none`.
         compile: compile both networks with `torch.compile` in the first steps; a network whose penalty differentiates
@@ -133,6 +135,7 @@ class PerformanceTable(OptionsModel):
 
     channels_last: bool | None = None
     cudnn_benchmark: bool = True
+    deterministic: bool = False
     tf32: Literal["none", "convolutions", "all"] = "convolutions"
     compile: bool = False
     cuda_graphs: bool = False

@@ -343,6 +343,25 @@ def test_layout_is_chosen_by_device_unless_the_recipe_says_so():
     assert has_channels_last(PerformanceTable(), CPU, "no")
     assert not has_channels_last(PerformanceTable(channels_last=False), CPU, "no")
     assert not has_channels_last(PerformanceTable(), torch.device("mps"), "no")
+    assert not has_channels_last(PerformanceTable(compile=True), torch.device("cuda"), "bf16")
+
+
+def test_a_deterministic_run_takes_no_algorithm_by_its_speed():
+    try:
+        choose_kernels(PerformanceTable(deterministic=True))
+        assert torch.backends.cudnn.deterministic and not torch.backends.cudnn.benchmark
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        choose_kernels(PerformanceTable())
+    assert not torch.are_deterministic_algorithms_enabled() and torch.backends.cudnn.benchmark
+
+
+def test_a_tensor_of_zeros_without_memory_is_counted_too():
+    """Autograd makes such zeros; their storage has no address to tell it by."""
+    zeros = torch._efficientzerotensor((2, 3))
+    with operations_counted() as counted:
+        torch.ones(2, 3) * zeros
+    assert counted.traffic > 0
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="sets glibc's malloc")

@@ -37,13 +37,16 @@ class OperationCounter(TorchDispatchMode):
         if formula is not None:
             self.flops += formula(*args, **kwargs, out_val=result)
         read, written = _tensors((args, kwargs)), _tensors(result)
-        known = {tensor.untyped_storage().data_ptr() for tensor in read}
-        looks_only = not func._schema.is_mutable and any(
-            tensor.untyped_storage().data_ptr() in known for tensor in written
-        )
+        known = {_storage(tensor) for tensor in read}
+        looks_only = not func._schema.is_mutable and any(_storage(tensor) in known for tensor in written)
         if not looks_only and not func._schema.name.startswith("aten::empty"):
             self.traffic += sum(tensor.nbytes for tensor in (*read, *written))
         return result
+
+
+def _storage(tensor: Tensor) -> int:
+    """Which storage a tensor looks at: its identity, since autograd's zeros have one without an address."""
+    return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]
 
 
 def _tensors(tree: Any) -> list[Tensor]:

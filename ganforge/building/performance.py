@@ -6,6 +6,7 @@ never wrong where it was measured (`tests/bench/train_vs_reference.py`); the res
 """
 
 import ctypes
+import os
 import platform
 from collections.abc import Iterable
 
@@ -22,7 +23,11 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 def choose_kernels(table: PerformanceTable) -> None:
     """Set torch's process-wide switches; without a CUDA device they do nothing."""
-    torch.backends.cudnn.benchmark = table.cudnn_benchmark
+    torch.backends.cudnn.benchmark = table.cudnn_benchmark and not table.deterministic
+    torch.backends.cudnn.deterministic = table.deterministic
+    torch.use_deterministic_algorithms(table.deterministic, warn_only=True)
+    if table.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it is first used
     torch.backends.cudnn.allow_tf32 = table.tf32 != "none"
     torch.backends.cuda.matmul.allow_tf32 = table.tf32 == "all"
 
@@ -59,6 +64,8 @@ def has_channels_last(table: PerformanceTable, device: torch.device, precision: 
     if table.channels_last is not None:
         return table.channels_last
     if device.type == "cuda":
+        if table.compile:  # its code expects another layout than cuDNN gives the gradients of such weights, and refuses
+            return False
         # cuDNN's tensor core kernels are NHWC inside and transpose what is not; its float32 ones are NCHW.
         has_tensor_cores = torch.cuda.get_device_capability(device) >= (8, 0)
         return precision != "no" or (has_tensor_cores and table.tf32 != "none")

@@ -73,8 +73,10 @@ def test_the_innermost_map_has_no_norm_so_a_single_position_is_no_mistake() -> N
 
 def test_no_bias_stands_before_a_norm_that_takes_it_away() -> None:
     """Its gradient is a rounding error, of which Adam makes whole steps: two ranks would not train what one does."""
-    for name in ("resnet_translator", "unet_translator"):
-        network = translator(name, width=4, **({"blocks": 1} if name == "resnet_translator" else {"depth": 3}))
+    for network in (
+        translator("resnet_translator", width=4, blocks=1),
+        translator("unet_translator", width=4, depth=3),
+    ):
         leaves = [module for module in network.modules() if not list(module.children())]
         for layer, following in pairwise(leaves):
             if isinstance(following, nn.InstanceNorm2d):

@@ -12,7 +12,7 @@ from torch import nn
 from ganforge.errors import CheckpointError, GanforgeError
 from ganforge.evaluation.saved import evaluate_saved
 from ganforge.export.write import export
-from ganforge.game.ways import BothWays
+from ganforge.game.ways import BothWays, WayName
 from ganforge.registry import register
 from ganforge.sampling.draw import open_generator
 from ganforge.sampling.translate import Tiles, Translator, mirrored
@@ -157,7 +157,8 @@ def test_a_file_of_two_ways_gives_either(tmp_path: Path) -> None:
     save_generator(path, flat_state(both), config)
     assert read_config(path) == config
     folder = pictures(tmp_path / "in", (16, 16))
-    for way, mode in (("there", "RGB"), ("back", "L")):
+    modes: dict[WayName, str] = {"there": "RGB", "back": "L"}
+    for way, mode in modes.items():
         translate_files(path, [folder], tmp_path / way, way=way)
         with Image.open(tmp_path / way / "part0" / "0.png") as picture:
             assert picture.mode == mode

@@ -39,6 +39,7 @@ KEEPS_THE_RUN = (
     "training.on_divergence",
     "performance.channels_last",
     "performance.cudnn_benchmark",
+    "performance.deterministic",
     "performance.compile",
     "performance.cuda_graphs",
     "performance.keep_memory",
