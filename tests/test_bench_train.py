@@ -21,6 +21,7 @@ from ganforge.bench.train import bench_train
 from ganforge.bench.train import step as take_step
 from ganforge.building.performance import (
     begin_turn,
+    choose_kernels,
     compile_network,
     describe,
     has_channels_last,
@@ -349,11 +350,13 @@ def test_layout_is_chosen_by_device_unless_the_recipe_says_so():
 def test_a_deterministic_run_takes_no_algorithm_by_its_speed():
     try:
         choose_kernels(PerformanceTable(deterministic=True))
-        assert torch.backends.cudnn.deterministic and not torch.backends.cudnn.benchmark
+        assert torch.backends.cudnn.deterministic
+        assert not torch.backends.cudnn.benchmark
         assert torch.are_deterministic_algorithms_enabled()
     finally:
         choose_kernels(PerformanceTable())
-    assert not torch.are_deterministic_algorithms_enabled() and torch.backends.cudnn.benchmark
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.backends.cudnn.benchmark
 
 
 def test_a_tensor_of_zeros_without_memory_is_counted_too():

@@ -53,7 +53,8 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "option of another component": (
         ("discriminator.latent_dim=64",),
-        f"discriminator.latent_dim: unknown key; known here: {listed(['name', 'packing', 'sees_source', *MLP.model_fields])}",
+        "discriminator.latent_dim: unknown key; known here: "
+        + listed(["name", "packing", "sees_source", *MLP.model_fields]),
     ),
     "misspelt table": (
         ("penaltys=[]",),
