@@ -49,6 +49,12 @@ def noise(count: int) -> Tensor:
     return torch.rand(count, 1, 16, 16) * 2 - 1
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nobodys_accelerator() -> None:
+    """What tests of other files have left behind is not what is looked at here."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
 @pytest.fixture(scope="module")
 def dataset(cache_home: Path) -> ShardDataset:
     return digits(cache_home / "ganforge", size=16)
