@@ -1,6 +1,6 @@
 """StyleGAN2 at the size that a CPU can show: the digits on three seeds, a collapse that is told, a step at 1024x1024.
 
-Five minutes of one core a seed, so all of it is asked for with `-m soak`.
+Five minutes of one core a seed, so all of it is asked for with `-m quality`.
 """
 
 import json
@@ -21,14 +21,14 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 GIGABYTE = 2**20
 """In the kilobytes that `getrusage` counts in."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.quality, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(autouse=True)
 def is_asked_for(request: pytest.FixtureRequest) -> None:
     """Skip unless the marker was named, whatever else selects all that is slow."""
-    if "soak" not in (request.config.getoption("markexpr") or ""):
-        pytest.skip("takes minutes of one core: `-m soak` has it")
+    if "quality" not in (request.config.getoption("markexpr") or ""):
+        pytest.skip("takes minutes of one core: `-m quality` has it")
 
 
 def train(recipe: str, output: Path, *changes: str) -> Path:
