@@ -114,35 +114,48 @@ SECONDS = 120
 """A command that takes longer than this, also on a busy machine, does not end by itself."""
 
 PROGRAM = """
-import json, os, signal, sys
+import faulthandler, json, os, signal, sys
 from ganforge.cli.main import app
 
+class TooLong(BaseException):
+    pass  # which no command catches as a mistake of its own
+
 def too_long(*_):
-    raise AssertionError("does not end by itself: " + " ".join(words))
+    raise TooLong(f"{place}: does not end by itself in {seconds} s: ganforge " + " ".join(words))
 
 seconds, lines = json.load(sys.stdin)
 signal.signal(signal.SIGALRM, too_long)
-for folder, words in lines:
+for place, folder, words in lines:
     os.chdir(folder)
-    print("$", *words, flush=True)
+    print(f"{place} $ ganforge", *words, flush=True)
     signal.alarm(seconds)
+    faulthandler.dump_traceback_later(seconds + 10, exit=True)  # where no Python runs that a signal could stop
     try:
         app(words, prog_name="ganforge")
     except SystemExit as end:
-        assert not end.code, (os.path.basename(folder), words)
-    signal.alarm(0)
+        assert not end.code, f"{place}: exit code {end.code}: ganforge " + " ".join(words)
+    finally:
+        signal.alarm(0)
+        faulthandler.cancel_dump_traceback_later()
 """
-"""Runs each command in its folder."""
+"""Runs each command in its folder, and names page, line and command of one that fails or does not end."""
 
 
-def run(folder: Path, lines: list[tuple[str, list[str]]]) -> None:
-    """Run commands, each in its folder, in one process, since each start of Python would import torch again."""
+def run(folder: Path, lines: list[tuple[str, str, list[str]]], seconds: int = SECONDS) -> str:
+    """Run commands in one process, since each start of Python would import torch again.
+
+    Args:
+        folder: the home folder.
+        lines: of each command where it stands, the folder in which it runs, its words.
+        seconds: that each may take.
+    """
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        input=json.dumps((SECONDS, lines)), capture_output=True, text=True, cwd=folder,
+        input=json.dumps((seconds, lines)), capture_output=True, text=True, cwd=folder,
         env={**os.environ, "HOME": str(folder), "PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)])},
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    return done.stdout
 
 
 def expanded(words: list[str], folder: Path) -> list[str]:
@@ -206,16 +219,23 @@ def test_recipes_of_commands_resolve_with_their_changes(folder: Path, monkeypatc
 
 @pytest.mark.slow
 def test_commands_run_in_the_order_of_each_page(folder: Path, tmp_path: Path) -> None:
-    lines: list[tuple[str, list[str]]] = []
+    lines: list[tuple[str, str, list[str]]] = []
     for block, words in BASH:
         own = tmp_path / block.page.replace("/", "-")
         if not own.exists():
             shutil.copytree(folder, own, symlinks=True)
         if reason_not_to_run(words) is None:
-            lines.append((str(own), expanded(words, own)))
+            lines.append((str(block), str(own), expanded(words, own)))
     run(folder, lines)
     assert (tmp_path / "docs-out.md" / "grid.png").is_file()
     assert (tmp_path / "README.md" / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_a_command_that_does_not_end_is_named_with_its_page(folder: Path) -> None:
+    serve = ["report", "runs/digits32", "--serve", "--port", "0"]
+    with pytest.raises(AssertionError, match=r"docs/out\.md:3: does not end by itself in 5 s: ganforge report"):
+        run(folder, [("docs/out.md:3", str(folder), serve)], seconds=5)
 
 
 @pytest.mark.parametrize(
