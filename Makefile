@@ -16,7 +16,7 @@ $(BIN)/.dev: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@ $(BIN)/.demo
 
-# Real handwritten digits, no download: trains for about a minute and a half on two cores.
+# Real handwritten digits, no download: trains for about a minute on two cores.
 demo: $(BIN)/.demo
 	$(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		-m ganforge train recipes/digits32.toml
@@ -48,7 +48,7 @@ types: $(BIN)/.dev
 types-of-tests: $(BIN)/.dev
 	$(BIN)/pyright --project pyrightconfig.tests.json
 
-# The manual as a site: open site/index.html.
+# The manual as a site in site/; its search wants a server: .venv/bin/mkdocs serve
 docs: $(BIN)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
