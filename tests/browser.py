@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A headless Chromium: the system's, or playwright's own. CI has one; elsewhere its absence skips the test."""
+    """A headless Chromium: the system's, or playwright's own. CI has one; elsewhere its absence skips the test.
+
+    Of one file only: while playwright is open, its event loop runs in this thread, and nothing else's can.
+    """
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright (extra dev)")
     with sync_api.sync_playwright() as playwright:
         path = shutil.which("chromium") or shutil.which("google-chrome") or playwright.chromium.executable_path

@@ -101,8 +101,8 @@ def test_wandb_offline_gets_figures_pictures_tags_and_the_best_in_its_summary(ma
             evaluation={"metrics": ["modes"], "num_fakes": 50},
         )
     )
-    runs = list((recipe.folder / "wandb").glob("offline-run-*"))
-    assert {path.name.rsplit("-", 1)[1] for path in runs} == {run_id(recipe.folder)}
+    logs = list((recipe.folder / "wandb").glob("offline-run-*/*.wandb"))  # folders of one second get -1, -2, ... added
+    assert [log.stem for log in logs] == [f"run-{run_id(recipe.folder)}"] * 2
 
 
 def test_wandb_without_a_login_says_what_to_do(make_recipe, train_silently, monkeypatch, tmp_path):
