@@ -22,14 +22,8 @@ def contradictions(recipe: Recipe) -> Iterator[Problem]:
     training = recipe.training
     yield from batch_problems(recipe)
     performance = recipe.performance
-    if performance.cuda_graphs and not performance.compile:
-        yield Problem(
-            "performance.cuda_graphs", "graphs are taken of compiled networks; set performance.compile = true"
-        )
     if performance.reuse_fakes and performance.cuda_graphs:
-        yield Problem(
-            "performance.reuse_fakes", "fakes of a CUDA graph do not outlive their turn; choose one of the two"
-        )
+        yield Problem("performance.reuse_fakes", "a CUDA graph is of one turn, and these fakes are of two; choose one")
     if performance.reuse_fakes and training.discriminator_micro_batches * training.generator_micro_batches > 1:
         yield Problem(
             "performance.reuse_fakes",

@@ -121,8 +121,12 @@ class PerformanceTable(OptionsModel):
             `convolutions` (torch's own default), `all` (matrix products too), `none`.
         compile: compile both networks with `torch.compile` in the first steps; a network whose penalty differentiates
             twice (r1) stays as it is. Meant for GPUs: on a CPU it was slower than `channels_last` alone.
-        cuda_graphs: replay each compiled network as one CUDA graph; for networks so small that the host is the
-            bottleneck. Needs `compile`; without a CUDA device it does nothing.
+        cuda_graphs: record each kind of turn, forwards and backwards, as one CUDA graph once it has repeated, and
+            replay it; for turns whose kernels are so short that the host cannot start them as fast as they run. A turn
+            stays as it is where the host takes part in it: on several processes, with a pool or two ways, while a
+            ramp moves one of its options, with a term that remembers (`lecam`, `path_length`), and at steps that the
+            doctor looks at. Needs about twice the memory, since both the recording and turns that
+            are not recorded have their own. Without a CUDA device it does nothing.
         reuse_fakes: show the generator, in its first turn of a step, the fakes that the discriminator has just learned
             from, as many examples do, instead of fresh ones (Goodfellow et al. 2014, algorithm 1). Saves one of two
             generator forwards a step, 7 to 10 percent of the time on a CPU. It changes training: D has just been

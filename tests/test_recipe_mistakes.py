@@ -171,9 +171,9 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
         ("training.batch_size=64", "training.discriminator_micro_batches=3"),
         "training.batch_size: 64 does not divide by 3 micro-batches; use 63 or 66",
     ),
-    "graphs of networks that are not compiled": (
-        ("performance.cuda_graphs=true",),
-        "performance.cuda_graphs: graphs are taken of compiled networks; set performance.compile = true",
+    "graphs of fakes of two turns": (
+        ("performance.cuda_graphs=true", "performance.reuse_fakes=true"),
+        "performance.reuse_fakes: a CUDA graph is of one turn, and these fakes are of two; choose one",
     ),
     "shared fakes in pieces": (
         ("performance.reuse_fakes=true", "training.generator_micro_batches=2"),

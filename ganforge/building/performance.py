@@ -72,12 +72,11 @@ def has_channels_last(table: PerformanceTable, device: torch.device, precision: 
     return device.type == "cpu"
 
 
-def compile_network(network: nn.Module, table: PerformanceTable, device: torch.device) -> None:
+def compile_network(network: nn.Module, table: PerformanceTable) -> None:
     """Compile in place: weights keep their names, and the network is compiled with and without its wrapper."""
     if not table.compile:
         return
-    mode = "reduce-overhead" if has_cuda_graphs(table, device) else "default"
-    network.compile(mode=mode, dynamic=False)
+    network.compile(dynamic=False)
 
 
 TWICE = "a penalty differentiates twice and compiled networks cannot"
@@ -101,29 +100,20 @@ def reasons_to_stay_eager(role: Role, penalties: Iterable[Penalty], hears_classi
     return reasons
 
 
-def has_cuda_graphs(table: PerformanceTable, device: torch.device) -> bool:
-    return table.cuda_graphs and device.type == "cuda"
-
-
-def begin_turn(table: PerformanceTable, device: torch.device) -> None:
-    """Tell CUDA graphs that the results of the previous turn are no longer needed."""
-    if has_cuda_graphs(table, device):
-        torch.compiler.cudagraph_mark_step_begin()
-
-
 def describe(
-    table: PerformanceTable, device: torch.device, penalties: Iterable[Penalty], hears_classifier: bool = False
+    table: PerformanceTable, penalties: Iterable[Penalty], hears_classifier: bool = False, *, not_recorded: str = ""
 ) -> list[str]:
-    """Lines for whoever starts a run: what is compiled, what is not and why, and what this device does not support.
+    """Lines for whoever starts a run: what is compiled and recorded, what is not and why.
 
     Args:
         table: the recipe's.
-        device: the run's.
         penalties: all of the recipe.
         hears_classifier: whether the objective hears D's classifier.
+        not_recorded: why there are no CUDA graphs.
     """
+    without = [f"no CUDA graphs: {not_recorded}"] if table.cuda_graphs and not_recorded else []
     if not table.compile:
-        return []
+        return without
     penalties = list(penalties)
     roles: tuple[Role, ...] = ("discriminator", "generator")
     reasons = {role: reasons_to_stay_eager(role, penalties, hears_classifier) for role in roles}
@@ -132,6 +122,4 @@ def describe(
     if compiled:
         lines.append(f"compiled: {' and '.join(compiled)}; the first steps take a minute or more")
     lines.extend(f"not compiled: {role}, because {' and '.join(why)}" for role, why in reasons.items() if why)
-    if table.cuda_graphs and device.type != "cuda":
-        lines.append(f"no CUDA graphs: this runs on {device.type}")
-    return lines
+    return [*lines, *without]

@@ -35,7 +35,7 @@ def build_players(recipe: Recipe, networks: Networks, terms: Terms) -> tuple[Pla
         )
         replace_sync_batch_norm(network, accelerator.device, performance.TWICE in reasons)
         if not reasons:
-            performance.compile_network(network, recipe.performance, accelerator.device)
+            performance.compile_network(network, recipe.performance)
         table = getattr(recipe.optimizer, role)
         optimizer = build_component(
             recipe,

@@ -82,6 +82,11 @@ class Engine:
         return True
 
     @property
+    def is_alone(self) -> bool:
+        """Whether forwards and backwards are this process's own, without a word to other ranks."""
+        return True
+
+    @property
     def layout(self) -> str:
         """How the optimizer's state is laid out over the ranks; a checkpoint resumes only under its own layout."""
         return WHOLE

@@ -52,7 +52,8 @@ class Player:
         self.penalties = tuple(penalties)
         self.turns_per_step = turns_per_step
         self.micro_batches = micro_batches
-        self._trainable = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        self.trainable = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        """The parameters that its optimizer updates, in their order."""
         self.limits = limits or Limits()
         self._learning_rate_factor = learning_rate_factor
         self._learning_rates = [group["lr"] for group in engine.param_groups]
@@ -89,7 +90,7 @@ class Player:
     def _freeze(self, is_frozen: bool) -> None:
         if is_frozen != self._is_frozen:
             self._is_frozen = is_frozen
-            for parameter in self._trainable:
+            for parameter in self.trainable:
                 parameter.requires_grad = not is_frozen
 
     def due_penalties(self, step: int) -> list[WeightedPenalty]:
@@ -127,6 +128,10 @@ class Player:
             self.engine.backward(loss / self.micro_batches if self.micro_batches > 1 else loss)
         return terms
 
+    def clear_gradients(self) -> None:
+        """Drop the gradients of what its optimizer updates."""
+        self.engine.clear_gradients(self.trainable)
+
     def set_learning_rate(self, value: float) -> None:
         """The learning rate before warm-up, decay and rollbacks; the recipe's until a ramp moves it."""
         self._learning_rates = [value] * len(self._learning_rates)
@@ -140,7 +145,7 @@ class Player:
         factor = scale * self._learning_rate_factor(step)
         for group, learning_rate in zip(self.engine.param_groups, self._learning_rates, strict=True):
             group["lr"] = factor * learning_rate
-        norm = self.engine.step(self.limits, self._trainable)
+        norm = self.engine.step(self.limits, self.trainable)
         return {} if norm is None else {"gradient_norm": norm.detach()}
 
     def state_dict(self) -> dict[str, Any]:

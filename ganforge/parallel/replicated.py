@@ -44,6 +44,10 @@ class ReplicatedEngine(Engine):
     def scaler(self) -> GradScaler | None:
         return self._accelerator.scaler
 
+    @property
+    def is_alone(self) -> bool:
+        return self._accelerator.num_processes == 1
+
     def train_forward(self, *inputs: Any) -> Tensor:
         return self._wrapped(*inputs)
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from ganforge.building import performance
+from ganforge.building import cuda_graph, performance
 from ganforge.building.checks import check_batch, check_boundary, check_classifier, check_pairs, check_translation
 from ganforge.building.evaluator import build_back_evaluator, build_evaluator
 from ganforge.building.game import build_game
@@ -27,6 +27,7 @@ from ganforge.game.game import Game
 from ganforge.game.networks import Networks
 from ganforge.game.player import Player
 from ganforge.game.randomness import seed_everything
+from ganforge.game.recorded import RecordedTurns
 from ganforge.game.running_statistics import RunningStatistics
 from ganforge.game.schedule import Schedule
 from ganforge.game.state import load_named_state, named_state
@@ -36,7 +37,7 @@ from ganforge.parallel.launch import check_launch
 from ganforge.recipe import Recipe
 from ganforge.run_files import RunFolder
 from ganforge.saved.generator_config import GeneratorConfig
-from ganforge.telemetry.meters import PENDING, Meters
+from ganforge.telemetry.meters import Meters
 from ganforge.telemetry.probe import Probe, build_probe
 from ganforge.training.progress import Progress
 
@@ -64,6 +65,7 @@ class Run:
         evaluator: metrics, or None.
         back_evaluator: those of the way back, of a game with two; or None.
         meters: figures since the last log line.
+        recorded: plays turns of which some are recorded, or None.
         probe: takes the doctor's figures at log steps, or None.
         progress: how far the run has come.
     """
@@ -82,6 +84,7 @@ class Run:
     game: Game
     evaluator: Evaluator | None
     meters: Meters
+    recorded: RecordedTurns | None = None
     probe: Probe | None = None
     back_evaluator: Evaluator | None = None
     progress: Progress = field(default_factory=Progress)
@@ -138,9 +141,8 @@ class Run:
             meters=Meters(
                 accelerator.device,
                 has_accuracy=terms.objective.has_boundary_at_zero,
-                # CUDA graphs write a turn's results where those of the turn before lay.
-                pending=1 if performance.has_cuda_graphs(recipe.performance, accelerator.device) else PENDING,
             ),
+            recorded=cuda_graph.record_turns(recipe, (discriminator, generator), networks, augment),
             probe=build_probe(recipe, dataset, accelerator),
         )
         seed_everything(recipe.seed, f"rank {accelerator.process_index}")
@@ -230,7 +232,8 @@ class Run:
         """What the recipe's `[performance]` amounts to on this device, where the user should know."""
         penalties = [weighted.penalty for player in self.players for weighted in player.penalties]
         hears = self.discriminator.objective.needs_classifier
-        return performance.describe(self.recipe.performance, self.accelerator.device, penalties, hears)
+        not_recorded = cuda_graph.why_not_recorded(self.recipe, self.players, self.networks)
+        return performance.describe(self.recipe.performance, penalties, hears, not_recorded=not_recorded)
 
     def generator_config(self) -> GeneratorConfig:
         """The config of the averaged generator at this step, with its figures if it was evaluated at this step."""

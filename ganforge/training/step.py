@@ -1,8 +1,8 @@
 """One alternation: each player's turns, and what follows them."""
 
-from ganforge.building.performance import begin_turn
 from ganforge.doctor.history import is_looked_at
 from ganforge.game.player import Player
+from ganforge.game.recorded import play
 from ganforge.training.run import Run
 
 
@@ -19,25 +19,35 @@ def finish_step(run: Run) -> str:
     with run.generator.engine.gathered():
         run.averaged.update(run.networks.generator, images=run.images, batch=batch)
     run.augment.adapt(run.average, run.step, batch)
-    return run.schedule.adapt(run.step, run.average)
+    news = [] if run.recorded is None else run.recorded.news()
+    return "\n".join(filter(None, [*news, run.schedule.adapt(run.step, run.average)]))
 
 
 def move(run: Run, moving: Player, resting: Player) -> None:
     """All turns of one player in a step, while the other rests. Nothing here waits for the device."""
-    step, performance = run.step, run.recipe.performance
     with resting.frozen():
         for turn_number in range(moving.turns_per_step):
-            if performance.cuda_graphs:
-                begin_turn(performance, run.accelerator.device)
-            turns = run.game.turns(moving, step, turn_number)
-            for micro_batch, turn in enumerate(turns):
-                terms, logits = moving.learn(turn, micro_batch), turn.judged()
-                run.meters.add(moving.role, terms, logits)
-                run.schedule.observe(turn)
-                if "real" in logits:
-                    run.augment.observe(logits["real"])
-            is_last_turn = turn_number == moving.turns_per_step - 1
-            if run.probe is not None and is_last_turn and is_looked_at(step + 1, run.recipe.training.log_every):
-                run.meters.add("health", run.probe.look(moving, turns[-1]))
-            if figures := moving.update(step, run.learning_rate_scale):
-                run.meters.add(moving.role, figures)
+            take_turn(run, moving, turn_number)
+
+
+def take_turn(run: Run, moving: Player, number: int) -> None:
+    """One turn, from its samples to the optimizer's step.
+
+    What it computed is gone when it returns: a graph that outlives its turn would stand in the way of a recording.
+    """
+    step = run.step
+    is_last = number == moving.turns_per_step - 1
+    probe = run.probe if is_last and is_looked_at(step + 1, run.recipe.training.log_every) else None
+    turns = run.game.turns(moving, step, number)
+    # The probe looks at more than a recording keeps.
+    player = play if run.recorded is None or probe is not None else run.recorded.play
+    for turn, terms in zip(turns, player(moving, turns), strict=True):
+        logits = turn.judged()
+        run.meters.add(moving.role, terms, logits)
+        run.schedule.observe(turn)
+        if "real" in logits:
+            run.augment.observe(logits["real"])
+    if probe is not None:
+        run.meters.add("health", probe.look(moving, turns[-1]))
+    if figures := moving.update(step, run.learning_rate_scale):
+        run.meters.add(moving.role, figures)

@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--precision", default="no")
+    parser.add_argument("--graphs", action="store_true")
     options = parser.parse_args()
     torch.backends.cudnn.deterministic = True
     width = {"generator": {"width": options.width}, "discriminator": {"width": options.width}}
@@ -24,7 +25,7 @@ def main() -> None:
         options.batch,
         **width,
         training={"precision": options.precision},
-        performance={"tf32": "none", "cudnn_benchmark": False},
+        performance={"tf32": "none", "cudnn_benchmark": False, "deterministic": True, "cuda_graphs": options.graphs},
     )
     loop = OurLoop(recipe)
     run = loop.run

@@ -41,7 +41,8 @@ FLOOR_BYTES = 10.5e6
 CLASSIC = "classic loop, as shipped"
 ON_ACCELERATE = "Accelerate's plain loop, TF32 convolutions"
 AS_IT_COMES = "as it comes (TF32 convolutions)"
-GRAPHED = {"compile": True, "cuda_graphs": True}
+GRAPHED = {"cuda_graphs": True}
+COMPILED = {**GRAPHED, "compile": True}
 VARIANTS: dict[str, dict[str, Any]] = {
     "fp32": {"performance": {"tf32": "none"}},
     AS_IT_COMES: {},
@@ -49,9 +50,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "TF32, NCHW": {"performance": {"channels_last": False}},
     "bf16": {"training": {"precision": "bf16"}},
     "bf16, reuse_fakes": {"training": {"precision": "bf16"}, "performance": {"reuse_fakes": True}},
+    "TF32, graphed": {"performance": GRAPHED},
+    "bf16, graphed": {"training": {"precision": "bf16"}, "performance": GRAPHED},
     "bf16, compiled": {"training": {"precision": "bf16"}, "performance": {"compile": True}},
-    "bf16, compiled, graphed": {"training": {"precision": "bf16"}, "performance": GRAPHED},
-    "TF32, compiled, graphed": {"performance": GRAPHED},
+    "bf16, compiled, graphed": {"training": {"precision": "bf16"}, "performance": COMPILED},
+    "TF32, compiled, graphed": {"performance": COMPILED},
 }
 
 
@@ -64,6 +67,7 @@ class Bench:
         self.device = torch.device("cuda" if self.has_gpu else "cpu")
         self.batches: tuple[int, ...] = (4,) if dry else (128, 1024)
         self.rounds, self.steps, self.warmup = (2, 1, 1) if dry else (9, 20, 10)
+        self.recipes: tuple[str, ...] = ("cifar32-sngan",) if dry else tuple(RECIPES)
         self.width = {"generator": {"width": 4}, "discriminator": {"width": 4}} if dry else {}
 
     def loop(self, batch: int, variant: str) -> OurLoop:
@@ -215,6 +219,10 @@ def fp16_scalers(bench: Bench) -> Iterator[str]:
     assert all(scale and math.isfinite(scale) for scale in half["scales"].values()), "a player has no scaler"
 
 
+def graphs_compute_the_same(bench: Bench) -> Iterator[str]:
+    yield from _compare("played", _losses(bench), "recorded", _losses(bench, "--graphs"), first=1e-6, last=1e-2)
+
+
 def _losses(bench: Bench, *arguments: str, **environment: str) -> dict[str, Any]:
     small = ("--steps", "3", "--batch", "4", "--width", "4") if bench.dry else ()
     done = subprocess.run(
@@ -253,10 +261,11 @@ def no_host_synchronisation(bench: Bench) -> Iterator[str]:
         "bf16": {"training": {"precision": "bf16"}},
         "fp16": {"training": {"precision": "fp16"}},
         "r1": {"penalties": [{"name": "r1"}]},
+        "graphs": {"performance": GRAPHED},
     }
     for name, changes in cases.items():
         loop = OurLoop(contest_recipe(bench.batches[0], **{**changes, **bench.width}))
-        for _ in range(3):
+        for _ in range(6):
             loop.step()
         torch.cuda.set_sync_debug_mode("error")
         try:
@@ -330,29 +339,36 @@ def recipes_stepped(bench: Bench) -> Iterator[str]:
     """Each with its own batch and precision; `bench train`'s figures."""
     yield "| recipe | batch | precision | ms a step | images/s | peak GiB | of FLOP peak | of the copy's speed |"
     yield "|---|---:|---|---:|---:|---:|---:|---:|"
-    for name in ["cifar32-sngan"] if bench.dry else RECIPES:
-        tables = parse(Path(__file__).parents[2] / f"recipes/{name}.toml")
-        side, channels = RECIPES[name]
-        tables["plugins"] = [*tables.get("plugins", []), "ganforge.testing.pictures"]
-        tables["data"] = {"name": "testing_pictures", "size": side, "channels": channels, "samples": 512}
-        if "domain" in tables:
-            tables["domain"] = tables["data"]
-        tables["training"]["batch_size"] = min(tables["training"]["batch_size"], 2 if bench.dry else 256)
-        bench.forget()
-        try:
-            loop = OurLoop(resolve(tables))
-            report = measure(loop.run, steps=1 if bench.dry else 4, warmup=2)
-        except Exception as error:  # one recipe's trouble must not hide the others'
-            traceback.print_exc()
-            yield f"| {name} | failed: {type(error).__name__}: {str(error).splitlines()[0][:150]} |"
-            continue
-        yield (
-            f"| {name} | {report.batch} | {report.precision} | {1e3 * report.seconds:,.1f} "
-            f"| {report.images_per_second:,.0f} | {report.peak_memory / 2**30:.2f} | {report.flops_share:.1%} "
-            f"| {report.traffic_share:.0%} |"
-        )
-        loop.run.close()
-        del loop
+    for name in bench.recipes:
+        for graphs in (False, True):
+            yield _recipe_stepped(bench, name, graphs)
+
+
+def _recipe_stepped(bench: Bench, name: str, graphs: bool) -> str:
+    tables = parse(Path(__file__).parents[2] / f"recipes/{name}.toml")
+    side, channels = RECIPES[name]
+    tables["plugins"] = [*tables.get("plugins", []), "ganforge.testing.pictures"]
+    tables["data"] = {"name": "testing_pictures", "size": side, "channels": channels, "samples": 512}
+    if "domain" in tables:
+        tables["domain"] = tables["data"]
+    tables["training"]["batch_size"] = min(tables["training"]["batch_size"], 2 if bench.dry else 256)
+    tables["performance"] = {**tables.get("performance", {}), "cuda_graphs": graphs}
+    name = f"{name}, graphed" if graphs else name
+    bench.forget()
+    try:
+        run = OurLoop(resolve(tables)).run
+        lines = [line for line in run.describe_performance() if "graphs" in line]
+        report = measure(run, steps=1 if bench.dry else 4, warmup=2 + 4 * graphs)
+        lines += [] if run.recorded is None else run.recorded.reasons
+    except Exception as error:  # one recipe's trouble must not hide the others'
+        traceback.print_exc()
+        return f"| {name} | failed: {type(error).__name__}: {str(error).splitlines()[0][:150]} |"
+    run.close()
+    return (
+        f"| {name} | {report.batch} | {report.precision} | {1e3 * report.seconds:,.1f} "
+        f"| {report.images_per_second:,.0f} | {report.peak_memory / 2**30:.2f} | {report.flops_share:.1%} "
+        f"| {report.traffic_share:.0%} | {'; '.join(lines)}"
+    )
 
 
 def a_run_resumed(bench: Bench) -> Iterator[str]:
@@ -390,6 +406,7 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[str]]] = {
         equality_with_the_cpu,
         ddp_of_one_process,
         fp16_scalers,
+        graphs_compute_the_same,
         no_host_synchronisation,
         speed,
         host_overhead,
@@ -416,10 +433,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dry", action="store_true", help="tiny sizes: tries the code, its figures mean nothing")
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), help="some sections, in this order")
+    parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), help="instead of all that are stepped")
     parser.add_argument("--batches", nargs="+", type=int, help="instead of 128 and 1024")
     options = parser.parse_args()
     bench = Bench(options.dry)
     bench.batches = tuple(options.batches or bench.batches)
+    bench.recipes = tuple(options.recipes or bench.recipes)
     if not bench.has_gpu and not bench.dry:
         print("no GPU here; --dry tries the code", file=sys.stderr)
         return 2

@@ -48,7 +48,7 @@ def test_a_player_thaws_only_what_was_trainable(make_recipe):
     run = Run.build(make_recipe())
     discriminator = run.discriminator
     fixed = next(iter(discriminator.network.parameters()))
-    discriminator._trainable = [parameter for parameter in discriminator._trainable if parameter is not fixed]
+    discriminator.trainable = [parameter for parameter in discriminator.trainable if parameter is not fixed]
     fixed.requires_grad_(False)
     with discriminator.frozen():
         pass

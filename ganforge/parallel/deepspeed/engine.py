@@ -57,6 +57,10 @@ class ZeroEngine(ReplicatedEngine):
         return int(self._engine.zero_optimization_stage())
 
     @property
+    def is_alone(self) -> bool:
+        return False
+
+    @property
     def layout(self) -> str:
         if self.stage == 0:
             return super().layout
