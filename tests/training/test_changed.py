@@ -2,14 +2,19 @@
 
 import json
 import shutil
+import tomllib
+from typing import Any
 
 import numpy as np
 import pytest
+import tomli_w
 from PIL import Image
-from resealed import as_format_1
+from resealed import as_format_1, reseal
 
 from ganforge.errors import RecipeError
+from ganforge.run_files import RECIPE
 from ganforge.saved.checkpoint import Checkpoint, whole_checkpoints
+from ganforge.training.saving.resume import ADDED, check_same_run
 
 
 def newest(recipe) -> Checkpoint:
@@ -93,3 +98,31 @@ def test_another_end_under_a_decay_says_where_the_learning_rate_goes(
     )
     assert wanted in out
     assert "the discriminator's learning rate" not in out
+
+
+def test_a_recipe_that_lacks_the_options_of_today_is_the_same_run(make_recipe, train_silently):
+    table = {
+        "plugins": ["ganforge.testing.pictures"],
+        "data": {"name": "testing_pictures", "size": 16, "channels": 1, "samples": 16},
+        "generator": {"name": "resnet", "width": 2, "latent_dim": 4},
+        "discriminator": {"name": "resnet", "width": 2},
+        "training": {"steps": 1, "batch_size": 4},
+    }
+    train_silently(make_recipe(**table))
+    longer = make_recipe(**{**table, "training": {"steps": 2, "batch_size": 4}})
+    checkpoint = newest(longer)
+    file = checkpoint.path / RECIPE
+    tables = tomllib.loads(file.read_text())
+    gone = [key for key in ADDED if drop(tables, key.split("."))]
+    assert {"training.freeze", "generator.hierarchical", "generator.class_dim", "discriminator.wide"} <= set(gone)
+    file.write_text(tomli_w.dumps(tables))
+    reseal(checkpoint.path)
+    assert check_same_run(longer, newest(longer), allow_changed=False) == ["training.steps: 1 -> 2"]
+    assert train_silently(longer) == 0
+
+
+def drop(tables: dict[str, Any], keys: list[str]) -> bool:
+    """Remove an option; returns whether it was there."""
+    for key in keys[:-1]:
+        tables = tables.get(key, {})
+    return tables.pop(keys[-1], None) is not None

@@ -26,8 +26,12 @@ ADDED: Mapping[str, Any] = {
     "data.inverted": False,
     "discriminator.sees_source": False,
     "discriminator.wide": 0,
+    "generator.class_dim": 128,
+    "generator.hierarchical": False,
     "optimizer.generator.constant": 0.0,
     "optimizer.discriminator.constant": 0.0,
+    "performance.deterministic": False,
+    "training.freeze": 0,
     "training.pool": 0,
 }
 """Options that recipes of earlier checkpoints lack, and the values at which they train what was trained without."""
