@@ -23,7 +23,7 @@ Terms = dict[str, Tensor]
 SIGHTINGS = 3
 """Turns of one kind that are played before the next is recorded: kernels are then chosen and scales made."""
 MOST = 8
-"""Recordings of one player at most; each holds the memory of a turn's figures and gradients."""
+"""Recordings at most; each holds the memory of a turn's figures and gradients."""
 KINDS = 64
 """Kinds of turns that are counted at most; where there are more, options move and nothing repeats."""
 INPUTS = ("source", "fake_labels", "real_samples", "real_labels", "beside")

@@ -80,18 +80,19 @@ def alternate(
             display.say(news)
         display.advance(run.images)
 
-        is_last = run.step == recipe.training.steps
-        if due(run.step, recipe.training.log_every) or is_last:
+        step = run.step
+        is_last = step == recipe.training.steps
+        if due(step, recipe.training.log_every) or is_last:
             doctor.look(log_figures(run, tracking, display, watch))
         is_best = False
-        if due(run.step, recipe.evaluation.every) or (is_last and recipe.evaluation.at_end):
+        if due(step, recipe.evaluation.every) or (is_last and recipe.evaluation.at_end):
             is_best = evaluate(run, tracking, display, saver)
             is_last = ends_here(run, report) or is_last or run.is_out_of_patience
-        if due(run.step, recipe.samples.every) or is_last:
+        if due(step, recipe.samples.every) or is_last:
             show_samples(run, tracking, display, saver)
-        exit_code = 0 if is_last else stop.agreed(run.step)
+        exit_code = 0 if is_last else stop.agreed(step)
         wants_best = is_best and recipe.checkpoint.keep_best
-        if due(run.step, recipe.checkpoint.every) or wants_best or is_last or exit_code:
+        if due(step, recipe.checkpoint.every) or wants_best or is_last or exit_code:
             saver.save(must=is_last or exit_code != 0)
         if exit_code or is_last:
             return exit_code
