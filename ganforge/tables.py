@@ -125,8 +125,8 @@ class PerformanceTable(OptionsModel):
             replay it; for turns whose kernels are so short that the host cannot start them as fast as they run. A turn
             stays as it is where the host takes part in it: on several processes, with a pool or two ways, while a
             ramp moves one of its options, with a term that remembers (`lecam`, `path_length`), and at steps that the
-            doctor looks at. Needs about twice the memory, since both the recording and turns that
-            are not recorded have their own. Without a CUDA device it does nothing.
+            doctor looks at. Recordings keep their own memory beside that of turns that are played. Without a CUDA
+            device it does nothing.
         reuse_fakes: show the generator, in its first turn of a step, the fakes that the discriminator has just learned
             from, as many examples do, instead of fresh ones (Goodfellow et al. 2014, algorithm 1). Saves one of two
             generator forwards a step, 7 to 10 percent of the time on a CPU. It changes training: D has just been

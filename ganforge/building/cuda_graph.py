@@ -1,18 +1,18 @@
 """A CUDA graph as a recording of turns (`ganforge.game.recorded`)."""
 
-import random
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
+from torch.utils._pytree import tree_leaves
 
-from ganforge.errors import LaunchError
+from ganforge.errors import GanforgeError
 from ganforge.game.augmentations import Augmentations
 from ganforge.game.networks import Networks
 from ganforge.game.player import Player
+from ganforge.game.randomness import host_random_states, restore_host_random_states
 from ganforge.game.recorded import NotRepeatable, RecordedTurns
 from ganforge.recipe import Recipe
 
@@ -59,19 +59,19 @@ class CudaGraph:
 
         Raises:
             NotRepeatable: it drew random numbers on the host.
-            LaunchError: it waits for the device, or does what CUDA does not capture; nobody can go on after that.
+            GanforgeError: it waits for the device, or does what CUDA does not capture; nobody can go on after that.
         """
-        drawn = _HostDraws()
+        before = host_random_states()
         try:
             # cuDNN cannot try algorithms here: it takes those that it has chosen, and its own guess for others. The
             # error mode is of this thread only: the loader's may allocate and copy meanwhile.
             with _without_trials(), torch.cuda.graph(self._graph, pool=self._pool, capture_error_mode="thread_local"):
                 work()
         except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            text = f"a turn cannot be recorded as a CUDA graph ({reason}); set performance.cuda_graphs = false"
-            raise LaunchError(text) from error
-        if drawn.restored():
+            text = f"a turn cannot be recorded as a CUDA graph ({_first(error)}); set performance.cuda_graphs = false"
+            raise GanforgeError(text) from error
+        if not _same(host_random_states(), before):
+            restore_host_random_states(before)
             raise NotRepeatable("they draw random numbers on the host")
 
     def replay(self) -> None:
@@ -89,18 +89,13 @@ def _without_trials() -> Generator[None]:
         torch.backends.cudnn.benchmark = tries
 
 
-class _HostDraws:
-    """The host's random states, to see whether something was drawn, and to take it back."""
+def _first(error: BaseException) -> str:
+    """The error that began it: what ends a capture only says that there was one."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
-    def __init__(self) -> None:
-        self._python, self._numpy, self._torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
 
-    def restored(self) -> bool:
-        """Whether something was drawn; it is as if it had not been."""
-        same_numpy = all(np.array_equal(was, now) for was, now in zip(self._numpy, np.random.get_state(), strict=True))
-        if random.getstate() == self._python and same_numpy and torch.equal(torch.get_rng_state(), self._torch):
-            return False
-        random.setstate(self._python)
-        np.random.set_state(self._numpy)
-        torch.set_rng_state(self._torch)
-        return True
+def _same(one: Any, other: Any) -> bool:
+    pairs = zip(tree_leaves(one), tree_leaves(other), strict=True)
+    return all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in pairs)

@@ -23,6 +23,9 @@ class Penalty(ABC):
     compiled networks cannot, `hooks_discriminator` whether it reads inner layers of D, which compiled networks do not
     show, and `reads_weights` whether it looks at weights themselves. ZeRO 3 supports none of the last three.
 
+    Under `performance.cuda_graphs` its Python no longer runs once a turn is recorded. A penalty that changes what it
+    holds, or asks for the turn's step, is noticed and not recorded; what it keeps outside of itself is not noticed.
+
     Of translations: `needs_pairs` says that the i-th sample is compared with the i-th target, `needs_equal_sides` that
     the generator is shown targets as if they were sources, and `goes_back` that it looks at `turn.back`, which gives
     the game two ways.

@@ -19,9 +19,17 @@ def seed_everything(seed: int, stream: str) -> None:
 
 def random_states() -> dict[str, Any]:
     """Python's, NumPy's, torch's and the devices' random states, as tensors and plain values."""
+    states = host_random_states()
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def host_random_states() -> dict[str, Any]:
+    """Those of them that the host draws from."""
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
     version, internal, gauss = random.getstate()
-    states: dict[str, Any] = {
+    return {
         "python": {"version": version, "internal": list(internal), "gauss": gauss},
         "numpy": {
             "kind": kind,
@@ -32,16 +40,17 @@ def random_states() -> dict[str, Any]:
         },
         "torch": torch.get_rng_state(),
     }
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state()
-    return states
 
 
 def restore_random_states(states: Mapping[str, Any]) -> None:
+    restore_host_random_states(states)
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])
+
+
+def restore_host_random_states(states: Mapping[str, Any]) -> None:
     python, numpy = states["python"], states["numpy"]
     random.setstate((python["version"], tuple(python["internal"]), python["gauss"]))
     keys = numpy["keys"].numpy().astype(np.uint32)
     np.random.set_state((numpy["kind"], keys, numpy["position"], numpy["has_gauss"], numpy["cached"]))
     torch.set_rng_state(states["torch"])
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["cuda"])

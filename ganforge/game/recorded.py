@@ -6,18 +6,22 @@ ever, and figures are copied out. A recording computes what the turn computed wh
 would decide now; so a turn is recorded only if the host has nothing to decide.
 """
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+import copy
+import random
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ganforge.game.player import Player
 from ganforge.game.turn import Turn
 
-Terms = dict[str, Tensor]
+Figures = dict[str, Tensor]
 """A turn's figures for the log, detached scalars by name."""
 
 SIGHTINGS = 3
@@ -26,6 +30,10 @@ MOST = 8
 """Recordings at most; each holds the memory of a turn's figures and gradients."""
 KINDS = 64
 """Kinds of turns that are counted at most; where there are more, options move and nothing repeats."""
+CONTAINERS = (dict, list, set, deque)
+GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
+OPAQUE = (Tensor, type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
+"""What an object may hold that nothing of a turn is kept in."""
 INPUTS = ("source", "fake_labels", "real_samples", "real_labels", "beside")
 LOGITS = ("real_logits", "fake_logits")
 
@@ -50,7 +58,7 @@ class Recording(Protocol):
         ...
 
 
-def play(moving: Player, turns: Sequence[Turn]) -> list[Terms]:
+def play(moving: Player, turns: Sequence[Turn]) -> list[Figures]:
     """Forward and backward of a turn in its micro-batches; returns each one's terms."""
     return [moving.learn(turn, number) for number, turn in enumerate(turns)]
 
@@ -80,7 +88,7 @@ class RecordedTurns:
         news, self._told = self.reasons[self._told :], len(self.reasons)
         return news
 
-    def play(self, moving: Player, turns: Sequence[Turn]) -> list[Terms]:
+    def play(self, moving: Player, turns: Sequence[Turn]) -> list[Figures]:
         """As `play`, replayed where the turn is of a kind that has repeated. Logits are in the turns as ever."""
         family = (moving.role, tuple(penalty.is_due(turns[0].step) for penalty in moving.penalties))
         if family in self._refused:
@@ -119,12 +127,12 @@ class RecordedTurns:
         """
         before = _Memory(_parts(moving, turns[0], self._augment))
         mine = [_Watched.of(turn) for turn in turns]
-        recording, played = self._make(), list[Terms]()
+        recording, played = self._make(), list[Figures]()
         moving.clear_gradients()
         try:
             recording.record(lambda: played.extend(play(moving, mine)))
             if changed := before.changed():
-                raise NotRepeatable(f"{changed} is set anew in every turn")
+                raise NotRepeatable(f"{changed} is changed by a turn")
             if any(turn.asked > 1 for turn in mine):  # the player itself asks once, for the penalties that are due
                 raise NotRepeatable("a term goes by the number of the step")
         except BaseException:
@@ -145,7 +153,7 @@ class _Recorded:
     """
 
     def __init__(
-        self, recording: Recording, turns: Sequence[Turn], terms: list[Terms], gradients: list[Tensor | None]
+        self, recording: Recording, turns: Sequence[Turn], terms: list[Figures], gradients: list[Tensor | None]
     ) -> None:
         self._recording = recording
         self._inputs = [value for turn in turns for value in _inputs(turn)]
@@ -157,7 +165,7 @@ class _Recorded:
         self._gradients = gradients
 
     @torch.no_grad()
-    def play(self, moving: Player, turns: Sequence[Turn]) -> list[Terms]:
+    def play(self, moving: Player, turns: Sequence[Turn]) -> list[Figures]:
         _copy(self._inputs, [value for turn in turns for value in _inputs(turn)])
         self._recording.replay()
         for parameter, gradient in zip(moving.trainable, self._gradients, strict=True):
@@ -204,73 +212,76 @@ class _Watched(Turn):
 
 def _parts(moving: Player, turn: Turn, augment: nn.Module) -> Iterable[object]:
     """All that takes part in a turn and may remember something."""
-    yield moving.objective
-    yield from (weighted.penalty for weighted in moving.penalties)
-    for module in (augment, turn.discriminator_module, turn.generator_module):
-        yield from module.modules()
+    yield from (moving.objective, *(weighted.penalty for weighted in moving.penalties))
+    yield from (augment, turn.discriminator_module, turn.generator_module)
 
 
 class _Memory:
-    """What objects hold, to see whether something else was put there, and to put it back.
+    """What objects hold, and what that holds in turn, to see whether something was put there, and to put it back.
 
-    Args:
-        parts: the objects; lists and dictionaries that they hold are looked into.
+    Tensors are not looked into: what is written into one is the device's work, and recorded.
+
+    Raises:
+        NotRepeatable: there is a random generator among it, whose state is out of sight.
     """
 
     def __init__(self, parts: Iterable[object]) -> None:
-        self._held = [_Held(part) for part in parts if hasattr(part, "__dict__")]
+        self._held: dict[int, _Held] = {}
+        for part in parts:
+            self._keep(part, type(part).__name__)
+
+    def _keep(self, thing: object, name: str) -> None:
+        if isinstance(thing, GENERATORS):
+            raise NotRepeatable(f"{name} is a random generator of its own")
+        if isinstance(thing, tuple):
+            for value in thing:  # pyright: ignore[reportUnknownVariableType]
+                self._keep(value, name)  # pyright: ignore[reportUnknownArgumentType]
+            return
+        place, is_container = id(thing), isinstance(thing, CONTAINERS)
+        if place in self._held or isinstance(thing, OPAQUE) or not (is_container or hasattr(thing, "__dict__")):
+            return
+        held = self._held[place] = _Held(thing if is_container else vars(thing), name)
+        for key, value in held.before.items():
+            self._keep(value, name if is_container else f"{name}.{key}")
 
     def changed(self) -> str:
-        """The first attribute that is another one, as `Part.attribute`, or nothing."""
-        return next(filter(None, (held.changed() for held in self._held)), "")
+        """Where the first of them holds another object, or nothing."""
+        return next(filter(None, (held.changed() for held in self._held.values())), "")
 
     def restore(self) -> None:
-        for held in self._held:
+        for held in self._held.values():
             held.restore()
 
 
 class _Held:
-    """What one object holds."""
+    """What one container holds: a dictionary, of an object's attributes or another, or a sequence or set."""
 
-    def __init__(self, part: object) -> None:
-        self._part = part
-        self._values = dict(vars(part))
-        self._dicts: dict[str, dict[Any, Any]] = {}
-        self._lists: dict[str, list[Any]] = {}
-        for name, value in self._values.items():
-            if isinstance(value, dict):
-                self._dicts[name] = {**value}
-            elif isinstance(value, list):
-                self._lists[name] = [*value]
+    def __init__(self, container: Any, name: str) -> None:
+        self._container = container
+        self._name = name
+        self._copy = copy.copy(container)
+        self.before = _by_key(container)
 
     def changed(self) -> str:
-        """The first attribute that is another one, as `Part.attribute`, or nothing."""
-        now = vars(self._part)
-        changed = _difference(self._values, now)
-        changed = changed or [name for name, values in self._dicts.items() if _difference(values, now[name])]
-        changed = changed or [
-            name for name, values in self._lists.items() if _difference(_numbered(values), _numbered(now[name]))
-        ]
-        return f"{type(self._part).__name__}.{changed[0]}" if changed else ""
+        now = _by_key(self._container)
+        if all(_is_same(self.before.get(key, _Held), now.get(key, _Held)) for key in (*self.before, *now)):
+            return ""
+        return self._name
 
     def restore(self) -> None:
-        vars(self._part).clear()
-        vars(self._part).update(self._values)
-        for name, values in self._dicts.items():
-            self._values[name].clear()
-            self._values[name].update(values)
-        for name, values in self._lists.items():
-            self._values[name][:] = values
+        self._container.clear()
+        put = self._container.update if hasattr(self._container, "update") else self._container.extend
+        put(self._copy)
 
 
-def _difference(before: Mapping[Any, Any], now: Mapping[Any, Any]) -> list[Any]:
-    """The keys of which there is another object, plain values that are equal aside."""
-    return [key for key in (*before, *now) if not _is_same(before.get(key, _Held), now.get(key, _Held))]
+def _by_key(container: Any) -> dict[Any, Any]:
+    """What is in a dictionary by key, in a sequence by place, in a set by itself."""
+    if hasattr(container, "items"):
+        return {**container}
+    values: Iterable[Any] = container
+    return dict(enumerate(values)) if hasattr(container, "extend") else dict.fromkeys(values)
 
 
 def _is_same(was: object, now: object) -> bool:
+    """Whether it is the same object, or an equal plain value."""
     return was is now or (isinstance(was, bool | int | float | str) and type(was) is type(now) and was == now)
-
-
-def _numbered(values: Sequence[Any]) -> dict[int, Any]:
-    return dict(enumerate(values))

@@ -21,13 +21,11 @@ class Meters:
     Args:
         device: where the values lie.
         has_accuracy: whether a logit above 0 means that the discriminator takes a sample for real.
-        pending: calls of `add` whose values are kept before they are added up; 1 where a later turn overwrites them.
     """
 
-    def __init__(self, device: torch.device, *, has_accuracy: bool = True, pending: int = PENDING) -> None:
+    def __init__(self, device: torch.device, *, has_accuracy: bool = True) -> None:
         self._device = device
         self._has_accuracy = has_accuracy
-        self._limit = pending
         self._pending = 0
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
@@ -49,7 +47,7 @@ class Meters:
             for judged, batch in logits.items():
                 self._logits[prefix, judged].append(batch)
         self._pending += 1
-        if self._pending >= self._limit:
+        if self._pending >= PENDING:
             self._settle()
 
     def reduce(self, accelerator: Accelerator) -> dict[str, float]:

@@ -138,10 +138,7 @@ class Run:
                 if networks.has_two_ways and parts is not None and parts.domain is not None
                 else None
             ),
-            meters=Meters(
-                accelerator.device,
-                has_accuracy=terms.objective.has_boundary_at_zero,
-            ),
+            meters=Meters(accelerator.device, has_accuracy=terms.objective.has_boundary_at_zero),
             recorded=cuda_graph.record_turns(recipe, (discriminator, generator), networks, augment),
             probe=build_probe(recipe, dataset, accelerator),
         )

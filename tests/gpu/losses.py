@@ -4,7 +4,6 @@ import argparse
 import json
 import time
 
-import torch
 from contest import OurLoop, contest_recipe
 from torch.nn.parallel import DistributedDataParallel
 
@@ -19,7 +18,6 @@ def main() -> None:
     parser.add_argument("--precision", default="no")
     parser.add_argument("--graphs", action="store_true")
     options = parser.parse_args()
-    torch.backends.cudnn.deterministic = True
     width = {"generator": {"width": options.width}, "discriminator": {"width": options.width}}
     recipe = contest_recipe(
         options.batch,

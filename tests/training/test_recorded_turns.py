@@ -1,6 +1,9 @@
 """Recorded turns, on a CPU: an emulation notes every operation of a turn and does it again on the same memory."""
 
+import copy
+import random
 import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -89,6 +92,7 @@ def both(make_recipe, steps: int, **changes: Any) -> tuple[Run, Run, list[str], 
     return (*runs, news, Emulated.made)
 
 
+RESNET = {"name": "resnet", "width": 2}
 STYLE = {"name": "stylegan2", "channel_max": 8, "mapping_layers": 2, "mixing": 0.9}
 PICTURES: dict[str, Any] = {
     "data": {"name": "testing_pictures", "size": 16, "channels": 3, "samples": 64},
@@ -109,13 +113,14 @@ PICTURES: dict[str, Any] = {
         ({**PICTURES, "augment": [{"name": "diffaugment"}]}, 2),
         ({**PICTURES, "augment": [{"name": "ada", "initial": 0.3}]}, 2),
         ({**PICTURES, "generator": STYLE, "discriminator": {"name": "stylegan2", "channel_max": 8}}, 2),
+        ({**PICTURES, "generator": RESNET, "discriminator": {**RESNET, "spectral_norm": True}}, 2),
         ({"schedule": {"name": "two_phase", "window": 2}}, 2),
+        ({"training": {"precision": "bf16"}}, 2),
     ],
-    ids=["plain", "turns", "lazy", "gp", "clipped", "diffaugment", "ada", "stylegan2", "schedule"],
+    ids=["plain", "turns", "lazy", "gp", "clipped", "diffaugment", "ada", "stylegan2", "resnet", "schedule", "bf16"],
 )
 def test_recorded_turns_train_the_same_to_the_last_bit(make_recipe, changes, recordings):
-    base = {"training": {"steps": 100, "log_every": 4}}
-    changes = {**changes, "training": {**base["training"], **changes.get("training", {})}}
+    changes = {**changes, "training": {"steps": 100, "log_every": 4, **changes.get("training", {})}}
     plain, recorded, news, made = both(make_recipe, 14, **changes)
     for one, other in zip(state(plain), state(recorded), strict=True):
         assert torch.equal(one, other)
@@ -138,7 +143,7 @@ def test_a_ramp_that_moves_an_option_waits_for_its_end(make_recipe):
 @pytest.mark.parametrize(
     ("penalty", "reason"),
     [
-        ({"name": "lecam", "start": 0}, "LeCam._anchors is set anew"),
+        ({"name": "lecam", "start": 0}, "LeCam is changed by a turn"),
         ({"name": "lecam", "start": 7}, "goes by the number of the step"),
     ],
 )
@@ -166,25 +171,80 @@ def test_what_a_failed_recording_did_to_the_parts_is_undone(make_recipe):
     assert all("a test says so" in line for line in news)
 
 
+class Tracker:
+    """Something that a penalty holds."""
+
+    def __init__(self) -> None:
+        self.last = deque[int](maxlen=2)
+
+
 @register.penalty("counting-on-the-host")
 class Counting(Penalty):
-    """Grows with every call, as a list on the host."""
+    """Grows with every call, by what it keeps on the host.
+
+    Args:
+        where: it is kept.
+    """
 
     sees_real = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, where: str = "list") -> None:
         self.calls: list[int] = []
+        self.names: set[int] = set()
+        self.tracker = Tracker()
+        self.where = where
+        self.rng = random.Random(0) if where == "generator" else None
 
     def __call__(self, turn):
-        self.calls.append(1)
-        return turn.fake_logits.mean() * float(len(self.calls))
+        if self.where == "list":
+            self.calls.append(1)
+        elif self.where == "set":
+            self.names.add(len(self.names))
+        elif self.where == "inside":
+            self.tracker.last.append(1 + sum(self.tracker.last))
+        drawn = 0.0 if self.rng is None else self.rng.random()
+        return turn.fake_logits.mean() * (len(self.calls) + len(self.names) + sum(self.tracker.last) + drawn)
 
 
-def test_a_list_that_grows_on_the_host_is_noticed(make_recipe):
-    plain, recorded, news, _ = both(make_recipe, 8, penalties=[{"name": "counting-on-the-host"}], training={"steps": 9})
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [
+        ("list", "Counting.calls is changed by a turn"),
+        ("set", "Counting.names is changed by a turn"),
+        ("inside", "Counting.tracker.last is changed by a turn"),
+        ("generator", "Counting.rng is a random generator of its own"),
+    ],
+)
+def test_what_is_kept_on_the_host_is_noticed(make_recipe, where, reason):
+    penalty = {"name": "counting-on-the-host", "where": where}
+    plain, recorded, news, _ = both(make_recipe, 8, penalties=[penalty], training={"steps": 9})
     for one, other in zip(state(plain), state(recorded), strict=True):
         assert torch.equal(one, other)
-    assert any("Counting.calls is set anew" in line for line in news)
+    assert any(reason in line for line in news)
+
+
+def test_a_run_that_goes_back_is_replayed_from_where_it_went_back_to(make_recipe):
+    run = Run.build(make_recipe(training={"steps": 100}))
+    run.recorded = RecordedTurns(run.augment, Emulated)
+    for _ in range(SIGHTINGS + 2):
+        step(run)
+    parts = (*run.saved_networks().values(), run.discriminator, run.generator)
+    saved = [copy.deepcopy(part.state_dict()) for part in parts]
+    place = (run.progress.step, run.progress.images, run.loader.position)
+
+    def three_steps() -> list[Tensor]:
+        for part, was in zip(parts, saved, strict=True):
+            part.load_state_dict(copy.deepcopy(was))
+        run.progress.step, run.progress.images = place[:2]
+        run.loader.seek(place[2])
+        run.meters.clear()
+        for _ in range(3):
+            step(run)
+        return [value.clone() for network in run.saved_networks().values() for value in network.state_dict().values()]
+
+    first = three_steps()
+    for one, other in zip(first, three_steps(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_no_turn_outlives_itself(make_recipe, monkeypatch):
