@@ -232,6 +232,11 @@ def test_no_file_is_longer_than_300_lines() -> None:
     assert {module: lines for module, text in FILES.items() if (lines := len(text.splitlines())) > 300} == {}
 
 
+def test_training_stays_small() -> None:
+    """What does not need a run in the making has a room of its own below it."""
+    assert sum(len(text.splitlines()) for module, text in FILES.items() if room(module) == "training") <= 2_000
+
+
 def test_every_room_of_the_row_is_there() -> None:
     assert {*ROOMS} == {room(module) for module in FILES}
 

@@ -4,8 +4,9 @@ from ganforge.arguments import argument
 from ganforge.augment.ada import ADA
 from ganforge.errors import Problem, RecipeError
 from ganforge.game.freezing import frozen_parameters
+from ganforge.importing.fit import fit_of
+from ganforge.importing.initial import Initial
 from ganforge.training.run import Run
-from ganforge.training.saving.initial import Initial, fit_of
 
 ROLE = "discriminator"
 

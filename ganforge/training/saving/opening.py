@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ganforge.arguments import overriding
 from ganforge.errors import GanforgeError
+from ganforge.importing.initial import read_initial
 from ganforge.recipe import Recipe
 from ganforge.run_folder.begun import move_aside, was_restarted_by_this_job
 from ganforge.run_folder.folder_lock import FolderLock
@@ -12,7 +13,7 @@ from ganforge.saved.newest import Found
 from ganforge.training.run import Run
 from ganforge.training.saving.fine_tuning import carry_over_ada, check_frozen
 from ganforge.training.saving.go_back import choose_checkpoint, go_back
-from ganforge.training.saving.initial import read_initial, take_initial
+from ganforge.training.saving.initial import take_initial
 from ganforge.training.saving.resume import (
     Resume,
     check_same_data,
